@@ -1,1 +1,44 @@
-//! The provisioner.
+//! The provisioner: a CloudEvent asks for a client of a pod-gateway, and gets its Pod or the reason why not.
+//!
+//! ```text
+//! HTTP request ─► binding ─► event ─► pod ─► kubernetes ─► gateway ─► provision ─► reply ─► HTTP response
+//!                 CloudEvent PendingClient   calls        was it     the         done |
+//!                                            as values    routed?    decisions   failed
+//! ```
+//!
+//! **Invariants.** The core (everything but `component`) does no input and no output: time, variables and the token
+//! come in as arguments, and calls go out through [`provision::Outbound`]. Data goes one way: a module uses only those
+//! above it in the list below. `spin-sdk` is a dependency of the wasm target alone, so a core module that names it
+//! does not compile natively.
+//!
+//! | what arrives at `POST /` | answer | event |
+//! |---|---|---|
+//! | not a CloudEvent | 400 problem | none |
+//! | an unknown CloudEvents format, or a batch | 415 problem | none |
+//! | a body over 1 MiB | 413 problem | none |
+//! | a CloudEvent of another type | 202, empty | none |
+//! | `pending`, and there can never be a client of it | 200 | `failed`, with its [`reason::Reason`] |
+//! | `pending`, and its Pod is verified and released | 200 | `done` |
+//! | `pending`, and something that can heal is in the way | 503 or 429, empty | none: the broker redelivers |
+#![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
+
+pub mod names;
+pub mod reason;
+
+pub mod config;
+
+pub mod binding;
+pub mod event;
+pub mod pod;
+
+pub mod gateway;
+pub mod kubernetes;
+
+pub mod provision;
+pub mod reply;
+
+pub mod endpoint;
+pub mod log;
+
+#[cfg(target_family = "wasm")]
+mod component;

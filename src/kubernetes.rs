@@ -1,0 +1,499 @@
+//! The Kubernetes API as values: calls are `http::Request`s, answers become a [`Pod`] or an [`ApiError`].
+//!
+//! Nothing is sent here. [`verdict`] is the one place that says what heals and what doesn't: by the `Status` object's
+//! `reason` first and by the code second, because one code can mean two things (409 is `AlreadyExists` or `Conflict`,
+//! and they need opposite treatment). Design, section 6; Kubernetes API conventions, "Response Status Kind".
+
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::config::{BaseUrl, Config};
+use crate::pod::{GATE, MANAGED_BY, Pod};
+use crate::reason::Reason;
+
+const JSON: &str = "application/json";
+const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How much of an API server's message is quoted, in characters.
+const LONGEST_QUOTE: usize = 1_024;
+
+/// A service account's bearer token. It has no `Debug` and no `Display`, so that it can't be printed by accident.
+pub struct Token(HeaderValue, String);
+
+impl Token {
+    /// Takes the content of a token file.
+    ///
+    /// An empty file stands for no token, which is what `kubectl proxy` wants; it is taken over `http` only, since
+    /// an API server that is asked without a token answers as if the provisioner had no rights.
+    ///
+    /// # Errors
+    /// What is wrong with the file, for the log.
+    pub fn parse(content: &str, url: &BaseUrl) -> Result<Self, String> {
+        let token = content.trim();
+        if token.is_empty() && url.is_https() {
+            return Err("the token file is empty: mount the service account's token".into());
+        }
+        let header = HeaderValue::try_from(format!("Bearer {token}"));
+        let mut header = header.map_err(|_| "the token file holds more than a token".to_owned())?;
+        header.set_sensitive(true);
+        Ok(Self(header, token.to_owned()))
+    }
+
+    /// Takes the token out of a text that came from outside, should somebody have echoed it.
+    fn redact(&self, text: &str) -> String {
+        if self.1.is_empty() { text.to_owned() } else { text.replace(&self.1, "[redacted]") }
+    }
+}
+
+/// How long a call may take. Every call carries it, as an extension of its request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// For this call: connecting, sending, and reading the whole of its answer.
+    pub call: Duration,
+    /// For the whole delivery that the call belongs to, from the delivery's first byte.
+    pub delivery: Duration,
+}
+
+/// The Pods of the client namespace, as calls.
+pub struct Api<'a> {
+    url: &'a BaseUrl,
+    namespace: &'a str,
+    token: &'a Token,
+    bounds: Bounds,
+}
+
+impl<'a> Api<'a> {
+    /// The API at `kube_api_url`, spoken to with `token`.
+    pub fn new(config: &'a Config, token: &'a Token) -> Self {
+        let bounds = Bounds { call: config.kube_api_timeout, delivery: config.delivery_timeout() };
+        Self { url: &config.kube_api_url, namespace: &config.client_namespace, token, bounds }
+    }
+
+    /// `POST pods`.
+    pub fn create(&self, pod: &Value) -> Request<Vec<u8>> {
+        self.request(Method::POST, "", Some((JSON, pod)))
+    }
+
+    /// `GET pods/NAME`.
+    pub fn get(&self, name: &str) -> Request<Vec<u8>> {
+        self.request(Method::GET, name, None)
+    }
+
+    /// `PATCH pods/NAME`: takes our gate away and nothing else. Idempotent; the uid pins the object.
+    pub fn release(&self, pod: &Pod) -> Request<Vec<u8>> {
+        let patch = json!({
+            "metadata": { "uid": pod.metadata.uid },
+            "spec": { "schedulingGates": [{ "$patch": "delete", "name": GATE }] },
+        });
+        self.request(Method::PATCH, &pod.metadata.name, Some((STRATEGIC_MERGE_PATCH, &patch)))
+    }
+
+    /// `DELETE pods/NAME`, at once, and only the very object that was judged.
+    ///
+    /// The resource version is a precondition beside the uid: should another delivery of the event have released the
+    /// Pod in the meantime, it must not be taken away from under its `done`.
+    pub fn delete(&self, pod: &Pod) -> Request<Vec<u8>> {
+        let mut preconditions = json!({ "uid": pod.metadata.uid });
+        if let Some(version) = &pod.metadata.resource_version {
+            preconditions["resourceVersion"] = json!(version);
+        }
+        let options = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "gracePeriodSeconds": 0,
+            "preconditions": preconditions,
+        });
+        self.request(Method::DELETE, &pod.metadata.name, Some((JSON, &options)))
+    }
+
+    fn request(&self, method: Method, name: &str, body: Option<(&'static str, &Value)>) -> Request<Vec<u8>> {
+        let slash = if name.is_empty() { "" } else { "/" };
+        let uri = self.url.join(&format!("/api/v1/namespaces/{}/pods{slash}{name}", self.namespace));
+        let bytes = body.map(|(_, value)| value.to_string().into_bytes()).unwrap_or_default();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .extension(self.bounds)
+            .header(ACCEPT, JSON)
+            // The API server takes the part before the slash as the field manager.
+            .header(USER_AGENT, format!("{MANAGED_BY}/{VERSION}"));
+        if !self.token.1.is_empty() {
+            request = request.header(AUTHORIZATION, self.token.0.clone());
+        }
+        if let Some((content_type, _)) = body {
+            request = request.header(CONTENT_TYPE, content_type).header(CONTENT_LENGTH, bytes.len());
+        }
+        request.body(bytes).expect("every part of the request was parsed when it came in")
+    }
+
+    /// The Pod `name` in an answer to `create`, `get` or `release`.
+    ///
+    /// # Errors
+    /// [`ApiError`] for every answer but a 2xx with this very Pod.
+    pub fn read_pod(&self, answer: Answer, name: &str) -> Result<Pod, ApiError> {
+        let body = self.read_success(answer)?;
+        let pod: Pod = serde_json::from_slice(&body).map_err(|e| ApiError::Unreadable(e.to_string()))?;
+        if pod.metadata.name != name || pod.metadata.namespace != self.namespace || pod.metadata.uid.is_empty() {
+            return Err(ApiError::Unreadable(format!("it is not the Pod {name}")));
+        }
+        Ok(pod)
+    }
+
+    /// Whether an answer to `delete` says that the object is gone or going. That it was gone already is as good.
+    ///
+    /// # Errors
+    /// [`ApiError`] for every other answer.
+    pub fn read_deletion(&self, answer: Answer) -> Result<(), ApiError> {
+        match self.read_success(answer) {
+            Err(ApiError::Refused(refusal)) if refusal.is_not_found() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    fn read_success(&self, answer: Answer) -> Result<Vec<u8>, ApiError> {
+        let response = answer.map_err(|NoAnswer(problem)| ApiError::NoAnswer(self.token.redact(&problem)))?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        Err(ApiError::Refused(self.read_refusal(response)))
+    }
+
+    fn read_refusal(&self, response: Response<Vec<u8>>) -> Refusal {
+        let status: Status = serde_json::from_slice(response.body()).unwrap_or_default();
+        let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let details = status.details.unwrap_or_default();
+        let message = self.token.redact(&status.message.unwrap_or_default());
+        Refusal {
+            code: response.status(),
+            reason: status.reason.unwrap_or_default(),
+            message: message.chars().take(LONGEST_QUOTE).collect(),
+            retry_after: header.or(details.retry_after_seconds),
+        }
+    }
+}
+
+/// What came back from a call, or did not.
+pub type Answer = Result<Response<Vec<u8>>, NoAnswer>;
+
+/// There was no whole answer: refused, not trusted, too slow, cut off, too large. The text is for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoAnswer(pub String);
+
+/// The `Status` object, as far as it is read (meta/v1).
+#[derive(Default, Deserialize)]
+struct Status {
+    message: Option<String>,
+    reason: Option<String>,
+    details: Option<StatusDetails>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusDetails {
+    retry_after_seconds: Option<u64>,
+}
+
+/// Why a call gave nothing to go on with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// Nothing came back, or not the whole of it.
+    #[error("no answer from the Kubernetes API: {0}")]
+    NoAnswer(String),
+    /// A success whose body is not what was asked for.
+    #[error("the Kubernetes API answered with something else: {0}")]
+    Unreadable(String),
+    /// The API server said no.
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+/// An answer that isn't 2xx.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status code.
+    pub code: StatusCode,
+    /// `Status.reason`, empty where there is none.
+    pub reason: String,
+    /// `Status.message`, empty where there is none.
+    pub message: String,
+    /// How many seconds to wait: the header `Retry-After`, or `Status.details.retryAfterSeconds`.
+    pub retry_after: Option<u64>,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.message.as_str() {
+            "" => write!(f, "the Kubernetes API answered {}", self.code.as_u16()),
+            message => write!(f, "the Kubernetes API answered {}: {message}", self.code.as_u16()),
+        }
+    }
+}
+
+impl Refusal {
+    /// Whether there is an object of that name already.
+    pub fn is_already_exists(&self) -> bool {
+        self.code == StatusCode::CONFLICT && self.reason == "AlreadyExists"
+    }
+
+    /// Whether the object, or its namespace, isn't there.
+    pub fn is_not_found(&self) -> bool {
+        self.reason == "NotFound" || (self.reason.is_empty() && self.code == StatusCode::NOT_FOUND)
+    }
+
+    /// Whether an admission webhook said no, as opposed to not saying anything.
+    fn is_denied_by_webhook(&self) -> bool {
+        self.message.starts_with("admission webhook ") && self.message.contains(" denied the request")
+    }
+}
+
+/// What becomes of a delivery after a failed call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It can heal: the broker redelivers.
+    Retry {
+        /// Whether the API server asked for less, with 429.
+        too_many_requests: bool,
+        /// How many seconds it asked to wait.
+        retry_after: Option<u64>,
+    },
+    /// It can't heal.
+    Terminal(Reason),
+}
+
+/// Decides what heals and what doesn't: design section 6, "What heals and what does not".
+pub fn verdict(error: &ApiError) -> Verdict {
+    let ApiError::Refused(refusal) = error else {
+        return Verdict::Retry { too_many_requests: false, retry_after: None };
+    };
+    let retry = Verdict::Retry { too_many_requests: is_too_many_requests(refusal), retry_after: refusal.retry_after };
+    if refusal.is_denied_by_webhook() {
+        return Verdict::Terminal(Reason::PodRejected);
+    }
+    match refusal.reason.as_str() {
+        "Unauthorized" | "Timeout" | "ServerTimeout" | "TooManyRequests" | "Conflict" | "AlreadyExists"
+        | "InternalError" | "ServiceUnavailable" => retry,
+        "Forbidden" => Verdict::Terminal(forbidden(refusal)),
+        "NotFound" => Verdict::Terminal(Reason::NamespaceNotFound),
+        "BadRequest" | "Invalid" | "RequestEntityTooLarge" => Verdict::Terminal(Reason::PodRejected),
+        _ => by_code(refusal, retry),
+    }
+}
+
+/// For answers that are not the API server's own, or of a reason that nobody knew when this was written.
+fn by_code(refusal: &Refusal, retry: Verdict) -> Verdict {
+    match refusal.code.as_u16() {
+        401 | 408 | 409 | 425 | 429 => retry,
+        403 => Verdict::Terminal(forbidden(refusal)),
+        404 => Verdict::Terminal(Reason::NamespaceNotFound),
+        400..=499 => Verdict::Terminal(Reason::PodRejected),
+        _ => retry,
+    }
+}
+
+fn is_too_many_requests(refusal: &Refusal) -> bool {
+    refusal.code == StatusCode::TOO_MANY_REQUESTS
+}
+
+fn forbidden(refusal: &Refusal) -> Reason {
+    if refusal.message.contains("exceeded quota") { Reason::QuotaExceeded } else { Reason::Forbidden }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config;
+    use crate::event::tests::client;
+    use crate::gateway::tests::routed;
+
+    fn config_and_token() -> (Config, Token) {
+        let config = config(&[("kube_api_url", "https://api:6443/"), ("client_namespace", "clients")]);
+        let token = Token::parse("s3cret\n", &config.kube_api_url).ok().unwrap();
+        (config, token)
+    }
+
+    fn pod(config: &Config) -> (Value, Pod) {
+        let value = routed(&client("foo"), config);
+        (value.clone(), serde_json::from_value(value).unwrap())
+    }
+
+    #[track_caller]
+    fn check_call(call: impl Fn(&Api, &Pod) -> Request<Vec<u8>>, method: Method, path: &str, content_type: &str) {
+        let (config, token) = config_and_token();
+        let request = call(&Api::new(&config, &token), &pod(&config).1);
+        assert_eq!((request.method(), request.uri().path()), (&method, path));
+        assert_eq!(request.uri().authority().unwrap(), "api:6443");
+        assert_eq!(request.headers()[AUTHORIZATION], "Bearer s3cret");
+        assert_eq!(request.headers().get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap()), content_type);
+        assert_eq!(request.extensions().get::<Bounds>().unwrap().call, config.kube_api_timeout);
+        assert!(!format!("{request:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn each_call_has_its_verb_path_and_media_type() {
+        let (config, _) = config_and_token();
+        let name = pod(&config).1.metadata.name;
+        let one = format!("/api/v1/namespaces/clients/pods/{name}");
+        check_call(|api, _| api.create(&json!({})), Method::POST, "/api/v1/namespaces/clients/pods", JSON);
+        check_call(|api, pod| api.get(&pod.metadata.name), Method::GET, &one, "");
+        check_call(|api, pod| api.release(pod), Method::PATCH, &one, STRATEGIC_MERGE_PATCH);
+        check_call(|api, pod| api.delete(pod), Method::DELETE, &one, JSON);
+    }
+
+    #[test]
+    fn release_and_delete_are_pinned_to_the_object_that_was_judged() {
+        let (config, token) = config_and_token();
+        let (api, pod) = (Api::new(&config, &token), pod(&config).1);
+        let patch: Value = serde_json::from_slice(api.release(&pod).body()).unwrap();
+        let gate = json!([{"$patch": "delete", "name": GATE}]);
+        assert_eq!(patch, json!({"metadata": {"uid": "uid-1"}, "spec": {"schedulingGates": gate}}));
+        let options: Value = serde_json::from_slice(api.delete(&pod).body()).unwrap();
+        assert_eq!(options["preconditions"], json!({"uid": "uid-1", "resourceVersion": "7"}));
+        assert_eq!(options["gracePeriodSeconds"], 0);
+    }
+
+    #[test]
+    fn an_empty_token_is_for_a_proxy_on_http_only() {
+        let (proxy, https) = (config(&[("kube_api_url", "http://localhost:8001")]), config(&[]));
+        let token = Token::parse("\n", &proxy.kube_api_url).ok().unwrap();
+        assert_eq!(Api::new(&proxy, &token).get("x").headers().get(AUTHORIZATION), None);
+        assert!(Token::parse("", &https.kube_api_url).is_err());
+        assert!(Token::parse("a\nb", &https.kube_api_url).is_err());
+    }
+
+    #[test]
+    fn only_the_very_pod_is_an_answer() {
+        let (config, token) = config_and_token();
+        let api = Api::new(&config, &token);
+        let (value, pod) = pod(&config);
+        let read = |body: &str| {
+            api.read_pod(Ok(Response::builder().status(200).body(body.into()).unwrap()), &pod.metadata.name)
+        };
+        assert!(read(&value.to_string()).is_ok());
+        for body in ["", "{", "null", "[]", r#"{"kind":"Status","status":"Success"}"#] {
+            assert!(matches!(read(body), Err(ApiError::Unreadable(_))), "{body}");
+        }
+        for field in ["name", "namespace", "uid"] {
+            let mut other = value.clone();
+            other["metadata"][field] = json!("");
+            assert!(matches!(read(&other.to_string()), Err(ApiError::Unreadable(_))), "{field}");
+        }
+    }
+
+    fn refusal(code: u16, body: &str) -> ApiError {
+        let (config, token) = config_and_token();
+        let response = Response::builder().status(code).body(body.as_bytes().to_vec()).unwrap();
+        Api::new(&config, &token).read_pod(Ok(response), "x").unwrap_err()
+    }
+
+    fn status(code: u16, reason: &str, message: &str) -> ApiError {
+        let body = json!({"kind": "Status", "reason": reason, "message": message, "code": code});
+        refusal(code, &body.to_string())
+    }
+
+    fn is_retry(error: &ApiError) -> bool {
+        matches!(verdict(error), Verdict::Retry { .. })
+    }
+
+    #[test]
+    fn every_code_without_a_status_object_has_its_verdict() {
+        for code in 300..=599 {
+            let expected = match code {
+                401 | 408 | 409 | 425 | 429 => None,
+                403 => Some(Reason::Forbidden),
+                404 => Some(Reason::NamespaceNotFound),
+                400..=499 => Some(Reason::PodRejected),
+                _ => None,
+            };
+            for body in ["", "<html>", "{\"kind\":\"Status\""] {
+                let error = refusal(code, body);
+                match expected {
+                    Some(reason) => assert_eq!(verdict(&error), Verdict::Terminal(reason), "{code}"),
+                    None => assert!(is_retry(&error), "{code}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_reason_outweighs_the_code() {
+        for reason in ["Unauthorized", "Timeout", "ServerTimeout", "TooManyRequests", "Conflict", "InternalError"] {
+            assert!(is_retry(&status(418, reason, "")), "{reason}");
+        }
+        let rows = [
+            ("Forbidden", "", Reason::Forbidden),
+            ("Forbidden", "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1", Reason::QuotaExceeded),
+            ("NotFound", "namespaces \"x\" not found", Reason::NamespaceNotFound),
+            ("BadRequest", "", Reason::PodRejected),
+            ("Invalid", "", Reason::PodRejected),
+            ("RequestEntityTooLarge", "", Reason::PodRejected),
+        ];
+        for (reason, message, expected) in rows {
+            assert_eq!(verdict(&status(500, reason, message)), Verdict::Terminal(expected), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_that_denies_is_terminal_and_one_that_fails_is_not() {
+        let denied = "admission webhook \"w.example\" denied the request: no";
+        for code in [400, 403, 500] {
+            assert_eq!(verdict(&status(code, "", denied)), Verdict::Terminal(Reason::PodRejected));
+        }
+        let failed = "Internal error occurred: failed calling webhook \"w\": connection refused";
+        assert!(is_retry(&status(500, "InternalError", failed)));
+    }
+
+    #[test]
+    fn conflict_is_retryable_and_already_exists_is_known() {
+        let ApiError::Refused(exists) = status(409, "AlreadyExists", "") else { panic!() };
+        let ApiError::Refused(conflict) = status(409, "Conflict", "") else { panic!() };
+        assert!(exists.is_already_exists() && !conflict.is_already_exists());
+        assert!(is_retry(&ApiError::Refused(conflict)));
+    }
+
+    #[test]
+    fn the_wait_is_the_header_or_the_detail() {
+        let retry_after = |header: Option<&str>, detail: Option<u64>| {
+            let (config, token) = config_and_token();
+            let mut response = Response::builder().status(429);
+            if let Some(value) = header {
+                response = response.header(RETRY_AFTER, value);
+            }
+            let body = json!({"details": {"retryAfterSeconds": detail}}).to_string();
+            let error = Api::new(&config, &token).read_pod(Ok(response.body(body.into()).unwrap()), "x").unwrap_err();
+            match verdict(&error) {
+                Verdict::Retry { too_many_requests: true, retry_after } => retry_after,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(retry_after(Some("3"), Some(9)), Some(3));
+        assert_eq!(retry_after(None, Some(9)), Some(9));
+        assert_eq!(retry_after(Some("Wed, 21 Oct 2026 07:28:00 GMT"), None), None);
+    }
+
+    #[test]
+    fn an_echoed_token_is_taken_out() {
+        let ApiError::Refused(refusal) = status(400, "BadRequest", "bad header: Bearer s3cret") else { panic!() };
+        assert_eq!(refusal.message, "bad header: Bearer [redacted]");
+        let (config, token) = config_and_token();
+        let error = Api::new(&config, &token).read_deletion(Err(NoAnswer("s3cret".into()))).unwrap_err();
+        assert_eq!(error, ApiError::NoAnswer("[redacted]".into()));
+    }
+
+    #[test]
+    fn an_object_that_is_gone_was_deleted() {
+        let (config, token) = config_and_token();
+        let api = Api::new(&config, &token);
+        let answer = |code: u16| Ok(Response::builder().status(code).body(Vec::new()).unwrap());
+        for code in [200, 202, 404] {
+            assert_eq!(api.read_deletion(answer(code)), Ok(()), "{code}");
+        }
+        for code in [403, 409, 500] {
+            assert!(api.read_deletion(answer(code)).is_err(), "{code}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The grammar of Kubernetes names, as far as values from outside become part of an object.
+//!
+//! The API server checks all of this again. It is checked here too because an answer at once, in the words of the
+//! event or of the variable, is worth more than a 422 about a field that the reader has never seen. Source of the
+//! rules: Kubernetes, "Object Names and IDs" and "Labels and Selectors: Syntax and character set".
+
+const LABEL_MAX: usize = 63;
+const SUBDOMAIN_MAX: usize = 253;
+
+/// Whether `value` is a non-empty label value: 1 to 63 of `[A-Za-z0-9._-]`, with a letter or digit at both ends.
+pub fn is_label_value(value: &str) -> bool {
+    value.len() <= LABEL_MAX && is_bounded_by_alphanumerics(value, |c| matches!(c, b'.' | b'_' | b'-'))
+}
+
+/// Whether `key` can be the key of a label and of an annotation: an optional DNS subdomain and `/`, then a name.
+pub fn is_qualified_name(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((prefix, name)) => is_dns_subdomain(prefix) && is_label_value(name),
+        None => is_label_value(key),
+    }
+}
+
+/// Whether `name` is a DNS label (RFC 1123), as a namespace's name must be.
+pub fn is_dns_label(name: &str) -> bool {
+    name.len() <= LABEL_MAX && is_lower_case(name) && is_bounded_by_alphanumerics(name, |c| c == b'-')
+}
+
+/// Whether `name` is a DNS subdomain (RFC 1123), as most objects' names must be.
+pub fn is_dns_subdomain(name: &str) -> bool {
+    name.len() <= SUBDOMAIN_MAX && name.split('.').all(is_dns_label)
+}
+
+fn is_lower_case(name: &str) -> bool {
+    !name.bytes().any(|c| c.is_ascii_uppercase())
+}
+
+fn is_bounded_by_alphanumerics(value: &str, is_inner: fn(u8) -> bool) -> bool {
+    let bytes = value.as_bytes();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
+    first.is_ascii_alphanumeric()
+        && last.is_ascii_alphanumeric()
+        && bytes.iter().all(|&c| c.is_ascii_alphanumeric() || is_inner(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(grammar: fn(&str) -> bool, accepted: &[&str], rejected: &[&str]) {
+        for value in accepted {
+            assert!(grammar(value), "{value:?} should be accepted");
+        }
+        for value in rejected {
+            assert!(!grammar(value), "{value:?} should be rejected");
+        }
+    }
+
+    #[test]
+    fn label_values_are_what_kubernetes_takes() {
+        let (longest, too_long) = ("a".repeat(63), "a".repeat(64));
+        check(
+            is_label_value,
+            &["a", "foo", "Foo_1.b-2", "0", &longest],
+            &["", &too_long, "-a", "a-", ".a", "a/b", "a b", "ä", "a\n", "_"],
+        );
+    }
+
+    #[test]
+    fn qualified_names_have_at_most_one_prefix() {
+        check(
+            is_qualified_name,
+            &["setGateway", "example.com/gateway", "a/b"],
+            &["", "/a", "a/", "a/b/c", "Example.com/a", "a_b/c"],
+        );
+    }
+
+    #[test]
+    fn namespaces_are_dns_labels_and_objects_dns_subdomains() {
+        check(is_dns_label, &["default", "a-1"], &["", "A", "a.b", "-a", "a_"]);
+        check(is_dns_subdomain, &["a.b", "x"], &["", "a..b", ".a", &"a.".repeat(200)]);
+    }
+}

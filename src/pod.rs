@@ -1,0 +1,251 @@
+//! The client Pod: as it is asked for, and as the API server gives it back.
+//!
+//! [`name`] is a function of the event's identity alone, which is what makes a redelivered event find its own Pod.
+//! [`manifest`] is what the provisioner wants; [`Pod`] is the part of the API server's answer that the promises rest
+//! on. Objects are `serde_json` values on the way out and small types on the way in; tests hold both against
+//! `k8s-openapi`'s. Design, section 5.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::config::{Config, Verification};
+use crate::event::{Context, PendingClient};
+
+/// The scheduling gate under which a client is created and which is removed once its gateway was seen.
+pub const GATE: &str = "podgateway.io/gateway-verification";
+/// The container that is the client's own.
+pub const CLIENT_CONTAINER: &str = "client";
+/// Who made the Pod: `app.kubernetes.io/managed-by`, and the User-Agent of every call.
+pub const MANAGED_BY: &str = "cloudevents-podgateway-client-provisioner";
+/// The annotation that holds the pending event's `source`.
+pub const EVENT_SOURCE: &str = "podgateway.io/event-source";
+/// The annotation that holds the pending event's `id`.
+pub const EVENT_ID: &str = "podgateway.io/event-id";
+
+/// The namespace of all name-based UUIDs of this project (RFC 9562, section 5.5). Never changes: names depend on it.
+const UUID_NAMESPACE: Uuid = Uuid::from_u128(0x0b6f_41e7_9d52_4c0e_8f3a_c1d4_72a9_e65b);
+
+/// A UUID that is a function of `parts`, each delimited by its length, so that (`a`, `bc`) and (`ab`, `c`) differ.
+///
+/// The hashed name is, for each part, its length in bytes in decimal, a colon, and the part itself.
+pub fn name_based_uuid(parts: &[&str]) -> Uuid {
+    let name: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+    Uuid::new_v5(&UUID_NAMESPACE, name.as_bytes())
+}
+
+/// The name of an event's Pod: a UUID of the event's `source` and `id`.
+pub fn name(context: &Context) -> String {
+    name_based_uuid(&[&context.source, &context.id]).to_string()
+}
+
+/// The Pod to create: a core/v1 Pod as JSON.
+pub fn manifest(client: &PendingClient, config: &Config) -> Value {
+    let name = name(&client.context);
+    let mut pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": config.client_namespace,
+            "labels": {
+                "app.kubernetes.io/name": "podgateway-client",
+                "app.kubernetes.io/instance": name,
+                "app.kubernetes.io/managed-by": MANAGED_BY,
+                &config.gateway_key: client.gateway,
+            },
+            "annotations": {
+                &config.gateway_key: client.gateway,
+                EVENT_SOURCE: client.context.source,
+                EVENT_ID: client.context.id,
+            },
+        },
+        "spec": {
+            "automountServiceAccountToken": false,
+            "containers": [container(config)],
+        },
+    });
+    if config.gateway_verification == Verification::Required {
+        pod["spec"]["schedulingGates"] = json!([{ "name": GATE }]);
+    }
+    pod
+}
+
+fn container(config: &Config) -> Value {
+    let mut container = json!({
+        "name": CLIENT_CONTAINER,
+        "image": config.client_image,
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": { "drop": ["ALL"] },
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+    });
+    if !config.client_command.is_empty() {
+        container["command"] = json!(config.client_command);
+    }
+    container
+}
+
+/// A Pod as the API server answers with it, as far as it matters here.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Pod {
+    /// Name, identity and the marks that the provisioner left on it.
+    pub metadata: Metadata,
+    /// What runs in it, and what holds it back.
+    pub spec: Spec,
+}
+
+/// Part of a core/v1 ObjectMeta.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// The Pod's name.
+    pub name: String,
+    /// The Pod's namespace.
+    pub namespace: String,
+    /// The identity of this one object, which no later Pod of the same name has.
+    pub uid: String,
+    /// The version of the object, for preconditions.
+    pub resource_version: Option<String>,
+    /// When it was created.
+    pub creation_timestamp: Option<DateTime<Utc>>,
+    /// Set as soon as it is being deleted.
+    pub deletion_timestamp: Option<DateTime<Utc>>,
+    /// Its labels.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Its annotations.
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+/// Part of a core/v1 PodSpec.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec {
+    /// What runs first, in this order.
+    pub init_containers: Option<Vec<Container>>,
+    /// What runs then.
+    pub containers: Vec<Container>,
+    /// What somebody added for debugging.
+    pub ephemeral_containers: Option<Vec<Container>>,
+    /// What holds the Pod back from being scheduled.
+    pub scheduling_gates: Option<Vec<Gate>>,
+    /// Whether the Pod lives in the node's network, past every gateway.
+    pub host_network: Option<bool>,
+}
+
+/// Part of a core/v1 Container.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Container {
+    /// Its name, unique in its Pod.
+    pub name: String,
+    /// Its image.
+    pub image: Option<String>,
+    /// Its entrypoint.
+    pub command: Option<Vec<String>>,
+    /// Its environment.
+    pub env: Option<Vec<EnvVar>>,
+}
+
+/// A core/v1 EnvVar: literal where it has a value.
+#[derive(Clone, Debug, Deserialize)]
+pub struct EnvVar {
+    /// The variable's name.
+    pub name: String,
+    /// The literal value; `None` where it comes from elsewhere or is empty.
+    pub value: Option<String>,
+}
+
+/// A core/v1 PodSchedulingGate.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Gate {
+    /// Who holds the Pod back.
+    pub name: String,
+}
+
+impl Pod {
+    /// Whether our gate still holds the Pod back.
+    pub fn is_gated(&self) -> bool {
+        self.spec.scheduling_gates.iter().flatten().any(|gate| gate.name == GATE)
+    }
+
+    /// Whether the Pod is on its way out.
+    pub fn is_being_deleted(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Whether the Pod was made of this very event.
+    pub fn belongs_to(&self, context: &Context) -> bool {
+        self.annotation(EVENT_SOURCE) == Some(&context.source) && self.annotation(EVENT_ID) == Some(&context.id)
+    }
+
+    /// The value of an annotation.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.metadata.labels.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// Every container of any sort: init containers first, in the order in which they run.
+    pub fn all_containers(&self) -> impl Iterator<Item = &Container> {
+        let init = self.spec.init_containers.iter().flatten();
+        init.chain(&self.spec.containers).chain(self.spec.ephemeral_containers.iter().flatten())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::config::tests::config;
+    use crate::event::tests::client;
+
+    fn context(source: &str, id: &str) -> Context {
+        let mut context = client("foo").context;
+        (context.source, context.id) = (source.into(), id.into());
+        context
+    }
+
+    #[test]
+    fn names_are_golden() {
+        assert_eq!(name(&context("/test", "1")), "6ae65cff-3704-5f31-ae9d-cd15c7833b0c");
+        assert_eq!(name(&context("/dienst/ä", "Ω 1")), "6256337b-3cb0-5b30-a72d-ce9b80db4443");
+    }
+
+    #[test]
+    fn the_border_between_source_and_id_is_part_of_the_name() {
+        assert_ne!(name(&context("a", "bc")), name(&context("ab", "c")));
+        assert_ne!(name(&context("a1:b", "c")), name(&context("a", "1:bc")));
+    }
+
+    #[test]
+    fn the_manifest_is_a_gated_pod_that_kubernetes_knows() {
+        let manifest = manifest(&client("foo"), &config(&[]));
+        let pod: k8s_openapi::api::core::v1::Pod = serde_json::from_value(manifest.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&pod).unwrap(), manifest, "a field is misspelt or unknown");
+        let spec = pod.spec.unwrap();
+        assert_eq!(spec.scheduling_gates.unwrap()[0].name, GATE);
+        assert_eq!(spec.automount_service_account_token, Some(false));
+        assert_eq!((spec.containers.len(), spec.init_containers, spec.node_name), (1, None, None));
+        let metadata = pod.metadata;
+        assert_eq!(metadata.labels.unwrap()["setGateway"], "foo");
+        assert_eq!(metadata.annotations.unwrap()["setGateway"], "foo");
+    }
+
+    #[test]
+    fn without_verification_there_is_no_gate() {
+        let manifest = manifest(&client("foo"), &config(&[("gateway_verification", "off")]));
+        assert_eq!(manifest["spec"].get("schedulingGates"), None);
+    }
+
+    #[test]
+    fn an_empty_command_leaves_the_entrypoint_to_the_image() {
+        let manifest = manifest(&client("foo"), &config(&[("client_command", "[]")]));
+        assert_eq!(manifest["spec"]["containers"][0].get("command"), None);
+    }
+}

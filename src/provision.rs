@@ -1,0 +1,397 @@
+//! The decisions, in order: create gated, verify, release or remove.
+//!
+//! Every function here ends in an [`Outcome`], and everything outside is reached through [`Outbound`], so that the
+//! whole of it reads top to bottom and runs natively against a scripted peer. What is absent on purpose: retries (the
+//! broker owns them), state (the Pod is the state, and a crash between any two calls leaves at worst a gated Pod that
+//! a redelivery settles), and clocks. Design, sections 6 and 7.
+
+use std::future::Future;
+
+use http::Request;
+
+use crate::config::{Config, Verification};
+use crate::event::PendingClient;
+use crate::gateway::verify;
+use crate::kubernetes::{Answer, Api, ApiError, Verdict, verdict};
+use crate::pod::{self, Pod};
+use crate::reason::{Failure, Reason};
+
+/// The one door to the outside.
+pub trait Outbound {
+    /// Sends a request and waits for the whole of its answer, or for as long as it may take.
+    fn send(&self, request: Request<Vec<u8>>) -> impl Future<Output = Answer>;
+}
+
+/// How a delivery of a pending event ends.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The client is there, routed, and nothing of ours holds it back.
+    Done(Box<Pod>),
+    /// There will never be a client of this event.
+    Failed(Failure),
+    /// Something that can heal is in the way: the broker redelivers.
+    Retry(Retry),
+}
+
+/// Why, and how, an event is left to the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Whether the API server answered 429.
+    pub too_many_requests: bool,
+    /// How many seconds the API server asked to wait.
+    pub retry_after: Option<u64>,
+    /// What is in the way, for the log.
+    pub cause: String,
+}
+
+impl Retry {
+    /// Something in the way of which no more is known than `cause`.
+    pub fn because(cause: impl Into<String>) -> Self {
+        Self { too_many_requests: false, retry_after: None, cause: cause.into() }
+    }
+}
+
+/// One delivery of a pending event, and what is needed to act on it.
+pub struct Delivery<'a, O> {
+    /// What is asked for.
+    pub client: &'a PendingClient,
+    /// How the provisioner was set up.
+    pub config: &'a Config,
+    /// The Kubernetes API.
+    pub api: Api<'a>,
+    /// The way to it.
+    pub outbound: &'a O,
+}
+
+impl<O: Outbound> Delivery<'_, O> {
+    /// Makes the client, or finds it where an earlier delivery made it.
+    pub async fn provision(&self) -> Outcome {
+        let manifest = pod::manifest(self.client, self.config);
+        match self.pod_from(self.api.create(&manifest)).await {
+            Ok(pod) => self.settle_created(pod).await,
+            Err(ApiError::Refused(refusal)) if refusal.is_already_exists() => self.settle_existing().await,
+            Err(error) => outcome_of(error),
+        }
+    }
+
+    /// Settles an event for which no new Pod may be made: what is there is finished, and what is absent has failed.
+    pub async fn settle_or(&self, absent: Failure) -> Outcome {
+        match self.pod_from(self.api.get(&self.name())).await {
+            Ok(pod) => self.settle_found(pod).await,
+            Err(ApiError::Refused(refusal)) if refusal.is_not_found() => Outcome::Failed(absent),
+            Err(error) => retry(error),
+        }
+    }
+
+    /// A Pod that came back without the gate it was sent with was never held back: this cluster can't keep promises.
+    async fn settle_created(&self, pod: Pod) -> Outcome {
+        if self.is_verifying() && !pod.is_gated() {
+            let message = "the scheduling gate was taken from it: this takes Kubernetes 1.27 or newer, and no \
+                           admission webhook that removes schedulingGates";
+            return self.remove(&pod, Failure::new(Reason::UnsafePod, message)).await;
+        }
+        self.settle(pod).await
+    }
+
+    /// The name was taken. By whom is in the object; that it may be gone again is the next delivery's business.
+    async fn settle_existing(&self) -> Outcome {
+        match self.pod_from(self.api.get(&self.name())).await {
+            Ok(pod) => self.settle_found(pod).await,
+            Err(error) => retry(error),
+        }
+    }
+
+    async fn settle_found(&self, pod: Pod) -> Outcome {
+        if !pod.belongs_to(&self.client.context) {
+            let message = format!("a Pod {} exists that was not made of this event: remove or rename it", self.name());
+            return Outcome::Failed(Failure::new(Reason::PodNameConflict, message));
+        }
+        match (pod.is_being_deleted(), pod.is_gated()) {
+            (true, true) => Outcome::Retry(Retry::because("the Pod is being removed by another delivery")),
+            // It was released once, so the event has had its one client.
+            (true, false) => Outcome::Done(Box::new(pod)),
+            (false, _) => self.settle(pod).await,
+        }
+    }
+
+    /// Releases a Pod that is routed and removes one that isn't.
+    async fn settle(&self, pod: Pod) -> Outcome {
+        if self.is_verifying()
+            && let Err(failure) = verify(&pod, self.client, self.config)
+        {
+            return self.remove(&pod, failure).await;
+        }
+        if pod.is_gated() { self.release(pod).await } else { Outcome::Done(Box::new(pod)) }
+    }
+
+    async fn release(&self, pod: Pod) -> Outcome {
+        let error = match self.pod_from(self.api.release(&pod)).await {
+            Ok(released) if !released.is_gated() => return Outcome::Done(Box::new(released)),
+            Ok(_) => return Outcome::Retry(Retry::because("the gate is still there after its removal")),
+            Err(error) => error,
+        };
+        match verdict(&error) {
+            // What can't be released for good must not be left behind, or a later delivery would answer otherwise.
+            Verdict::Terminal(reason) if reason != Reason::NamespaceNotFound => {
+                self.remove(&pod, Failure::new(reason, format!("its gate could not be removed: {error}"))).await
+            }
+            _ => retry(error),
+        }
+    }
+
+    /// Removes a Pod and answers with `failure`, whose message speaks of the Pod as "it".
+    async fn remove(&self, pod: &Pod, failure: Failure) -> Outcome {
+        let answer = self.outbound.send(self.api.delete(pod)).await;
+        if let Err(error) = self.api.read_deletion(answer) {
+            return retry(error);
+        }
+        let when = if pod.is_gated() { " before it could run" } else { "" };
+        let message = format!("the Pod {} was removed{when}: {}", pod.metadata.name, failure.message);
+        Outcome::Failed(Failure::new(failure.reason, message))
+    }
+
+    async fn pod_from(&self, request: Request<Vec<u8>>) -> Result<Pod, ApiError> {
+        self.api.read_pod(self.outbound.send(request).await, &self.name())
+    }
+
+    fn name(&self) -> String {
+        pod::name(&self.client.context)
+    }
+
+    fn is_verifying(&self) -> bool {
+        self.config.gateway_verification == Verification::Required
+    }
+}
+
+fn outcome_of(error: ApiError) -> Outcome {
+    match verdict(&error) {
+        Verdict::Retry { .. } => retry(error),
+        Verdict::Terminal(reason) => Outcome::Failed(Failure::new(reason, error.to_string())),
+    }
+}
+
+/// Leaves it to the broker, whatever the verdict: for calls after which a Pod of the event may be left.
+fn retry(error: ApiError) -> Outcome {
+    let cause = error.to_string();
+    Outcome::Retry(match verdict(&error) {
+        Verdict::Retry { too_many_requests, retry_after } => Retry { too_many_requests, retry_after, cause },
+        Verdict::Terminal(_) => Retry::because(cause),
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::config::tests::config;
+    use crate::event::tests::client;
+    use crate::gateway::tests::{routed, stored};
+    use crate::kubernetes::{NoAnswer, Token};
+    use crate::pod::manifest;
+    use http::Response;
+    use serde_json::{Value, json};
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    /// Runs a future that never waits, as everything does whose peer is scripted.
+    pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("nothing here waits"),
+        }
+    }
+
+    /// A conversation: which calls are expected, in this order, and their answers. One more or one less is a failure.
+    pub(crate) struct Script(RefCell<VecDeque<(&'static str, Answer)>>);
+
+    impl Script {
+        pub(crate) fn new(calls: Vec<(&'static str, Answer)>) -> Self {
+            Self(RefCell::new(calls.into()))
+        }
+    }
+
+    impl Outbound for Script {
+        async fn send(&self, request: Request<Vec<u8>>) -> Answer {
+            let (method, answer) = self.0.borrow_mut().pop_front().expect("a call that is not in the script");
+            assert_eq!(request.method(), method);
+            answer
+        }
+    }
+
+    impl Drop for Script {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                assert!(self.0.borrow().is_empty(), "calls that were not made: {:?}", self.0.borrow());
+            }
+        }
+    }
+
+    pub(crate) fn answer(code: u16, body: &Value) -> Answer {
+        Ok(Response::builder().status(code).body(body.to_string().into_bytes()).unwrap())
+    }
+
+    fn status(code: u16, reason: &str) -> Answer {
+        answer(code, &json!({"kind": "Status", "reason": reason, "message": "as the server says", "code": code}))
+    }
+
+    fn with(mut pod: Value, change: impl FnOnce(&mut Value)) -> Value {
+        change(&mut pod);
+        pod
+    }
+
+    fn gated() -> Value {
+        routed(&client("foo"), &config(&[]))
+    }
+
+    fn released() -> Value {
+        with(gated(), |pod| pod["spec"]["schedulingGates"] = json!(null))
+    }
+
+    fn unrouted() -> Value {
+        stored(manifest(&client("foo"), &config(&[])))
+    }
+
+    fn deleting(pod: Value) -> Value {
+        with(pod, |pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:01Z"))
+    }
+
+    fn deliver(changes: &[(&str, &str)], script: Vec<(&'static str, Answer)>) -> Outcome {
+        with_delivery(changes, script, |delivery| run(delivery.provision()))
+    }
+
+    fn with_delivery<T>(
+        changes: &[(&str, &str)],
+        script: Vec<(&'static str, Answer)>,
+        act: impl FnOnce(&Delivery<'_, Script>) -> T,
+    ) -> T {
+        let (client, config, outbound) = (client("foo"), config(changes), Script::new(script));
+        let token = Token::parse("token", &config.kube_api_url).ok().unwrap();
+        act(&Delivery { client: &client, config: &config, api: Api::new(&config, &token), outbound: &outbound })
+    }
+
+    #[track_caller]
+    fn check_done(script: Vec<(&'static str, Answer)>) {
+        match deliver(&[], script) {
+            Outcome::Done(pod) => assert_eq!(pod.metadata.uid, "uid-1"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn check_failed(script: Vec<(&'static str, Answer)>, reason: Reason) {
+        match deliver(&[], script) {
+            Outcome::Failed(failure) => assert_eq!(failure.reason, reason, "{}", failure.message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn check_retry(script: Vec<(&'static str, Answer)>) {
+        match deliver(&[], script) {
+            Outcome::Retry(_) => (),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_routed_pod_is_released() {
+        check_done(vec![("POST", answer(201, &gated())), ("PATCH", answer(200, &released()))]);
+    }
+
+    #[test]
+    fn a_redelivery_finds_its_own_pod() {
+        let exists = || ("POST", status(409, "AlreadyExists"));
+        check_done(vec![exists(), ("GET", answer(200, &released()))]);
+        check_done(vec![exists(), ("GET", answer(200, &gated())), ("PATCH", answer(200, &released()))]);
+        check_done(vec![exists(), ("GET", answer(200, &deleting(released())))]);
+        check_retry(vec![exists(), ("GET", answer(200, &deleting(gated())))]);
+        check_retry(vec![exists(), ("GET", status(404, "NotFound"))]);
+        check_retry(vec![exists(), ("GET", status(403, "Forbidden"))]);
+    }
+
+    #[test]
+    fn a_pod_of_another_event_is_left_alone() {
+        let foreign = with(released(), |pod| pod["metadata"]["annotations"]["podgateway.io/event-id"] = json!("2"));
+        let script = vec![("POST", status(409, "AlreadyExists")), ("GET", answer(200, &foreign))];
+        check_failed(script, Reason::PodNameConflict);
+    }
+
+    #[test]
+    fn a_pod_that_nobody_routed_is_removed() {
+        let removed = || ("DELETE", answer(200, &unrouted()));
+        check_failed(vec![("POST", answer(201, &unrouted())), removed()], Reason::GatewayNotInjected);
+        check_failed(
+            vec![("POST", answer(201, &unrouted())), ("DELETE", status(404, "NotFound"))],
+            Reason::GatewayNotInjected,
+        );
+        let released_unrouted = with(unrouted(), |pod| pod["spec"]["schedulingGates"] = json!([]));
+        check_failed(
+            vec![("POST", status(409, "AlreadyExists")), ("GET", answer(200, &released_unrouted)), removed()],
+            Reason::GatewayNotInjected,
+        );
+    }
+
+    #[test]
+    fn an_answer_waits_until_the_removal_is_certain() {
+        for refusal in [status(403, "Forbidden"), status(409, "Conflict"), Err(NoAnswer("cut".into()))] {
+            check_retry(vec![("POST", answer(201, &unrouted())), ("DELETE", refusal)]);
+        }
+    }
+
+    #[test]
+    fn a_pod_that_was_never_held_back_is_removed_even_when_routed() {
+        let script = vec![("POST", answer(201, &released())), ("DELETE", answer(200, &released()))];
+        check_failed(script, Reason::UnsafePod);
+    }
+
+    #[test]
+    fn a_release_that_is_refused_for_good_takes_the_pod_with_it() {
+        let created = || ("POST", answer(201, &gated()));
+        let removed = || ("DELETE", answer(200, &gated()));
+        check_failed(vec![created(), ("PATCH", status(422, "Invalid")), removed()], Reason::PodRejected);
+        check_failed(vec![created(), ("PATCH", status(403, "Forbidden")), removed()], Reason::Forbidden);
+        check_retry(vec![created(), ("PATCH", status(422, "Invalid")), ("DELETE", status(409, "Conflict"))]);
+    }
+
+    #[test]
+    fn a_release_that_may_heal_leaves_the_pod_gated() {
+        for fault in [status(404, "NotFound"), status(409, "Conflict"), status(500, ""), Err(NoAnswer("cut".into()))] {
+            check_retry(vec![("POST", answer(201, &gated())), ("PATCH", fault)]);
+        }
+        check_retry(vec![("POST", answer(201, &gated())), ("PATCH", answer(200, &gated()))]);
+    }
+
+    #[test]
+    fn a_create_that_is_refused_says_why() {
+        check_failed(vec![("POST", status(404, "NotFound"))], Reason::NamespaceNotFound);
+        check_failed(vec![("POST", status(422, "Invalid"))], Reason::PodRejected);
+        check_retry(vec![("POST", status(500, "InternalError"))]);
+        check_retry(vec![("POST", answer(201, &json!({"kind": "Status"})))]);
+        check_retry(vec![("POST", Err(NoAnswer("refused".into())))]);
+    }
+
+    #[test]
+    fn without_verification_a_pod_is_done_as_it_comes() {
+        let off = [("gateway_verification", "off")];
+        let plain = || with(unrouted(), |pod| pod["spec"]["schedulingGates"] = json!(null));
+        assert!(matches!(deliver(&off, vec![("POST", answer(201, &plain()))]), Outcome::Done(_)));
+        // A Pod from before the switch is still gated, and would wait for ever.
+        let script = vec![
+            ("POST", status(409, "AlreadyExists")),
+            ("GET", answer(200, &unrouted())),
+            ("PATCH", answer(200, &plain())),
+        ];
+        assert!(matches!(deliver(&off, script), Outcome::Done(_)));
+    }
+
+    #[test]
+    fn an_event_that_may_make_nothing_settles_what_is_there() {
+        let absent = || Failure::new(Reason::EventExpired, "");
+        let settle = |script| with_delivery(&[], script, |delivery| run(delivery.settle_or(absent())));
+        let outcome = settle(vec![("GET", status(404, "NotFound"))]);
+        assert!(matches!(outcome, Outcome::Failed(failure) if failure == absent()));
+        assert!(matches!(settle(vec![("GET", answer(200, &released()))]), Outcome::Done(_)));
+        assert!(matches!(settle(vec![("GET", status(500, ""))]), Outcome::Retry(_)));
+    }
+}

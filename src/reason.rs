@@ -1,0 +1,109 @@
+//! The closed list of reasons for which a pending event fails.
+//!
+//! A reason is one CamelCase word, as in a Kubernetes condition: producers switch on it, so a word is never renamed
+//! and never reused. What a human reads is the message beside it. The wire form is made here and nowhere else.
+
+use serde::Serialize;
+
+/// Why a client will never come of a pending event (design, section 4).
+///
+/// Serialized as the variant's own name, for example `"GatewayNotInjected"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Reason {
+    /// The event's data is not a JSON object with a string `gateway_name`, or its `expirytime` is no timestamp.
+    InvalidEventData,
+    /// The gateway's name can't be a Kubernetes label value.
+    InvalidGatewayName,
+    /// The gateway is not in the allow-list `gateways`.
+    GatewayNotAllowed,
+    /// The event's `expirytime` has passed.
+    EventExpired,
+    /// No gateway's admission controller took the Pod.
+    GatewayNotInjected,
+    /// A gateway took the Pod, but not the one that was asked for, or not it alone.
+    WrongGatewayInjected,
+    /// The Pod was changed on its way into the cluster so that it could get around its gateway.
+    UnsafePod,
+    /// The API server, or an admission webhook, refused the Pod.
+    PodRejected,
+    /// The client namespace's ResourceQuota is used up.
+    QuotaExceeded,
+    /// The provisioner's service account may not do this.
+    Forbidden,
+    /// The client namespace does not exist.
+    NamespaceNotFound,
+    /// A Pod of this name exists that is not this event's.
+    PodNameConflict,
+    /// The PodTemplate named by `client_pod_template` can't be used.
+    PodTemplateInvalid,
+    /// The broker gave up on the event before it could be settled.
+    Undeliverable,
+}
+
+impl Reason {
+    /// Every reason, in the order of the design's list.
+    pub const ALL: [Self; 14] = [
+        Self::InvalidEventData,
+        Self::InvalidGatewayName,
+        Self::GatewayNotAllowed,
+        Self::EventExpired,
+        Self::GatewayNotInjected,
+        Self::WrongGatewayInjected,
+        Self::UnsafePod,
+        Self::PodRejected,
+        Self::QuotaExceeded,
+        Self::Forbidden,
+        Self::NamespaceNotFound,
+        Self::PodNameConflict,
+        Self::PodTemplateInvalid,
+        Self::Undeliverable,
+    ];
+}
+
+/// A pending event that cannot heal: the word for machines and the sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// One word of the closed list.
+    pub reason: Reason,
+    /// What happened and what to do about it. Never holds a token.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with its reason and its message.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_on_the_wire_are_those_of_the_design() {
+        let words: Vec<String> = Reason::ALL
+            .iter()
+            .map(|reason| serde_json::to_value(reason).unwrap().as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(
+            words,
+            [
+                "InvalidEventData",
+                "InvalidGatewayName",
+                "GatewayNotAllowed",
+                "EventExpired",
+                "GatewayNotInjected",
+                "WrongGatewayInjected",
+                "UnsafePod",
+                "PodRejected",
+                "QuotaExceeded",
+                "Forbidden",
+                "NamespaceNotFound",
+                "PodNameConflict",
+                "PodTemplateInvalid",
+                "Undeliverable",
+            ]
+        );
+    }
+}
