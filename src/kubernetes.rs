@@ -247,7 +247,7 @@ impl Refusal {
 
     /// Whether an admission webhook said no, as opposed to not saying anything.
     fn is_denied_by_webhook(&self) -> bool {
-        self.message.starts_with("admission webhook ") && self.message.contains(" denied the request")
+        self.message.contains("admission webhook ") && self.message.contains(" denied the request")
     }
 }
 

@@ -1,2 +1,17 @@
-//! The command.
-fn main() {}
+//! The command: runs the provisioner on this machine.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use local::cli::{Args, run};
+
+/// Exit code 2 is for a command line that can't be understood, 1 for what goes wrong after that.
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,52 @@
+# Every chore of this repository. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+TARGET := wasm32-wasip2
+WASM := target/$(TARGET)/release/provisioner.wasm
+COMMAND := cloudevents-podgateway-client-provisioner
+SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock
+
+# What the command of `make run` gets: make run ARGS="--client-namespace=routed-clients"
+ARGS ?=
+
+##@ Try
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z\/0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(WASM) ## Run the provisioner with an embedded Kubernetes API and a broker (ARGS="--help" shows its flags)
+	cargo run --quiet --package local -- $(ARGS)
+
+##@ Build
+.PHONY: build
+build: $(WASM) ## Build the component and the command
+	cargo build --package local
+
+$(WASM): $(SOURCES) | wasm-target
+	cargo build --package podgateway-client-provisioner --target $(TARGET) --release
+	@touch $@
+
+.PHONY: wasm-target
+wasm-target:
+	@rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || rustup target add $(TARGET)
+
+.PHONY: size
+size: $(WASM) ## Print the size of the component
+	@printf '%s: %d KB (%d bytes)\n' $(notdir $(WASM)) $$(( ($$(stat -c %s $(WASM)) + 500) / 1000 )) $$(stat -c %s $(WASM))
+
+##@ Check
+.PHONY: test
+test: $(WASM) ## Run the unit and the contract tests
+	cargo test --workspace
+
+.PHONY: lint
+lint: | wasm-target ## Check the formatting, and clippy for the host and for wasm
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --package podgateway-client-provisioner --target $(TARGET) --release -- --deny warnings
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	cargo clean

@@ -1,0 +1,123 @@
+//! The flags, and the help that needs no README.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::kubernetes::WHAT_IT_IS_NOT;
+
+const ABOUT: &str = "Runs the provisioner on this machine: CloudEvents in, Pods routed through a pod-gateway out";
+
+const LONG_ABOUT: &str = "\
+Runs the provisioner on this machine: CloudEvents in, Pods routed through a pod-gateway out.
+
+It loads the same component and the same spin.toml as Spin and SpinKube do, and starts two things around it: an
+embedded Kubernetes API with the gateways `foo` and `bar`, and an in-memory broker that delivers as Knative's does.
+With --kubeconfig a real cluster takes the place of the embedded API.";
+
+const EXAMPLES: &str = "\
+Ask for a client of the gateway foo, and see the answer:
+
+  curl -i http://127.0.0.1:3000/ -H 'content-type: application/json' \\
+    -H 'ce-specversion: 1.0' -H 'ce-type: io.podgateway.client.pending' -H 'ce-source: /me' -H 'ce-id: 1' \\
+    -d '{\"gateway_name\": \"foo\"}'
+
+Send the same to the broker instead (its address is printed at the start) and watch it being delivered, answered and,
+while something is in the way, retried. Look at the clients with kubectl --server=http://127.0.0.1:8001 get pods.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cloudevents-podgateway-client-provisioner",
+    version,
+    about = ABOUT,
+    long_about = format!("{LONG_ABOUT}\n\n{WHAT_IT_IS_NOT}"),
+    after_long_help = EXAMPLES,
+    max_term_width = 110
+)]
+pub struct Args {
+    /// Namespace in which clients are created; embedded are `default` and `routed-clients`
+    #[arg(long, value_name = "NAMESPACE", help_heading = "Clients")]
+    pub client_namespace: Option<String>,
+    /// Command of the client: a JSON array, or one line split as a shell splits words
+    #[arg(long, value_name = "COMMAND", help_heading = "Clients")]
+    pub client_command: Option<String>,
+    /// Image of the client
+    #[arg(long, value_name = "IMAGE", help_heading = "Clients")]
+    pub client_image: Option<String>,
+
+    /// Use the cluster of this kubeconfig, by its current context, instead of the embedded Kubernetes API
+    ///
+    /// It takes users with a token, a token file or a client certificate. The token is read once, at the start.
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The application's manifest
+    #[arg(long, short = 'f', value_name = "FILE", default_value = "spin.toml", help_heading = "Spin")]
+    pub from: PathBuf,
+    /// Set a variable of the application; wins over SPIN_VARIABLE_NAME in the environment and over the default
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = "Spin")]
+    pub variables: Vec<(String, String)>,
+    /// Spin's runtime config: [[client_tls]], [outbound_http] and so on
+    #[arg(long, value_name = "FILE", help_heading = "Spin")]
+    pub runtime_config_file: Option<PathBuf>,
+
+    /// Where the provisioner listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(3000), help_heading = "Addresses")]
+    pub listen: SocketAddr,
+    /// Where the broker takes events in
+    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(8080), help_heading = "Addresses")]
+    pub broker_listen: SocketAddr,
+    /// Where the embedded Kubernetes API is for you, without a token, as with `kubectl proxy`
+    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(8001), help_heading = "Addresses")]
+    pub kubernetes_listen: SocketAddr,
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+impl Args {
+    /// The values of the variables that the flags set, the later one winning.
+    pub fn flags(&self) -> impl Iterator<Item = (String, String)> {
+        let named = [
+            ("client_namespace", &self.client_namespace),
+            ("client_command", &self.client_command),
+            ("client_image", &self.client_image),
+        ];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        self.variables.clone().into_iter().chain(named)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_named_flag_wins_over_a_variable() {
+        let args = Args::parse_from(["x", "--variable", "client_image=a", "--client-image=b", "--variable", "k_sink=c=d"]);
+        let flags: std::collections::BTreeMap<_, _> = args.flags().collect();
+        assert_eq!((flags["client_image"].as_str(), flags["k_sink"].as_str()), ("b", "c=d"));
+        assert!(Args::try_parse_from(["x", "--variable", "nothing"]).is_err());
+    }
+
+    #[test]
+    fn the_help_says_what_the_embedded_api_is_not() {
+        assert!(Args::command().render_long_help().to_string().replace('\n', " ").contains("not a cluster"));
+    }
+}

@@ -1,0 +1,9 @@
+//! The command line: flags in, a provisioner with its surroundings out, and what happens to them as lines to read.
+
+mod args;
+mod console;
+mod kubeconfig;
+mod run;
+
+pub use args::Args;
+pub use run::{CliError, run};

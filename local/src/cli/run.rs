@@ -1,0 +1,170 @@
+//! Wires the parts together, says where they are, and stops them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::args::Args;
+use super::console;
+use super::kubeconfig::{Cluster, Credentials, KubeconfigError};
+use crate::ListenError;
+use crate::broker::{Broker, BrokerConfig, BrokerError};
+use crate::kubernetes::{Config, EmbeddedApi, WHAT_IT_IS_NOT};
+use crate::spin::runtime_config::RuntimeConfigError;
+use crate::spin::{
+    Application, ClientTls, LoadError, Logs, Options, RuntimeConfig, ServeError, Server, VariableSources,
+};
+
+/// The guest's directory for the service account.
+const SERVICE_ACCOUNT: &str = "/serviceaccount";
+/// The type that the Trigger filters for.
+const PENDING: &str = "io.podgateway.client.pending";
+/// What stands in for a token where the client certificate says who asks; the API server looks at that first.
+const NO_TOKEN: &str = "the-client-certificate-counts";
+
+/// Why the command ends before it is told to.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The application.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The runtime config.
+    #[error(transparent)]
+    RuntimeConfig(#[from] RuntimeConfigError),
+    /// The kubeconfig.
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
+    /// The provisioner's address.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The address of the embedded Kubernetes API.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The broker.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// This machine gives no threads, temporary directory or signals.
+    #[error("this machine does not let it run: {0}")]
+    Machine(#[from] io::Error),
+}
+
+/// Runs until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// What is wrong, in one line.
+pub fn run(args: Args) -> Result<(), CliError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(args))
+}
+
+async fn serve(args: Args) -> Result<(), CliError> {
+    let stop = stop_signal()?;
+    let mut options = options(&args)?;
+    let kubernetes = match &args.kubeconfig {
+        Some(path) => Kubernetes::of_cluster(Cluster::load(path)?, &mut options)?,
+        None => Kubernetes::embedded(args.kubernetes_listen, &mut options).await?,
+    };
+    // After the surroundings, so that the variables given by hand win.
+    options.variables.flags.extend(args.flags());
+    let application = Application::load(&args.from, options)?;
+    let server = Server::bind(application, args.listen).await?;
+    let broker = broker(&args, server.local_addr()).await?;
+    introduce(&server, &broker, &kubernetes);
+    tokio::spawn(console::print_events(broker.subscribe()));
+    server.serve(stop).await;
+    broker.shutdown().await;
+    kubernetes.shutdown().await;
+    Ok(())
+}
+
+fn options(args: &Args) -> Result<Options, CliError> {
+    let runtime_config = match &args.runtime_config_file {
+        Some(path) => RuntimeConfig::from_file(path)?,
+        None => RuntimeConfig::default(),
+    };
+    let variables = VariableSources { env: std::env::vars().collect(), ..VariableSources::default() };
+    Ok(Options { variables, runtime_config, logs: Logs::Stderr, ..Options::default() })
+}
+
+async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker, CliError> {
+    let subscriber = format!("http://{provisioner}/").parse().expect("an address makes a URI");
+    let config = BrokerConfig { listen: args.broker_listen, ..BrokerConfig::new(subscriber, PENDING) };
+    Ok(Broker::bind(config).await?)
+}
+
+/// Where the Pods go. Keeps what the provisioner needs for it alive.
+struct Kubernetes {
+    embedded: Option<EmbeddedApi>,
+    description: String,
+    _service_account: TempDir,
+}
+
+impl Kubernetes {
+    async fn embedded(for_people: SocketAddr, options: &mut Options) -> Result<Self, CliError> {
+        let config = Config::demo();
+        let service_account = mount_token(options, &config.token)?;
+        let mut api = EmbeddedApi::bind(config, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let proxy = api.proxy(for_people).await?;
+        options.variables.flags.insert("kube_api_url".to_owned(), api.url());
+        tokio::spawn(console::print_pods(api.subscribe()));
+        let description = format!("http://{proxy}  embedded: kubectl --server=http://{proxy} get pods");
+        Ok(Self { embedded: Some(api), description, _service_account: service_account })
+    }
+
+    fn of_cluster(cluster: Cluster, options: &mut Options) -> Result<Self, CliError> {
+        let mut tls = ClientTls::new(vec![cluster.host()], cluster.ca.as_deref())?;
+        let service_account = match &cluster.user {
+            Credentials::Token(token) => mount_token(options, token)?,
+            Credentials::Certificate { cert, key } => {
+                tls = tls.with_client_cert(cert, key)?;
+                mount_token(options, NO_TOKEN)?
+            }
+        };
+        options.runtime_config.client_tls.push(tls);
+        options.variables.flags.insert("kube_api_url".to_owned(), cluster.url.clone());
+        Ok(Self { embedded: None, description: cluster.url, _service_account: service_account })
+    }
+
+    async fn shutdown(self) {
+        if let Some(api) = self.embedded {
+            api.shutdown().await;
+        }
+    }
+}
+
+/// Lays a directory with the token over the application's own.
+fn mount_token(options: &mut Options, token: &str) -> Result<TempDir, CliError> {
+    let directory = tempfile::tempdir()?;
+    write_private(&directory.path().join("token"), token)?;
+    options.mounts.insert(SERVICE_ACCOUNT.to_owned(), directory.path().to_owned());
+    Ok(directory)
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+fn introduce(server: &Server, broker: &Broker, kubernetes: &Kubernetes) {
+    println!("provisioner  http://{}  POST an event here and read the answer", server.local_addr());
+    println!("broker       {}  POST it here instead and watch it below", broker.url());
+    println!("kubernetes   {}", kubernetes.description);
+    if kubernetes.embedded.is_some() {
+        println!("\n{WHAT_IT_IS_NOT}");
+    }
+    println!("\nCtrl-C stops it.\n");
+}
+
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => (),
+            _ = terminate.recv() => (),
+        }
+    })
+}

@@ -1,0 +1,101 @@
+//! One Pod per event, whatever the number of deliveries; and no event lost while the API is down.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use local::broker::{BackoffPolicy, Broker, BrokerConfig, Delivery, Passed};
+use local::kubernetes::{Config, EmbeddedApi};
+use local::spin::Server;
+use tests::events::pending;
+use tests::{Provisioner, TOKEN};
+
+use crate::{End, end_of};
+
+async fn api() -> EmbeddedApi {
+    let config = Config { token: TOKEN.to_owned(), ..Config::demo() };
+    EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_deliveries_ten_at_once_make_one_pod_and_one_answer() {
+    let api = api().await;
+    let provisioner = Provisioner::start(&api.url(), &[]);
+    let deliveries = (0..50).map(|_| provisioner.deliver(pending("1", "foo")));
+    let replies: Vec<_> = futures::stream::iter(deliveries).buffer_unordered(10).collect().await;
+    let settled: Vec<_> = replies.iter().filter(|reply| reply.status == 200).collect();
+    assert_eq!(settled.len(), 50, "{replies:?}");
+    for reply in &settled {
+        assert_eq!(end_of(reply), End::Done);
+        assert_eq!(reply.attribute("id"), settled[0].attribute("id"));
+        assert_eq!(reply.body, settled[0].body);
+        assert_eq!(reply.attribute("time"), settled[0].attribute("time"));
+    }
+    assert_eq!(api.pods("default").len(), 1);
+    assert_eq!(api.calls().of("create"), 50);
+    api.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_differ_only_in_where_source_ends_are_two() {
+    let api = api().await;
+    let provisioner = Provisioner::start(&api.url(), &[]);
+    for (source, id) in [("a", "bc"), ("ab", "c")] {
+        let mut request = pending(id, "foo");
+        request.headers_mut().insert("ce-source", source.parse().unwrap());
+        assert_eq!(end_of(&provisioner.deliver(request).await), End::Done);
+    }
+    assert_eq!(api.pods("default").len(), 2);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_unknown_gateway_leaves_no_pod() {
+    let api = api().await;
+    let provisioner = Provisioner::start(&api.url(), &[]);
+    let first = provisioner.deliver(pending("1", "nope")).await;
+    let second = provisioner.deliver(pending("1", "nope")).await;
+    assert_eq!(end_of(&first), End::Failed("GatewayNotInjected"));
+    assert_eq!(first.attribute("id"), second.attribute("id"));
+    assert_eq!(api.pods("default").len(), 0);
+    api.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_is_down_costs_retries_and_no_event() {
+    let api = api().await;
+    let provisioner = Provisioner::start(&api.url(), &[]);
+    let server = Server::bind(provisioner.application(), ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let subscriber = format!("http://{}/", server.local_addr()).parse().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(server.serve(async { _ = stopped.await }));
+    let delivery = Delivery {
+        retry: 1_000,
+        backoff_policy: BackoffPolicy::Linear,
+        backoff_delay: Duration::from_millis(5),
+        ..Delivery::default()
+    };
+    let config = BrokerConfig { delivery, ..BrokerConfig::new(subscriber, provisioner::event::PENDING) };
+    let broker = Broker::bind(config).await.unwrap();
+    let mut passing = broker.subscribe();
+
+    api.set_available(false);
+    let target: hyper::Uri = broker.url().parse().unwrap();
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+    let mut request = pending("1", "foo");
+    *request.uri_mut() = target;
+    assert_eq!(client.request(request).await.unwrap().status(), 202);
+    while !matches!(passing.recv().await.unwrap().kind, Passed::Retry { attempt: 2.., status: Some(503), .. }) {}
+    assert_eq!(api.pods("default").len(), 0);
+    api.set_available(true);
+    broker.wait_idle().await;
+
+    let replies: Vec<_> =
+        broker.events().into_iter().filter(|event| matches!(event.kind, Passed::Reply { .. })).collect();
+    assert_eq!(replies.len(), 1);
+    assert!(matches!(&replies[0].kind, Passed::Reply { ty } if ty == provisioner::reply::DONE));
+    assert_eq!((api.pods("default").len(), broker.dead_letters().len()), (1, 0));
+    broker.shutdown().await;
+    _ = stop.send(());
+    serving.await.unwrap();
+    api.shutdown().await;
+}

@@ -1,0 +1,94 @@
+//! Requests with events, and the answers to them.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+
+/// A request as a test sends it.
+pub type Delivery = Request<Full<Bytes>>;
+
+/// A pending event for `gateway` in binary mode, whose identity is (`/test`, `id`).
+pub fn pending(id: &str, gateway: &str) -> Delivery {
+    pending_with(id, &json!({ "gateway_name": gateway }).to_string())
+}
+
+/// A pending event with these bytes for data.
+pub fn pending_with(id: &str, data: &str) -> Delivery {
+    binary(id, provisioner::event::PENDING, data)
+}
+
+/// An event of any type in binary mode.
+pub fn binary(id: &str, ty: &str, data: &str) -> Delivery {
+    post()
+        .header("ce-specversion", "1.0")
+        .header("ce-id", id)
+        .header("ce-source", "/test")
+        .header("ce-type", ty)
+        .header("content-type", "application/json")
+        .body(Bytes::from(data.to_owned()).into())
+        .expect("the headers are valid")
+}
+
+/// A request with a body of this media type and no attribute in its headers.
+pub fn body(content_type: &str, body: impl Into<Bytes>) -> Delivery {
+    post().header("content-type", content_type).body(body.into().into()).expect("the media type is valid")
+}
+
+/// A request without a body.
+pub fn bare(method: &str, path: &str) -> Delivery {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "provisioner.test")
+        .body(Full::default())
+        .expect("the path is valid")
+}
+
+fn post() -> http::request::Builder {
+    Request::builder().method("POST").uri("/").header("host", "provisioner.test")
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// Reads a response to its end.
+    pub async fn read<B>(response: Response<B>) -> Self
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: std::fmt::Debug,
+    {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("the answer arrives whole").to_bytes();
+        Self { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A context attribute of the event in it, or the empty text.
+    pub fn attribute(&self, name: &str) -> &str {
+        self.header(&format!("ce-{name}"))
+    }
+
+    /// A header, or the empty text.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("headers are ASCII"))
+    }
+
+    /// The body as JSON, `null` where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The last word of the event's type, `done` or `failed`, or nothing.
+    pub fn outcome(&self) -> &str {
+        self.attribute("type").rsplit('.').next().unwrap_or_default()
+    }
+}

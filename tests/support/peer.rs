@@ -1,0 +1,229 @@
+//! A scripted API server: which calls are expected, in which order, and what each is answered.
+//!
+//! A call that is not in the script, and one that is in it and never comes, both fail the test. Answers that depend on
+//! the call (a Pod has the name that was asked for) are functions of it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A call as it came in.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its method.
+    pub method: Method,
+    /// Its path and query.
+    pub path: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body as JSON, `null` where there is none.
+    pub body: Value,
+}
+
+/// What a call is answered.
+pub enum Answer {
+    /// A status, headers and a body.
+    Respond(u16, Vec<(&'static str, String)>, Bytes),
+    /// A head and part of a body, and then the connection is closed.
+    CutBody(u16),
+    /// The head at once and then a byte now and then, for ever.
+    Trickle(u16),
+    /// Nothing, for ever.
+    Hang,
+    /// The connection is closed without a byte.
+    Close,
+}
+
+/// Makes the answer of a call; the second argument is the Pod that was posted last.
+pub type Script = Box<dyn Fn(&Call, &Value) -> Answer + Send + Sync>;
+
+/// One expected call: its method and its answer.
+pub type Step = (&'static str, Script);
+
+/// A step whose answer is JSON.
+pub fn json_step(method: &'static str, code: u16, body: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Step {
+    (method, Box::new(move |_, posted| Answer::Respond(code, Vec::new(), body(posted).to_string().into())))
+}
+
+/// A step that fails with a `Status` object.
+pub fn status(method: &'static str, code: u16, reason: &'static str, message: &'static str) -> Step {
+    json_step(method, code, move |_| status_object(code, reason, message))
+}
+
+/// A `Status` object as an API server forms it.
+pub fn status_object(code: u16, reason: &str, message: &str) -> Value {
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code,
+    })
+}
+
+/// A step of which there is no whole answer.
+pub fn fault(method: &'static str, fault: fn() -> Answer) -> Step {
+    (method, Box::new(move |_, _| fault()))
+}
+
+/// The posted Pod as the API server stores it when no webhook touches it.
+pub fn stored(posted: &Value) -> Value {
+    let mut pod = posted.clone();
+    pod["metadata"]["uid"] = json!("4d5e6f70-0000-4000-8000-000000000001");
+    pod["metadata"]["resourceVersion"] = json!("1");
+    pod["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+    pod
+}
+
+/// The posted Pod as the API server stores it when the gateway at `address` takes it.
+pub fn routed_by(address: &str, posted: &Value) -> Value {
+    let mut pod = stored(posted);
+    let container = |name: &str| json!({"name": name, "image": "gateway", "env": [{"name": "gateway", "value": address}]});
+    pod["spec"]["initContainers"] = json!([container("gateway-init")]);
+    pod["spec"]["containers"].as_array_mut().expect("a Pod has containers").push(container("gateway-sidecar"));
+    pod
+}
+
+/// The same, by the gateway `foo`.
+pub fn routed(posted: &Value) -> Value {
+    routed_by("pod-gateway-foo.gateway-system.svc.cluster.local", posted)
+}
+
+/// The routed Pod without its gate.
+pub fn released(posted: &Value) -> Value {
+    let mut pod = routed(posted);
+    pod["spec"].as_object_mut().expect("a Pod has a spec").remove("schedulingGates");
+    pod
+}
+
+struct State {
+    script: VecDeque<Step>,
+    calls: Vec<Call>,
+    posted: Value,
+    unexpected: Vec<String>,
+}
+
+/// The scripted API server. It stops, and its script is checked, when [`Peer::finish`] is called.
+pub struct Peer {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    task: JoinHandle<()>,
+}
+
+impl Peer {
+    /// Listens on a free port.
+    pub async fn start(script: Vec<Step>) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
+        let address = listener.local_addr().expect("a listener has an address");
+        let state = State { script: script.into(), calls: Vec::new(), posted: Value::Null, unexpected: Vec::new() };
+        let state = Arc::new(Mutex::new(state));
+        let task = tokio::spawn(serve(listener, state.clone()));
+        Self { address, state, task }
+    }
+
+    /// Its address as `kube_api_url`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops it and gives the calls that came.
+    ///
+    /// # Panics
+    /// When a call came that is not in the script, or one of the script did not come.
+    #[track_caller]
+    pub fn finish(self) -> Vec<Call> {
+        self.task.abort();
+        let state = lock(&self.state);
+        let missing: Vec<_> = state.script.iter().map(|(method, _)| *method).collect();
+        assert!(state.unexpected.is_empty(), "calls that are not in the script: {:?}", state.unexpected);
+        assert!(missing.is_empty(), "calls that never came: {missing:?}");
+        state.calls.clone()
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let state = state.clone();
+        connections.spawn(async move {
+            let service = service_fn(move |request| answer(request, state.clone()));
+            // A connection that a script cuts ends in an error here, as it should.
+            _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+type Body = UnsyncBoxBody<Bytes, &'static str>;
+
+async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Response<Body>, &'static str> {
+    let answer = next_answer(&call(request).await, &state);
+    match answer {
+        Answer::Respond(code, headers, body) => {
+            let builder = headers.into_iter().fold(head(code), |builder, (name, value)| builder.header(name, value));
+            Ok(builder.body(Full::new(body).map_err(never).boxed_unsync()).expect("scripted headers are valid"))
+        }
+        Answer::CutBody(code) => Ok(head(code).body(unfinished(b"{\"kind\":")).expect("a head is valid")),
+        Answer::Trickle(code) => Ok(head(code).body(trickle()).expect("a head is valid")),
+        Answer::Hang => std::future::pending().await,
+        Answer::Close => Err("closed by the script"),
+    }
+}
+
+fn never(error: Infallible) -> &'static str {
+    match error {}
+}
+
+fn head(code: u16) -> http::response::Builder {
+    Response::builder().status(code).header("content-type", "application/json")
+}
+
+fn unfinished(beginning: &'static [u8]) -> Body {
+    let frames = [Ok(Frame::data(Bytes::from_static(beginning))), Err("cut by the script")];
+    StreamBody::new(futures::stream::iter(frames)).boxed_unsync()
+}
+
+fn trickle() -> Body {
+    let tick = std::time::Duration::from_millis(20);
+    let frames = futures::stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(b" ")))).then(move |frame| async move {
+        tokio::time::sleep(tick).await;
+        frame
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
+
+async fn call(request: Request<Incoming>) -> Call {
+    let (parts, body) = request.into_parts();
+    let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = serde_json::from_slice(&bytes).unwrap_or_default();
+    Call { method: parts.method, path: parts.uri.to_string(), headers: parts.headers, body }
+}
+
+fn next_answer(call: &Call, state: &Mutex<State>) -> Answer {
+    let mut state = lock(state);
+    state.calls.push(call.clone());
+    if call.method == Method::POST {
+        state.posted = call.body.clone();
+    }
+    match state.script.pop_front() {
+        Some((method, script)) if method == call.method => script(call, &state.posted),
+        step => {
+            let expected = step.map_or("nothing", |(method, _)| method);
+            state.unexpected.push(format!("{} {} where {expected} was expected", call.method, call.path));
+            Answer::Respond(599, Vec::new(), Bytes::new())
+        }
+    }
+}
