@@ -10,57 +10,22 @@ use super::body;
 use super::config::Config;
 use super::defaults;
 use super::discovery;
+use super::observe::{Calls, ChangeKind, PodChange};
 use super::patch::PatchType;
 use super::route::{self, Kind, Query, Resource, Route};
+use super::seeded;
 use super::selector::Selector;
 use super::status::Status;
 use super::store::{DeleteOptions, Stamp, Store};
+use super::table;
 use super::{update, validation};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
-use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use tokio::sync::broadcast;
-
-/// What happened to a Pod.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PodChange {
-    /// How it changed.
-    pub kind: ChangeKind,
-    /// The Pod after the change, or as it was last.
-    pub pod: Value,
-}
-
-/// How a Pod changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// It was created.
-    Created,
-    /// Its last scheduling gate was removed.
-    Released,
-    /// Something else about it changed.
-    Updated,
-    /// It is gone.
-    Deleted,
-}
-
-/// How many requests came for each verb, whatever the answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Calls {
-    /// By verb, as RBAC calls it.
-    pub by_verb: BTreeMap<&'static str, u64>,
-    /// How many were answered with a failure.
-    pub failed: u64,
-}
-
-impl Calls {
-    /// The requests for one verb.
-    pub fn of(&self, verb: &str) -> u64 {
-        self.by_verb.get(verb).copied().unwrap_or_default()
-    }
-}
 
 type Answer = (StatusCode, Value);
 
@@ -77,18 +42,24 @@ pub struct Api {
     pub failures: VecDeque<Status>,
     /// False: every request is answered 503.
     pub available: bool,
+    started: DateTime<Utc>,
     changes: broadcast::Sender<PodChange>,
 }
 
 impl Api {
     /// An API without Pods that reports changes to `changes`.
-    pub fn new(config: Config, changes: broadcast::Sender<PodChange>) -> Self {
+    pub fn new(
+        config: Config,
+        started: DateTime<Utc>,
+        changes: broadcast::Sender<PodChange>,
+    ) -> Self {
         Self {
             config,
             store: Store::default(),
             calls: Calls::default(),
             failures: VecDeque::new(),
             available: true,
+            started,
             changes,
         }
     }
@@ -96,6 +67,10 @@ impl Api {
     /// Answers a request.
     pub fn answer(&mut self, request: &Request<Bytes>, stamp: &Stamp) -> Response<Bytes> {
         match self.route(request, stamp) {
+            Ok((code, Value::String(text))) => respond(code, text),
+            Ok((code, body)) if table::wanted(request.headers()) => {
+                respond(code, table::of(&body, stamp.now).to_string())
+            }
             Ok((code, body)) => respond(code, body.to_string()),
             Err(status) => {
                 self.calls.failed += 1;
@@ -207,16 +182,17 @@ impl Api {
     }
 
     fn check_quota(&self, namespace: &str, name: &str) -> Result<(), Status> {
+        let Some(hard) = self.config.pod_quota else {
+            return Ok(());
+        };
         let used = self.store.list(Some(namespace)).count();
-        match self.config.pod_quota {
-            Some(hard) if used >= hard => {
-                let detail = format!(
-                    "exceeded quota: pods, requested: pods=1, used: pods={used}, limited: pods={hard}"
-                );
-                Err(Status::refused("pods", name, &detail))
-            }
-            _ => Ok(()),
+        if used < hard {
+            return Ok(());
         }
+        let detail = format!(
+            "exceeded quota: pods, requested: pods=1, used: pods={used}, limited: pods={hard}"
+        );
+        Err(Status::refused("pods", name, &detail))
     }
 
     fn patch(
@@ -276,24 +252,10 @@ impl Api {
     }
 
     fn get_seeded(&self, resource: &Resource, name: &str) -> Result<Answer, Status> {
-        let mut all = self.seeded(resource);
+        let mut all = seeded::objects(&self.config, resource, self.started).into_iter();
         let found = all.find(|object| object["metadata"]["name"] == name);
         let missing = || Status::not_found(resource.kind.plural(), name);
         ok(found.ok_or_else(missing)?)
-    }
-
-    fn seeded(&self, resource: &Resource) -> Box<dyn Iterator<Item = Value> + '_> {
-        let namespaces = self.config.namespaces.iter();
-        let templates = self.config.pod_templates.iter();
-        let within = resource.namespace.clone();
-        match resource.kind {
-            Kind::Namespace => Box::new(namespaces.map(|(name, labels)| namespace(name, labels))),
-            Kind::PodTemplate => Box::new(templates.map(typed_template).filter(move |template| {
-                let namespace = &template["metadata"]["namespace"];
-                within.as_deref().is_none_or(|within| namespace == within)
-            })),
-            Kind::Pod | Kind::Event => Box::new(std::iter::empty()),
-        }
     }
 
     fn list(&self, resource: &Resource, query: &Query) -> Result<Answer, Status> {
@@ -304,7 +266,7 @@ impl Api {
                 .list(resource.namespace.as_deref())
                 .cloned()
                 .collect(),
-            _ => self.seeded(resource).collect(),
+            _ => seeded::objects(&self.config, resource, self.started),
         };
         items.retain(|item| selector.selects(item));
         ok(json!({
@@ -318,25 +280,6 @@ impl Api {
 
 fn ok(body: Value) -> Result<Answer, Status> {
     Ok((StatusCode::OK, body))
-}
-
-fn namespace(name: &str, labels: &BTreeMap<String, String>) -> Value {
-    let mut labels = labels.clone();
-    labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
-    json!({
-        "kind": "Namespace",
-        "apiVersion": "v1",
-        "metadata": {"name": name, "labels": labels, "creationTimestamp": null},
-        "spec": {"finalizers": ["kubernetes"]},
-        "status": {"phase": "Active"},
-    })
-}
-
-fn typed_template(template: &Value) -> Value {
-    let mut template = template.clone();
-    template["kind"] = json!("PodTemplate");
-    template["apiVersion"] = json!("v1");
-    template
 }
 
 fn respond(code: StatusCode, body: String) -> Response<Bytes> {

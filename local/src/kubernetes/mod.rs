@@ -16,20 +16,23 @@ mod config;
 mod defaults;
 mod discovery;
 mod names;
+mod observe;
 mod patch;
 mod route;
+mod seeded;
 mod selector;
 mod server;
 mod status;
 mod store;
+mod table;
 #[cfg(test)]
 mod tests;
 mod update;
 mod validation;
 
 pub use admission::{Gateway, Mode, ROUTED_GATEWAY};
-pub use api::{Calls, ChangeKind, PodChange};
 pub use config::{Access, Config, Namespaces};
+pub use observe::{Calls, ChangeKind, PodChange};
 pub use server::EmbeddedApi;
 pub use status::{Cause, Details, Status};
 

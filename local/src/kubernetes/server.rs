@@ -4,8 +4,9 @@
 //! Nothing is decided here.
 
 use super::admission::Gateway;
-use super::api::{self, Api, Calls, PodChange};
+use super::api::{self, Api};
 use super::config::Config;
+use super::observe::{Calls, PodChange};
 use super::status::Status;
 use super::store::Stamp;
 use crate::{ListenError, Server, listen};
@@ -13,6 +14,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use bytes::Bytes;
+use chrono::Utc;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, Response};
 use serde_json::Value;
@@ -59,7 +61,7 @@ impl EmbeddedApi {
         let listener = listen(address).await?;
         let (changes, _) = broadcast::channel(1024);
         let shared = Arc::new(Shared {
-            api: Mutex::new(Api::new(config, changes.clone())),
+            api: Mutex::new(Api::new(config, Utc::now(), changes.clone())),
             latency: Mutex::default(),
         });
         let router = Router::new().fallback(serve).with_state(shared.clone());

@@ -10,7 +10,6 @@ use super::defaults;
 use super::status::{Cause, Status};
 use super::validation;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 
 const IMMUTABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
@@ -67,22 +66,30 @@ fn immutable_metadata(old: &Value, new: &Value) -> Option<Cause> {
         .then(|| Cause::invalid("metadata.uid", text(uid), "field is immutable"))
 }
 
-fn gates(pod: &Value) -> BTreeSet<&str> {
-    let gates = pod["spec"]["schedulingGates"].as_array().into_iter();
-    gates.flatten().map(|gate| text(&gate["name"])).collect()
+fn gates(pod: &Value) -> Vec<&str> {
+    let gates = list(&pod["spec"]["schedulingGates"]).iter();
+    gates.map(|gate| text(&gate["name"])).collect()
 }
 
 fn new_scheduling_gates(old: &Value, new: &Value) -> Vec<Cause> {
-    let added = &gates(new) - &gates(old);
-    let cause = |gate: &&str| {
+    let known = gates(old);
+    let added = gates(new).into_iter().enumerate();
+    let added = added.filter(|(_, gate)| !known.contains(gate));
+    let cause = |(index, gate)| {
         let detail = format!("only deletion is allowed, but found new scheduling gate '{gate}'");
-        Cause::forbidden("spec.schedulingGates", &detail)
+        Cause::forbidden(format!("spec.schedulingGates[{index}].name"), &detail)
     };
-    added.iter().map(cause).collect()
+    added.map(cause).collect()
 }
 
 fn immutable_spec(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
+    for containers in ["containers", "initContainers"] {
+        if list(&old[containers]).len() != list(&new[containers]).len() {
+            let detail = "pod updates may not add or remove containers";
+            return vec![Cause::forbidden(format!("spec.{containers}"), detail)];
+        }
+    }
     if !only_added(&old["tolerations"], &new["tolerations"]) {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
         causes.push(Cause::forbidden("spec.tolerations", detail));
@@ -182,7 +189,7 @@ mod tests {
     #[test]
     fn adding_a_gate_is_refused() {
         let gates = json!([{"name": "a/b"}, {"name": "c/d"}]);
-        let expect = "spec.schedulingGates: Forbidden: only deletion is allowed";
+        let expect = "spec.schedulingGates[1].name: Forbidden: only deletion is allowed";
         refused("/spec/schedulingGates", gates, 422, expect);
     }
 
