@@ -25,6 +25,7 @@ pub struct BrokerEvent {
     #[serde(flatten)]
     pub kind: Passed,
     /// The event as it was then.
+    #[serde(serialize_with = "readable")]
     pub event: Event,
 }
 
@@ -67,6 +68,15 @@ pub enum Passed {
         /// The sink's last answer.
         status: Option<u16>,
     },
+}
+
+/// An event with its data as JSON instead of base64, where it is JSON.
+fn readable<S: Serializer>(event: &Event, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut event = event.clone();
+    if let Some(data) = event::json_data(&event) {
+        event.set_data_unchecked(data);
+    }
+    event.serialize(serializer)
 }
 
 fn seconds<S: Serializer>(delay: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -165,7 +175,7 @@ impl Journal {
         self.kept().iter().cloned().collect()
     }
 
-    /// The steps to come.
+    /// The steps to come; who reads too slowly misses some.
     pub fn subscribe(&self) -> broadcast::Receiver<BrokerEvent> {
         self.sender.subscribe()
     }
@@ -232,12 +242,15 @@ mod tests {
     #[test]
     fn step_is_json_with_its_kind_and_event() {
         let journal = Journal::default();
-        journal.note(Passed::Delivered { status: 202 }, &pending());
+        let mut event = pending();
+        event.set_data_unchecked(br#"{"gateway_name": "foo"}"#.to_vec());
+        journal.note(Passed::Delivered { status: 202 }, &event);
         let step = serde_json::to_value(&journal.events()[0]).unwrap();
         assert_eq!(
             (&step["kind"], &step["status"]),
             (&json!("delivered"), &json!(202))
         );
         assert_eq!(step["event"]["id"], "3f2a1b2c-rest");
+        assert_eq!(step["event"]["data"], json!({"gateway_name": "foo"}));
     }
 }

@@ -80,11 +80,27 @@ fn text(value: &Option<String>) -> &str {
 
 /// Reads a Pod's fields by their types; a wrong type is a 400.
 pub fn decode(pod: &Value) -> Result<Shape, Status> {
-    Shape::deserialize(pod).map_err(|error| {
-        Status::bad_request(format!(
-            "Pod in version \"v1\" cannot be handled as a Pod: {error}"
-        ))
+    let shape = match list_for_object(pod) {
+        Some(field) => Err(format!("{field} is a list, not an object")),
+        None => Shape::deserialize(pod).map_err(|error| error.to_string()),
+    };
+    shape.map_err(|error| {
+        let message = format!("Pod in version \"v1\" cannot be handled as a Pod: {error}");
+        Status::bad_request(message)
     })
+}
+
+/// A list where an object belongs, which serde would take for a struct.
+fn list_for_object(pod: &Value) -> Option<&'static str> {
+    let spec = &pod["spec"];
+    let lists = ["containers", "initContainers"].map(|list| spec[list].as_array());
+    let mut containers = lists.into_iter().flatten().flatten();
+    match () {
+        () if pod["metadata"].is_array() => Some("metadata"),
+        () if spec.is_array() => Some("spec"),
+        () if containers.any(Value::is_array) => Some("a container"),
+        () => None,
+    }
 }
 
 /// Every rule that the Pod breaks.
@@ -344,5 +360,14 @@ mod tests {
         let status = decode(&pod).unwrap_err();
         assert_eq!((status.code, status.reason), (400, "BadRequest"));
         assert!(status.message.contains("cannot be handled as a Pod"));
+    }
+
+    #[test]
+    fn list_in_the_place_of_an_object_is_a_bad_request() {
+        for pointer in ["/metadata", "/spec", "/spec/containers/0"] {
+            let mut pod = pod();
+            *pod.pointer_mut(pointer).unwrap() = json!(["x", "i"]);
+            assert_eq!(decode(&pod).unwrap_err().code, 400, "{pointer}");
+        }
     }
 }
