@@ -10,6 +10,7 @@ use super::body;
 use super::config::Config;
 use super::defaults;
 use super::discovery;
+use super::fault::{Fault, Faults};
 use super::observe::{Calls, ChangeKind, PodChange};
 use super::patch::PatchType;
 use super::route::{self, Kind, Query, Resource, Route};
@@ -24,7 +25,7 @@ use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use tokio::sync::broadcast;
 
 type Answer = (StatusCode, Value);
@@ -38,10 +39,12 @@ pub struct Api {
     pub store: Store,
     /// The requests so far.
     pub calls: Calls,
-    /// Failures to answer the next requests with, before anything else.
-    pub failures: VecDeque<Status>,
+    /// What goes wrong with the requests to come.
+    pub faults: Faults,
     /// False: every request is answered 503.
     pub available: bool,
+    /// What goes wrong with the answer to the present request.
+    met: Option<Fault>,
     started: DateTime<Utc>,
     changes: broadcast::Sender<PodChange>,
 }
@@ -57,15 +60,24 @@ impl Api {
             config,
             store: Store::default(),
             calls: Calls::default(),
-            failures: VecDeque::new(),
+            faults: Faults::default(),
+            met: None,
             available: true,
             started,
             changes,
         }
     }
 
-    /// Answers a request.
+    /// Answers a request; a fault that the answer meets is an extension of it.
     pub fn answer(&mut self, request: &Request<Bytes>, stamp: &Stamp) -> Response<Bytes> {
+        let mut response = self.whole_answer(request, stamp);
+        if let Some(fault) = self.met.take() {
+            response.extensions_mut().insert(fault);
+        }
+        response
+    }
+
+    fn whole_answer(&mut self, request: &Request<Bytes>, stamp: &Stamp) -> Response<Bytes> {
         match self.route(request, stamp) {
             Ok((code, Value::String(text))) => respond(code, text),
             Ok((code, body)) if table::wanted(request.headers()) => {
@@ -122,8 +134,9 @@ impl Api {
         let query = Query::of(request.uri());
         let verb = route::verb(request.method(), resource, &query);
         *self.calls.by_verb.entry(verb).or_default() += 1;
-        if let Some(status) = self.failures.pop_front() {
-            return Err(status);
+        match self.faults.pop(verb) {
+            Some(Fault::Refused(status)) => return Err(status),
+            other => self.met = other,
         }
         let namespace = resource.namespace.as_deref();
         let name = resource.name.as_deref().unwrap_or_default();

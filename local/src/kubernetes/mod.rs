@@ -15,6 +15,7 @@ mod body;
 mod config;
 mod defaults;
 mod discovery;
+mod fault;
 mod names;
 mod observe;
 mod patch;
@@ -32,6 +33,7 @@ mod validation;
 
 pub use admission::{Gateway, Mode, ROUTED_GATEWAY};
 pub use config::{Access, Config, Namespaces};
+pub use fault::Fault;
 pub use observe::{Calls, ChangeKind, PodChange};
 pub use server::EmbeddedApi;
 pub use status::{Cause, Details, Status};

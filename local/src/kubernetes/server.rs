@@ -6,6 +6,7 @@
 use super::admission::Gateway;
 use super::api::{self, Api};
 use super::config::Config;
+use super::fault::{self, Fault};
 use super::observe::{Calls, PodChange};
 use super::status::Status;
 use super::store::Stamp;
@@ -140,10 +141,10 @@ impl EmbeddedApi {
         self.shared.api().config.token = token.to_owned();
     }
 
-    /// Answers the next requests for a resource with these failures, one
-    /// each, before they change anything.
-    pub fn fail_next(&self, failures: impl IntoIterator<Item = Status>) {
-        self.shared.api().failures.extend(failures);
+    /// Lets something go wrong with the next request of a verb, as RBAC calls
+    /// it; a `Status` refuses that request.
+    pub fn fail_next(&self, verb: &str, fault: impl Into<Fault>) {
+        self.shared.api().faults.push(verb, fault.into());
     }
 
     /// Stops it: requests in flight are answered, new ones refused.
@@ -164,7 +165,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Res
         Ok(request) => shared.api().answer(&request, &Stamp::now()),
         Err(status) => api::failure(&status),
     };
-    response.map(Body::from)
+    fault::send(response)
 }
 
 async fn serve_with_token(state: State<Arc<Shared>>, mut request: Request<Body>) -> Response<Body> {

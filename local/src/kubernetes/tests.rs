@@ -274,7 +274,7 @@ async fn pod_templates_are_read_as_they_were_seeded() {
 #[tokio::test]
 async fn failures_can_be_brought_about() {
     let caller = Caller::new(Config::demo()).await;
-    caller.api.fail_next([Status::too_many_requests(3)]);
+    caller.api.fail_next("create", Status::too_many_requests(3));
     let answer = caller.call("POST", PODS, pod("x", "foo")).await;
     Caller::refused(answer, 429, "TooManyRequests");
     caller.api.set_pod_quota(Some(0));
@@ -298,4 +298,30 @@ async fn proxy_needs_no_token() {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     assert_eq!(client.get(uri).await.unwrap().status(), 200);
     caller.api.shutdown().await;
+}
+
+#[tokio::test]
+async fn answer_can_be_lost_after_the_pod_was_created() {
+    let caller = Caller::new(Config::demo()).await;
+    caller.api.fail_next("create", Fault::CutOff);
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let request = Request::post(format!("{}{PODS}", caller.api.url()))
+        .header("authorization", format!("Bearer {}", caller.token))
+        .body(Full::new(Bytes::from(pod("x", "foo").to_string())));
+    let lost = match client.request(request.unwrap()).await {
+        Ok(response) => response.into_body().collect().await.is_err(),
+        Err(_) => true,
+    };
+    assert!(lost);
+    assert_eq!(caller.api.pods("default").len(), 1);
+    let answer = caller.call("POST", PODS, pod("x", "foo")).await;
+    Caller::refused(answer, 409, "AlreadyExists");
+}
+
+#[tokio::test]
+async fn answer_can_come_from_something_else_than_the_api() {
+    let caller = Caller::new(Config::demo()).await;
+    caller.api.fail_next("create", Fault::NotJson);
+    let (code, body) = caller.call("POST", PODS, pod("x", "foo")).await;
+    assert_eq!((code, body), (201, Value::Null));
 }
