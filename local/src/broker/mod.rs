@@ -16,6 +16,8 @@ mod journal;
 mod retry;
 mod sender;
 #[cfg(test)]
+mod subscriber;
+#[cfg(test)]
 mod tests;
 mod ttl;
 

@@ -1,82 +1,17 @@
 //! The broker over HTTP, between a producer and a scripted subscriber.
 
+use super::subscriber::{Says, Subscriber};
 use super::*;
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::State;
 use bytes::Bytes;
 use cloudevents::{AttributesReader, Event};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::time::Duration;
 
 const PENDING: &str = "io.podgateway.client.pending";
 const DONE: &str = "io.podgateway.client.scheduling.done";
-
-/// What a scripted answer says.
-#[derive(Clone)]
-enum Says {
-    Status(u16),
-    Text(u16, &'static str),
-    Event(&'static str),
-    Nothing,
-}
-
-#[derive(Default)]
-struct Script {
-    answers: Mutex<VecDeque<Says>>,
-    seen: Mutex<Vec<(HeaderMap, Bytes)>>,
-}
-
-/// Answers as the script says, and 202 when that has come to its end.
-struct Subscriber {
-    script: Arc<Script>,
-    server: Server,
-}
-
-impl Subscriber {
-    async fn new(answers: &[Says]) -> Self {
-        let script = Arc::new(Script::default());
-        script.answers.lock().unwrap().extend(answers.to_vec());
-        let listener = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let router = Router::new().fallback(serve).with_state(script.clone());
-        let server = Server::start(listener, router);
-        Self { script, server }
-    }
-
-    fn uri(&self) -> Uri {
-        let uri = format!("http://{}/", self.server.local_addr());
-        uri.parse().unwrap()
-    }
-
-    fn seen(&self) -> Vec<(HeaderMap, Bytes)> {
-        self.script.seen.lock().unwrap().clone()
-    }
-}
-
-async fn serve(State(script): State<Arc<Script>>, request: Request<Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, 1 << 20).await.unwrap();
-    script.seen.lock().unwrap().push((parts.headers, body));
-    let says = script.answers.lock().unwrap().pop_front();
-    let response = Response::builder();
-    let response = match says.unwrap_or(Says::Status(202)) {
-        Says::Status(code) => response.status(code).body(Body::empty()),
-        Says::Text(code, text) => response.status(code).body(Body::from(text)),
-        Says::Event(ty) => response
-            .header("ce-specversion", "1.0")
-            .header("ce-id", "reply")
-            .header("ce-source", "/subscriber")
-            .header("ce-type", ty)
-            .body(Body::empty()),
-        Says::Nothing => std::future::pending().await,
-    };
-    response.unwrap()
-}
 
 fn quick(retry: u32) -> Delivery {
     Delivery {

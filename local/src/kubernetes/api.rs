@@ -16,6 +16,7 @@ use super::patch::PatchType;
 use super::route::{self, Kind, Query, Resource, Route};
 use super::seeded;
 use super::selector::Selector;
+use super::shape;
 use super::status::Status;
 use super::store::{DeleteOptions, Stamp, Store};
 use super::table;
@@ -170,12 +171,12 @@ impl Api {
         stamp: &Stamp,
     ) -> Result<Answer, Status> {
         let mut pod = body::new_pod(request, namespace, stamp)?;
-        validation::decode(&pod)?;
+        shape::decode(&pod)?;
         let labels = self.namespace(namespace)?;
         defaults::spec(&mut pod);
         admission::admit(&self.config.gateways, namespace, labels, &mut pod)?;
         defaults::spec(&mut pod);
-        let causes = validation::validate(&validation::decode(&pod)?);
+        let causes = validation::validate(&shape::decode(&pod)?);
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
         if !causes.is_empty() {
             return Err(Status::invalid("Pod", name, causes));

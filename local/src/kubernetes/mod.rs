@@ -6,12 +6,13 @@
 //! webhooks, defaults, scheduling gates, patches and preconditions.
 //!
 //! `server` reads a request and hands it to `api`, which decides with the
-//! help of `route`, `body`, `validation`, `admission`, `defaults`, `patch`, `update`
+//! help of `route`, `body`, `shape`, `validation`, `admission`, `defaults`, `patch`, `update`
 //! and `store`. All but `server` are pure; failures are `status`es.
 
 mod admission;
 mod api;
 mod body;
+mod cause;
 mod config;
 mod defaults;
 mod discovery;
@@ -23,6 +24,7 @@ mod route;
 mod seeded;
 mod selector;
 mod server;
+mod shape;
 mod status;
 mod store;
 mod table;
@@ -32,11 +34,12 @@ mod update;
 mod validation;
 
 pub use admission::{Gateway, Mode, ROUTED_GATEWAY};
+pub use cause::Cause;
 pub use config::{Access, Config, Namespaces};
 pub use fault::Fault;
 pub use observe::{Calls, ChangeKind, PodChange};
 pub use server::EmbeddedApi;
-pub use status::{Cause, Details, Status};
+pub use status::{Details, Status};
 
 /// What nobody should take it for.
 pub const WHAT_IT_IS_NOT: &str = "The embedded Kubernetes API keeps Pods in memory and admits them as a cluster would; it is not a cluster: there is no scheduler, no kubelet and no network, no Pod ever runs, and everything is gone when it stops.";

@@ -4,6 +4,7 @@
 //! kube-apiserver words it, since the component shows these messages to
 //! people and decides by `reason` and `code`. Sending it is `server`'s part.
 
+use super::cause::Cause;
 use http::StatusCode;
 use serde::Serialize;
 use thiserror::Error;
@@ -50,68 +51,6 @@ pub struct Details {
     /// After how many seconds another try makes sense; also `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u32>,
-}
-
-/// One field that is wrong, and how.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Cause {
-    /// `FieldValueInvalid` and the like; empty for a failed webhook.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub reason: &'static str,
-    /// What is wrong with the field.
-    pub message: String,
-    /// The field's path.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub field: String,
-}
-
-impl Cause {
-    fn field(reason: &'static str, field: impl Into<String>, message: String) -> Self {
-        Self {
-            reason,
-            message,
-            field: field.into(),
-        }
-    }
-
-    /// A value that breaks a rule.
-    pub fn invalid(field: impl Into<String>, value: &str, rule: &str) -> Self {
-        let message = format!("Invalid value: {value:?}: {rule}");
-        Self::field("FieldValueInvalid", field, message)
-    }
-
-    /// A value that is missing.
-    pub fn required(field: impl Into<String>, detail: &str) -> Self {
-        let colon = if detail.is_empty() { "" } else { ": " };
-        let message = format!("Required value{colon}{detail}");
-        Self::field("FieldValueRequired", field, message)
-    }
-
-    /// A value that must be unique and is not.
-    pub fn duplicate(field: impl Into<String>, value: &str) -> Self {
-        let message = format!("Duplicate value: {value:?}");
-        Self::field("FieldValueDuplicate", field, message)
-    }
-
-    /// A value that is out of a closed list.
-    pub fn not_supported(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
-        let supported: Vec<_> = supported.iter().map(|word| format!("{word:?}")).collect();
-        let supported = supported.join(", ");
-        let message = format!("Unsupported value: {value:?}: supported values: {supported}");
-        Self::field("FieldValueNotSupported", field, message)
-    }
-
-    /// A reference to something that is not there.
-    pub fn not_found(field: impl Into<String>, value: &str) -> Self {
-        let message = format!("Not found: {value:?}");
-        Self::field("FieldValueNotFound", field, message)
-    }
-
-    /// A change, or a combination, that is not allowed.
-    pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
-        let message = format!("Forbidden: {detail}");
-        Self::field("FieldValueForbidden", field, message)
-    }
 }
 
 impl Status {
@@ -195,7 +134,7 @@ impl Status {
 
     /// 422: the object breaks the rules of its kind.
     pub fn invalid(kind: &str, name: &str, causes: Vec<Cause>) -> Self {
-        let all: Vec<_> = causes.iter().map(describe).collect();
+        let all: Vec<_> = causes.iter().map(ToString::to_string).collect();
         let all = match all.as_slice() {
             [one] => one.clone(),
             several => format!("[{}]", several.join(", ")),
@@ -244,7 +183,7 @@ impl Status {
     /// 500: an admission webhook could not be asked.
     pub fn webhook_failed(webhook: &str, why: &str) -> Self {
         let message = format!("failed calling webhook {webhook:?}: failed to call webhook: {why}");
-        let cause = Cause::field("", "", message.clone());
+        let cause = Cause::of_webhook(&message);
         let mut status = Self::internal_error(&message);
         status.details.get_or_insert_default().causes = vec![cause];
         status
@@ -274,10 +213,6 @@ impl Status {
     pub fn retry_after(&self) -> Option<u32> {
         self.details.as_ref()?.retry_after_seconds
     }
-}
-
-fn describe(cause: &Cause) -> String {
-    format!("{}: {}", cause.field, cause.message)
 }
 
 #[cfg(test)]

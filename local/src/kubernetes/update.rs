@@ -6,8 +6,10 @@
 //! removal of scheduling gates. Left out: what may be narrowed while a Pod is
 //! gated (`nodeSelector`, `affinity`).
 
+use super::cause::Cause;
 use super::defaults;
-use super::status::{Cause, Status};
+use super::shape;
+use super::status::Status;
 use super::validation;
 use serde_json::{Value, json};
 
@@ -25,12 +27,12 @@ const SERVERS_OWN: [&str; 4] = [
 pub fn prepare(old: &Value, mut new: Value) -> Result<Value, Status> {
     identity(old, &new)?;
     let name = text(&old["metadata"]["name"]);
-    let shape = validation::decode(&new)?;
+    let fields = shape::decode(&new)?;
     if new["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"] {
         let detail = "the object has been modified; please apply your changes to the latest version and try again";
         return Err(Status::conflict("pods", name, detail));
     }
-    let mut causes = validation::validate(&shape);
+    let mut causes = validation::validate(&fields);
     causes.extend(immutable_metadata(old, &new));
     causes.extend(new_scheduling_gates(old, &new));
     causes.extend(immutable_spec(&old["spec"], &new["spec"]));

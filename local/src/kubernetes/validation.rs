@@ -1,106 +1,17 @@
 //! The rules that a Pod must keep.
 //!
-//! In: a Pod as JSON, with its defaults. Out: 400 where a field has the wrong
-//! type, or the list of causes for a 422. It is the part of the API server's
-//! validation that a client Pod, or a mistake in one, can meet; rules for
-//! fields that nobody here sets (ports, probes, affinity) are left out.
+//! In: a Pod's fields, with their defaults. Out: the causes for a 422. It is
+//! the part of the API server's validation that a client Pod, or a mistake in
+//! one, can meet; rules for fields that nobody here sets (ports, probes,
+//! affinity) are left out.
 
+use super::cause::Cause;
 use super::names;
-use super::status::{Cause, Status};
-use serde::Deserialize;
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-
-type List<T> = Option<Vec<T>>;
-type StringMap = Option<BTreeMap<String, String>>;
-
-/// The fields of a Pod that the rules are about, with their types.
-#[derive(Debug, Deserialize)]
-pub struct Shape {
-    #[serde(default)]
-    metadata: Metadata,
-    #[serde(default)]
-    spec: Spec,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    name: Option<String>,
-    #[serde(rename = "generateName")]
-    _generate_name: Option<String>,
-    #[serde(rename = "namespace")]
-    _namespace: Option<String>,
-    labels: StringMap,
-    annotations: StringMap,
-    #[serde(rename = "finalizers")]
-    _finalizers: List<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Spec {
-    containers: List<Container>,
-    init_containers: List<Container>,
-    scheduling_gates: List<Named>,
-    volumes: List<Named>,
-    node_name: Option<String>,
-    restart_policy: Option<String>,
-    dns_policy: Option<String>,
-    #[serde(rename = "hostNetwork")]
-    _host_network: Option<bool>,
-    #[serde(rename = "automountServiceAccountToken")]
-    _automount: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Container {
-    name: Option<String>,
-    image: Option<String>,
-    #[serde(rename = "command")]
-    _command: List<String>,
-    #[serde(rename = "args")]
-    _args: List<String>,
-    env: List<Named>,
-    volume_mounts: List<Named>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Named {
-    name: Option<String>,
-    #[serde(rename = "value")]
-    _value: Option<String>,
-}
+use super::shape::{Container, Metadata, Named, Shape, Spec};
+use std::collections::BTreeSet;
 
 fn text(value: &Option<String>) -> &str {
     value.as_deref().unwrap_or_default()
-}
-
-/// Reads a Pod's fields by their types; a wrong type is a 400.
-pub fn decode(pod: &Value) -> Result<Shape, Status> {
-    let shape = match list_for_object(pod) {
-        Some(field) => Err(format!("{field} is a list, not an object")),
-        None => Shape::deserialize(pod).map_err(|error| error.to_string()),
-    };
-    shape.map_err(|error| {
-        let message = format!("Pod in version \"v1\" cannot be handled as a Pod: {error}");
-        Status::bad_request(message)
-    })
-}
-
-/// A list where an object belongs, which serde would take for a struct.
-fn list_for_object(pod: &Value) -> Option<&'static str> {
-    let spec = &pod["spec"];
-    let lists = ["containers", "initContainers"].map(|list| spec[list].as_array());
-    let mut containers = lists.into_iter().flatten().flatten();
-    match () {
-        () if pod["metadata"].is_array() => Some("metadata"),
-        () if spec.is_array() => Some("spec"),
-        () if containers.any(Value::is_array) => Some("a container"),
-        () => None,
-    }
 }
 
 /// Every rule that the Pod breaks.
@@ -249,8 +160,9 @@ fn scheduling_gates(spec: &Spec) -> Vec<Cause> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shape::decode;
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn pod() -> Value {
         json!({
@@ -351,23 +263,5 @@ mod tests {
         pod["spec"]["schedulingGates"] = json!([{"name": "a/b"}]);
         pod["spec"]["nodeName"] = json!("n");
         assert_eq!(validate(&decode(&pod).unwrap())[0].field, "spec.nodeName");
-    }
-
-    #[test]
-    fn value_of_the_wrong_type_is_a_bad_request() {
-        let mut pod = pod();
-        pod["metadata"]["labels"]["setGateway"] = json!(true);
-        let status = decode(&pod).unwrap_err();
-        assert_eq!((status.code, status.reason), (400, "BadRequest"));
-        assert!(status.message.contains("cannot be handled as a Pod"));
-    }
-
-    #[test]
-    fn list_in_the_place_of_an_object_is_a_bad_request() {
-        for pointer in ["/metadata", "/spec", "/spec/containers/0"] {
-            let mut pod = pod();
-            *pod.pointer_mut(pointer).unwrap() = json!(["x", "i"]);
-            assert_eq!(decode(&pod).unwrap_err().code, 400, "{pointer}");
-        }
     }
 }
