@@ -1,0 +1,256 @@
+//! What passes the broker, for a person to read and a test to wait for.
+//!
+//! Every step of a delivery is one `BrokerEvent`: kept, as far as memory is
+//! bounded, sent to all who subscribed, and rendered as one line.
+
+use super::event;
+use chrono::{DateTime, Local, Utc};
+use cloudevents::{AttributesReader, Event};
+use serde::{Serialize, Serializer};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// How many of them are kept.
+pub const LIMIT: usize = 10_000;
+
+/// One step of an event's way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BrokerEvent {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Which step.
+    #[serde(flatten)]
+    pub kind: Passed,
+    /// The event as it was then.
+    #[serde(serialize_with = "readable")]
+    pub event: Event,
+}
+
+/// A step of an event's way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Passed {
+    /// The ingress took it in, from a producer or as a reply.
+    Received,
+    /// The Trigger's filter did not match it: its way ends here.
+    Unmatched,
+    /// The subscriber took it.
+    Delivered {
+        /// The subscriber's answer.
+        status: u16,
+    },
+    /// The subscriber did not take it, this time.
+    Retry {
+        /// The number of the retry, from 1.
+        attempt: u32,
+        /// The subscriber's answer; none is a timeout or a lost connection.
+        status: Option<u16>,
+        /// After how long it is tried again.
+        #[serde(serialize_with = "seconds", rename = "delaySeconds")]
+        delay: Duration,
+    },
+    /// The subscriber answered it with another event.
+    Reply {
+        /// That event's type.
+        #[serde(rename = "type")]
+        ty: String,
+    },
+    /// It could not be delivered.
+    DeadLettered {
+        /// Why.
+        reason: String,
+    },
+    /// The dead letter sink was asked to take it.
+    DeadLetterSink {
+        /// The sink's last answer.
+        status: Option<u16>,
+    },
+}
+
+/// An event with its data as JSON instead of base64, where it is JSON.
+fn readable<S: Serializer>(event: &Event, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut event = event.clone();
+    if let Some(data) = event::json_data(&event) {
+        event.set_data_unchecked(data);
+    }
+    event.serialize(serializer)
+}
+
+fn seconds<S: Serializer>(delay: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(delay.as_secs_f64())
+}
+
+impl fmt::Display for BrokerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = self.at.with_timezone(&Local).format("%H:%M:%S%.3f");
+        let (word, detail) = self.line();
+        let id: String = self.event.id().chars().take(8).collect();
+        let line = format!("{time}  {word:<11}  {id:<8}  {detail}");
+        f.write_str(line.trim_end())
+    }
+}
+
+impl BrokerEvent {
+    fn line(&self) -> (String, String) {
+        let about = about(&self.event);
+        let own = |word: &str, detail: String| (word.to_owned(), detail);
+        match &self.kind {
+            Passed::Received => own(last_word(self.event.ty()), about),
+            Passed::Unmatched => own("unmatched", self.event.ty().to_owned()),
+            Passed::Delivered { status } => own("delivered", format!("({status}) {about}")),
+            Passed::Retry {
+                attempt,
+                status,
+                delay,
+            } => {
+                let (delay, status) = (delay.as_secs_f64(), answer(*status));
+                own("retry", format!("{attempt} in {delay:.1}s ({status})"))
+            }
+            Passed::Reply { ty } => own("reply", last_word(ty).to_owned()),
+            Passed::DeadLettered { reason } => own("dead letter", reason.clone()),
+            Passed::DeadLetterSink { status } => own("sink", format!("({})", answer(*status))),
+        }
+    }
+}
+
+fn last_word(ty: &str) -> &str {
+    ty.rsplit('.').next().unwrap_or(ty)
+}
+
+fn answer(status: Option<u16>) -> String {
+    status.map_or("no answer".to_owned(), |status| status.to_string())
+}
+
+/// What tells one event from another at a glance: its gateway, the object it
+/// is about, and why something failed.
+fn about(event: &Event) -> String {
+    let data = event::json_data(event).unwrap_or_default();
+    let text = |member: &str| data[member].as_str().map(str::to_owned);
+    let reason = text("reason");
+    let message = reason.is_some().then(|| text("message")).flatten();
+    let subject = event.subject().map(str::to_owned);
+    let parts = [text("gateway_name"), subject, reason, message];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
+}
+
+/// The latest steps, and who wants to hear of the next.
+#[derive(Debug)]
+pub struct Journal {
+    kept: Mutex<VecDeque<BrokerEvent>>,
+    sender: broadcast::Sender<BrokerEvent>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        let (sender, _) = broadcast::channel(1024);
+        let kept = Mutex::default();
+        Self { kept, sender }
+    }
+}
+
+impl Journal {
+    fn kept(&self) -> MutexGuard<'_, VecDeque<BrokerEvent>> {
+        self.kept
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Notes a step.
+    pub fn note(&self, kind: Passed, event: &Event) {
+        let step = BrokerEvent {
+            at: Utc::now(),
+            kind,
+            event: event.clone(),
+        };
+        keep(&mut self.kept(), step.clone());
+        // Nobody has to listen.
+        let _ = self.sender.send(step);
+    }
+
+    /// The steps that are kept, the oldest first.
+    pub fn events(&self) -> Vec<BrokerEvent> {
+        self.kept().iter().cloned().collect()
+    }
+
+    /// The steps to come; who reads too slowly misses some.
+    pub fn subscribe(&self) -> broadcast::Receiver<BrokerEvent> {
+        self.sender.subscribe()
+    }
+}
+
+/// Appends, and drops the oldest over the limit.
+pub fn keep<T>(list: &mut VecDeque<T>, item: T) {
+    if list.len() == LIMIT {
+        list.pop_front();
+    }
+    list.push_back(item);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloudevents::{EventBuilder, EventBuilderV10};
+    use serde_json::json;
+
+    fn pending() -> Event {
+        let builder = EventBuilderV10::new().id("3f2a1b2c-rest").source("/s");
+        let builder = builder.ty("io.podgateway.client.pending");
+        let data = json!({"gateway_name": "foo", "message": "hello"});
+        builder.data("application/json", data).build().unwrap()
+    }
+
+    #[track_caller]
+    fn check(kind: Passed, expect: &str) {
+        let journal = Journal::default();
+        journal.note(kind, &pending());
+        let line = journal.events()[0].to_string();
+        assert_eq!(&line[14..], expect);
+    }
+
+    #[test]
+    fn each_step_is_one_line() {
+        check(Passed::Received, "pending      3f2a1b2c  foo");
+        check(
+            Passed::Delivered { status: 200 },
+            "delivered    3f2a1b2c  (200) foo",
+        );
+        let delay = Duration::from_millis(200);
+        let (attempt, status) = (1, Some(503));
+        let retry = Passed::Retry {
+            attempt,
+            status,
+            delay,
+        };
+        check(retry, "retry        3f2a1b2c  1 in 0.2s (503)");
+        let ty = "io.podgateway.client.scheduling.done".to_owned();
+        check(Passed::Reply { ty }, "reply        3f2a1b2c  done");
+        let reason = "no answer after 10 retries".to_owned();
+        let expect = "dead letter  3f2a1b2c  no answer after 10 retries";
+        check(Passed::DeadLettered { reason }, expect);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut list = VecDeque::new();
+        (0..LIMIT + 5).for_each(|item| keep(&mut list, item));
+        assert_eq!((list.len(), list[0]), (LIMIT, 5));
+    }
+
+    #[test]
+    fn step_is_json_with_its_kind_and_event() {
+        let journal = Journal::default();
+        let mut event = pending();
+        event.set_data_unchecked(br#"{"gateway_name": "foo"}"#.to_vec());
+        journal.note(Passed::Delivered { status: 202 }, &event);
+        let step = serde_json::to_value(&journal.events()[0]).unwrap();
+        assert_eq!(
+            (&step["kind"], &step["status"]),
+            (&json!("delivered"), &json!(202))
+        );
+        assert_eq!(step["event"]["id"], "3f2a1b2c-rest");
+        assert_eq!(step["event"]["data"], json!({"gateway_name": "foo"}));
+    }
+}

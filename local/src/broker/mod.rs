@@ -1,0 +1,178 @@
+//! An in-memory broker: one Broker with one Trigger, as Knative's behave.
+//!
+//! A producer POSTs a CloudEvent to `ingress`; `dispatch` filters it by type,
+//! delivers it through `sender` with the retries of `retry`, takes a reply
+//! in as a new event, and sends what cannot be delivered to the dead letter
+//! sink. `event` is the HTTP binding, `ttl` what the broker writes on events,
+//! `journal` what a person or a test sees of it all.
+//!
+//! Unlike Knative's, it answers the producer before it delivers, forgets
+//! everything when it stops, and follows no redirects.
+
+mod dispatch;
+mod event;
+mod ingress;
+mod journal;
+mod retry;
+mod sender;
+#[cfg(test)]
+mod subscriber;
+#[cfg(test)]
+mod tests;
+mod ttl;
+
+pub use dispatch::DeadLetter;
+pub use event::EventError;
+pub use journal::{BrokerEvent, Passed};
+pub use retry::{BackoffPolicy, Delivery, Verdict, verdict};
+
+use crate::{ListenError, Server, listen};
+use dispatch::Dispatcher;
+use http::Uri;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::sync::broadcast;
+
+/// The configuration of a Broker and its Trigger.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    /// Where producers reach it; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The Broker's and the Trigger's namespace.
+    pub namespace: String,
+    /// The Broker's name.
+    pub name: String,
+    /// The Trigger's subscriber.
+    pub subscriber: Uri,
+    /// The Trigger's filter on `type`; without one, every event matches, the
+    /// subscriber's own replies too.
+    pub filter_type: Option<String>,
+    /// How the Trigger delivers.
+    pub delivery: Delivery,
+    /// Where it sends what it cannot deliver.
+    pub dead_letter_sink: Option<Uri>,
+}
+
+impl BrokerConfig {
+    /// `default/default` on a free port of this machine, with Knative's own
+    /// delivery and no dead letter sink.
+    pub fn new(subscriber: Uri, filter_type: &str) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            namespace: "default".to_owned(),
+            name: "default".to_owned(),
+            subscriber,
+            filter_type: Some(filter_type.to_owned()),
+            delivery: Delivery::default(),
+            dead_letter_sink: None,
+        }
+    }
+}
+
+/// A broker cannot be started.
+#[derive(Debug, Error)]
+pub enum BrokerError {
+    /// Its address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The subscriber or the sink cannot be reached by plain HTTP.
+    #[error("{what} {uri} cannot be delivered to: write it as http://host:port/path")]
+    Uri {
+        /// `subscriber` or `dead letter sink`.
+        what: &'static str,
+        /// The URI.
+        uri: Uri,
+    },
+}
+
+/// A running broker. It stops when it is dropped.
+#[derive(Debug)]
+pub struct Broker {
+    server: Server,
+    deliveries: Deliveries,
+}
+
+/// Ends the deliveries that are under way when the broker goes.
+#[derive(Debug)]
+struct Deliveries(Arc<Dispatcher>);
+
+impl Drop for Deliveries {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl Broker {
+    /// Starts a broker.
+    pub async fn bind(config: BrokerConfig) -> Result<Self, BrokerError> {
+        check("subscriber", &config.subscriber)?;
+        if let Some(sink) = &config.dead_letter_sink {
+            check("dead letter sink", sink)?;
+        }
+        let listener = listen(config.listen).await?;
+        let url = url(listener.local_addr, &config);
+        let dispatcher = Arc::new(Dispatcher::new(config, url));
+        let server = Server::start(listener, ingress::router(dispatcher.clone()));
+        Ok(Self {
+            server,
+            deliveries: Deliveries(dispatcher),
+        })
+    }
+
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Where producers POST their events.
+    pub fn url(&self) -> String {
+        self.deliveries.0.url().to_owned()
+    }
+
+    /// What passes from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<BrokerEvent> {
+        self.deliveries.0.journal().subscribe()
+    }
+
+    /// What has passed, the latest 10,000.
+    pub fn events(&self) -> Vec<BrokerEvent> {
+        self.deliveries.0.journal().events()
+    }
+
+    /// What could not be delivered to the subscriber, the latest 10,000.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.deliveries.0.dead_letters()
+    }
+
+    /// How many events are being delivered, or wait for a retry.
+    pub fn in_flight(&self) -> usize {
+        self.deliveries.0.in_flight()
+    }
+
+    /// Waits until every event has come to its end, replies included.
+    pub async fn wait_idle(&self) {
+        self.deliveries.0.wait_idle().await;
+    }
+
+    /// Stops it; what is being delivered, or waits for a retry, is lost.
+    pub async fn shutdown(self) {
+        let Self { server, deliveries } = self;
+        server.shutdown().await;
+        drop(deliveries);
+    }
+}
+
+fn check(what: &'static str, uri: &Uri) -> Result<(), BrokerError> {
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http"), Some(_)) => Ok(()),
+        _ => Err(BrokerError::Uri {
+            what,
+            uri: uri.clone(),
+        }),
+    }
+}
+
+fn url(address: SocketAddr, config: &BrokerConfig) -> String {
+    format!("http://{address}/{}/{}", config.namespace, config.name)
+}

@@ -1,0 +1,138 @@
+//! One attempt to deliver an event, over HTTP.
+//!
+//! In: an event and where it goes. Out: an answer, with the reply where there
+//! is one, or a failure with what Knative says of it. How often to try is
+//! `dispatch`'s part.
+
+use super::event;
+use super::retry::{Verdict, verdict};
+use bytes::Bytes;
+use cloudevents::Event;
+use http::{HeaderValue, Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::error::Error;
+use std::time::Duration;
+
+/// The largest answer that is read.
+const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+
+/// An answer that counts as delivered.
+pub struct Answer {
+    /// The subscriber's status.
+    pub status: u16,
+    /// The event that it replied with.
+    pub reply: Option<Event>,
+}
+
+/// An answer, or none, that does not.
+#[derive(Debug)]
+pub struct Failure {
+    /// The status, or what Knative makes of the answer.
+    pub status: Option<u16>,
+    /// What `knativeerrorcode` and `knativeerrordata` say of it. Knative says
+    /// nothing of a body that is no CloudEvent.
+    pub error: Option<(u16, Bytes)>,
+    /// Why, for a person.
+    pub why: String,
+}
+
+impl Failure {
+    fn no_answer(why: &str) -> Self {
+        let body = Bytes::from(format!("dispatch error: {why}"));
+        Self {
+            status: None,
+            error: Some((500, body)),
+            why: format!("no answer: {why}"),
+        }
+    }
+
+    /// A status that is no success.
+    pub fn status(status: u16, body: Bytes) -> Self {
+        Self {
+            status: Some(status),
+            error: Some((status, body)),
+            why: format!("status {status}"),
+        }
+    }
+
+    fn bad_reply(status: u16) -> Self {
+        Self {
+            status: Some(502),
+            error: None,
+            why: format!("a body that is no CloudEvent, with status {status}"),
+        }
+    }
+}
+
+/// Sends events.
+#[derive(Debug)]
+pub struct Sender {
+    client: Client<HttpConnector, Full<Bytes>>,
+    namespace: String,
+    timeout: Option<Duration>,
+}
+
+impl Sender {
+    /// A sender for a Trigger in this namespace.
+    pub fn new(namespace: &str, timeout: Option<Duration>) -> Self {
+        Self {
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            namespace: namespace.to_owned(),
+            timeout,
+        }
+    }
+
+    /// Delivers an event once, in binary mode.
+    pub async fn attempt(&self, destination: &Uri, event: &Event) -> Result<Answer, Failure> {
+        let attempt = self.exchange(destination, event);
+        match self.timeout {
+            None => attempt.await,
+            Some(timeout) => tokio::time::timeout(timeout, attempt)
+                .await
+                .unwrap_or_else(|_| Err(Failure::no_answer("the attempt timed out"))),
+        }
+    }
+
+    async fn exchange(&self, destination: &Uri, event: &Event) -> Result<Answer, Failure> {
+        let request = self.request(destination, event);
+        let response = self.client.request(request).await;
+        let response = response.map_err(|error| Failure::no_answer(&chain(&error)))?;
+        let (parts, body) = response.into_parts();
+        let status = parts.status.as_u16();
+        let body = Limited::new(body, ANSWER_LIMIT).collect().await;
+        let body = body.map_err(|error| Failure::no_answer(&error.to_string()))?;
+        let body = body.to_bytes();
+        if verdict(Some(status)) != Verdict::Delivered {
+            return Err(Failure::status(status, body));
+        }
+        match event::read(&parts.headers, &body) {
+            Ok(None) if !body.is_empty() => Err(Failure::bad_reply(status)),
+            Ok(reply) => Ok(Answer { status, reply }),
+            Err(_) => Err(Failure::bad_reply(status)),
+        }
+    }
+
+    fn request(&self, destination: &Uri, event: &Event) -> Request<Full<Bytes>> {
+        let (headers, body) = event::write(event);
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = destination.clone();
+        *request.headers_mut() = headers;
+        let prefer = HeaderValue::from_static("reply");
+        request.headers_mut().insert("prefer", prefer);
+        if let Ok(namespace) = HeaderValue::from_str(&self.namespace) {
+            request.headers_mut().insert("kn-namespace", namespace);
+        }
+        request
+    }
+}
+
+/// An error with all its sources, in one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let sources = std::iter::successors(Some(error), |&error| error.source());
+    let sources: Vec<_> = sources.map(ToString::to_string).collect();
+    sources.join(": ")
+}

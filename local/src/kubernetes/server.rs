@@ -1,0 +1,184 @@
+//! The embedded API on a port: HTTP in front of `api`, and a handle to it.
+//!
+//! Each request is read whole, with a limit, then answered under one lock.
+//! Nothing is decided here.
+
+use super::admission::Gateway;
+use super::api::{self, Api};
+use super::config::Config;
+use super::fault::{self, Fault};
+use super::observe::{Calls, PodChange};
+use super::status::Status;
+use super::store::Stamp;
+use crate::{ListenError, Server, listen};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use bytes::Bytes;
+use chrono::Utc;
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::{Request, Response};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// The largest body that an API server takes.
+const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+#[derive(Debug)]
+struct Shared {
+    api: Mutex<Api>,
+    latency: Mutex<Duration>,
+}
+
+impl Shared {
+    fn api(&self) -> MutexGuard<'_, Api> {
+        self.api
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn latency(&self) -> MutexGuard<'_, Duration> {
+        self.latency
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// A running embedded Kubernetes API. It stops when it is dropped.
+#[derive(Debug)]
+pub struct EmbeddedApi {
+    shared: Arc<Shared>,
+    changes: broadcast::Sender<PodChange>,
+    server: Server,
+    proxy: Option<Server>,
+}
+
+impl EmbeddedApi {
+    /// Starts it on an address; port 0 takes a free one.
+    pub async fn bind(config: Config, address: SocketAddr) -> Result<Self, ListenError> {
+        let listener = listen(address).await?;
+        let (changes, _) = broadcast::channel(1024);
+        let shared = Arc::new(Shared {
+            api: Mutex::new(Api::new(config, Utc::now(), changes.clone())),
+            latency: Mutex::default(),
+        });
+        let router = Router::new().fallback(serve).with_state(shared.clone());
+        let server = Server::start(listener, router);
+        Ok(Self {
+            shared,
+            changes,
+            server,
+            proxy: None,
+        })
+    }
+
+    /// Serves the same API on another address without asking for the token,
+    /// as `kubectl proxy` does: kubectl sends no token over plain HTTP.
+    /// Returns the address to give to `kubectl --server=http://`.
+    pub async fn proxy(&mut self, address: SocketAddr) -> Result<SocketAddr, ListenError> {
+        let listener = listen(address).await?;
+        let router = Router::new().fallback(serve_with_token);
+        let server = Server::start(listener, router.with_state(self.shared.clone()));
+        Ok(self.proxy.insert(server).local_addr())
+    }
+
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// The address as `kube_api_url`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.local_addr())
+    }
+
+    /// The Pods of a namespace, by name.
+    pub fn pods(&self, namespace: &str) -> Vec<Value> {
+        self.shared
+            .api()
+            .store
+            .list(Some(namespace))
+            .cloned()
+            .collect()
+    }
+
+    /// Every change of a Pod from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<PodChange> {
+        self.changes.subscribe()
+    }
+
+    /// The requests so far.
+    pub fn calls(&self) -> Calls {
+        self.shared.api().calls.clone()
+    }
+
+    /// False: every request is answered 503, until true. A connection that
+    /// is refused is what `shutdown` leaves.
+    pub fn set_available(&self, available: bool) {
+        self.shared.api().available = available;
+    }
+
+    /// Replaces the gateways; an empty list is a cluster without webhooks.
+    pub fn set_gateways(&self, gateways: Vec<Gateway>) {
+        self.shared.api().config.gateways = gateways;
+    }
+
+    /// Changes how many Pods each namespace may hold.
+    pub fn set_pod_quota(&self, quota: Option<usize>) {
+        self.shared.api().config.pod_quota = quota;
+    }
+
+    /// Lets every answer wait.
+    pub fn set_latency(&self, latency: Duration) {
+        *self.shared.latency() = latency;
+    }
+
+    /// Replaces the token that is accepted, as a rotation does.
+    pub fn set_token(&self, token: &str) {
+        self.shared.api().config.token = token.to_owned();
+    }
+
+    /// Lets something go wrong with the next request of a verb, as RBAC calls
+    /// it; a `Status` refuses that request.
+    pub fn fail_next(&self, verb: &str, fault: impl Into<Fault>) {
+        self.shared.api().faults.push(verb, fault.into());
+    }
+
+    /// Stops it: requests in flight are answered, new ones refused.
+    pub async fn shutdown(self) {
+        if let Some(proxy) = self.proxy {
+            proxy.shutdown().await;
+        }
+        self.server.shutdown().await;
+    }
+}
+
+async fn serve(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
+    let latency = *shared.latency();
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let response = match read(request).await {
+        Ok(request) => shared.api().answer(&request, &Stamp::now()),
+        Err(status) => api::failure(&status),
+    };
+    fault::send(response)
+}
+
+async fn serve_with_token(state: State<Arc<Shared>>, mut request: Request<Body>) -> Response<Body> {
+    let token = format!("Bearer {}", state.api().config.token);
+    if let Ok(value) = HeaderValue::from_str(&token) {
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
+    serve(state, request).await
+}
+
+async fn read(request: Request<Body>) -> Result<Request<Bytes>, Status> {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, BODY_LIMIT).await;
+    let body = body.map_err(|_| Status::request_entity_too_large(BODY_LIMIT))?;
+    Ok(Request::from_parts(parts, body))
+}

@@ -1,0 +1,136 @@
+//! Objects as a `Table`, which `kubectl get` asks for and prints.
+//!
+//! In: an object or a list as it would be answered. Out: the same as rows and
+//! columns, with a Pod's READY, STATUS, RESTARTS and AGE as kubectl users
+//! know them.
+
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+use http::header::ACCEPT;
+use serde_json::{Value, json};
+
+/// Whether the client would rather have a table.
+pub fn wanted(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("as=Table"))
+}
+
+/// An object, or a list of them, as a table.
+pub fn of(answer: &Value, now: DateTime<Utc>) -> Value {
+    let one = std::slice::from_ref(answer);
+    let items = answer["items"].as_array().map_or(one, Vec::as_slice);
+    let kind = answer["kind"].as_str().unwrap_or_default();
+    let pods = kind.trim_end_matches("List") == "Pod";
+    let row = |item: &Value| row(item, pods, now);
+    let columns: &[&str] = match pods {
+        true => &["Name", "Ready", "Status", "Restarts", "Age"],
+        false => &["Name", "Age"],
+    };
+    json!({
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": {"resourceVersion": answer["metadata"]["resourceVersion"]},
+        "columnDefinitions": columns.iter().map(|name| column(name)).collect::<Vec<_>>(),
+        "rows": items.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
+fn column(name: &str) -> Value {
+    let format = if name == "Name" { "name" } else { "" };
+    json!({"name": name, "type": "string", "format": format, "description": "", "priority": 0})
+}
+
+fn row(item: &Value, pod: bool, now: DateTime<Utc>) -> Value {
+    let metadata = &item["metadata"];
+    let mut cells = vec![metadata["name"].clone()];
+    if pod {
+        let containers = item["spec"]["containers"].as_array().map_or(0, Vec::len);
+        cells.push(json!(format!("0/{containers}")));
+        cells.push(json!(status(item)));
+        cells.push(json!("0"));
+    }
+    cells.push(json!(age(&metadata["creationTimestamp"], now)));
+    let object = json!({
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": metadata,
+    });
+    json!({"cells": cells, "object": object})
+}
+
+fn status(pod: &Value) -> &str {
+    let gated = super::defaults::SCHEDULING_GATED;
+    let conditions = pod["status"]["conditions"].as_array().into_iter();
+    match () {
+        () if pod["metadata"]["deletionTimestamp"].is_string() => "Terminating",
+        () if conditions.flatten().any(|it| it["reason"] == gated) => gated,
+        () => pod["status"]["phase"].as_str().unwrap_or("Unknown"),
+    }
+}
+
+fn age(created: &Value, now: DateTime<Utc>) -> String {
+    let created = created.as_str().map(DateTime::parse_from_rfc3339);
+    let Some(Ok(created)) = created else {
+        return "<unknown>".to_owned();
+    };
+    let seconds = (now - created.to_utc()).num_seconds().max(0);
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    match (seconds, hours) {
+        (..120, _) => format!("{seconds}s"),
+        (..600, _) => format!("{minutes}m{}s", seconds % 60),
+        (_, ..3) => format!("{minutes}m"),
+        (_, ..8) => format!("{hours}h{}m", minutes % 60),
+        (_, ..48) => format!("{hours}h"),
+        _ => format!("{}d", hours / 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+
+    fn cells(pod: Value) -> Value {
+        of(&pod, Utc::now())["rows"][0]["cells"].clone()
+    }
+
+    #[test]
+    fn pod_is_a_row_with_its_status() {
+        let mut pod = json!({
+            "kind": "Pod",
+            "metadata": {"name": "x"},
+            "spec": {"containers": [{}, {}], "schedulingGates": [{"name": "a/b"}]},
+        });
+        super::super::defaults::status(&mut pod);
+        assert_eq!(
+            cells(pod.clone()),
+            json!(["x", "0/2", "SchedulingGated", "0", "<unknown>"])
+        );
+        super::super::defaults::released(&mut pod);
+        assert_eq!(cells(pod)[2], "Pending");
+    }
+
+    #[test]
+    fn list_has_a_row_for_each_item() {
+        let list = json!({"kind": "NamespaceList", "items": [{"metadata": {"name": "x"}}, {}]});
+        let table = of(&list, Utc::now());
+        assert_eq!(table["rows"].as_array().unwrap().len(), 2);
+        assert_eq!(table["columnDefinitions"][1]["name"], "Age");
+    }
+
+    #[test]
+    fn ages_are_as_short_as_kubectls() {
+        let now = Utc::now();
+        for (seconds, expect) in [
+            (5, "5s"),
+            (125, "2m5s"),
+            (700, "11m"),
+            (4 * 3600 + 60, "4h1m"),
+            (9 * 3600, "9h"),
+            (72 * 3600, "3d"),
+        ] {
+            let created = json!((now - TimeDelta::seconds(seconds)).to_rfc3339());
+            assert_eq!(age(&created, now), expect);
+        }
+    }
+}
