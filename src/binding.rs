@@ -8,7 +8,7 @@
 
 use chrono::SecondsFormat;
 use cloudevents::event::{AttributeValue, Data};
-use cloudevents::{AttributesReader, Event};
+use cloudevents::Event;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -259,7 +259,7 @@ pub fn extension(event: &Event, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cloudevents::{EventBuilder, EventBuilderV10};
+    use cloudevents::{AttributesReader, EventBuilder, EventBuilderV10};
     use serde_json::json;
 
     const BINARY: [(&str, &str); 4] =

@@ -26,7 +26,8 @@ impl Provisioner {
     pub fn start_with(kube_api_url: &str, variables: &[(&str, &str)], runtime_config: RuntimeConfig) -> Self {
         let service_account = tempfile::tempdir().expect("there is room for a token");
         let logs = LogCapture::default();
-        let flags = [("kube_api_url", kube_api_url)].iter().chain(variables);
+        let api = [("kube_api_url", kube_api_url)];
+        let flags = api.iter().chain(variables);
         let options = Options {
             variables: VariableSources {
                 flags: flags.map(|(name, value)| (name.to_string(), value.to_string())).collect(),

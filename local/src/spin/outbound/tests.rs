@@ -1,0 +1,392 @@
+//! Real sockets on the loopback: what a guest's request meets out there.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use http_body_util::Empty;
+use hyper::service::service_fn;
+use hyper_util::server::conn::auto::Builder;
+use rcgen::{CertificateParams, Issuer, KeyPair};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::spin::logs::LogCapture;
+use crate::spin::runtime_config::{ClientTls, OutboundHttp};
+use crate::spin::variables::Variables;
+
+/// A certificate authority, and a server's certificate from it.
+struct Authority {
+    ca_pem: String,
+    server: Arc<ServerConfig>,
+}
+
+fn authority() -> Authority {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca_pem = params.self_signed(&ca_key).unwrap().pem();
+    let key = KeyPair::generate().unwrap();
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let cert = CertificateParams::new(names)
+        .unwrap()
+        .signed_by(&key, &Issuer::new(params, ca_key))
+        .unwrap();
+    let key = rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let mut server =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Authority {
+        ca_pem,
+        server: Arc::new(server),
+    }
+}
+
+/// A peer that tells the version of HTTP it was asked in.
+struct Peer {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Peer {
+    async fn start(tls: Option<Arc<ServerConfig>>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = connections.clone();
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::SeqCst);
+                match tls.clone() {
+                    None => drop(tokio::spawn(answer(tcp))),
+                    Some(tls) => drop(tokio::spawn(async move {
+                        if let Ok(stream) = TlsAcceptor::from(tls).accept(tcp).await {
+                            answer(stream).await;
+                        }
+                    })),
+                }
+            }
+        });
+        Self {
+            address,
+            connections,
+        }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Answers `/slow` late, `/stall` with half a body, the rest at once.
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    let service = service_fn(|request: Request<hyper::body::Incoming>| async move {
+        if request.uri().path() == "/slow" {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        let host = request
+            .headers()
+            .get(header::HOST)
+            .map(|host| host.to_str().unwrap());
+        let text = format!("{:?} {host:?}", request.version());
+        let body = Text {
+            text: Some(Bytes::from(text)),
+            ends: request.uri().path() != "/stall",
+        };
+        Ok::<_, Error>(Response::new(body))
+    });
+    let builder = Builder::new(TokioExecutor::new());
+    drop(
+        builder
+            .serve_connection(TokioIo::new(stream), service)
+            .await,
+    );
+}
+
+/// A body of one piece, that may never end.
+struct Text {
+    text: Option<Bytes>,
+    ends: bool,
+}
+
+impl Body for Text {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self.text.take() {
+            None if !self.ends => Poll::Pending,
+            text => Poll::Ready(text.map(|text| Ok(Frame::data(text)))),
+        }
+    }
+}
+
+fn everything_allowed() -> Result<AllowedHosts, AllowedHostError> {
+    AllowedHosts::resolve(&["*://*:*".to_owned()], &Variables::default())
+}
+
+fn outbound(config: RuntimeConfig) -> Outbound {
+    Outbound::new("one", everything_allowed(), config, Logs::default()).unwrap()
+}
+
+fn trusting(ca_pem: &str, hosts: &[&str]) -> RuntimeConfig {
+    let hosts = hosts.iter().map(ToString::to_string).collect();
+    RuntimeConfig {
+        client_tls: vec![ClientTls::new(hosts, Some(ca_pem.as_bytes())).unwrap()],
+        ..Default::default()
+    }
+}
+
+fn timeouts(millis: u64) -> RequestOptions {
+    let limit = Some(Duration::from_millis(millis));
+    RequestOptions {
+        connect_timeout: limit,
+        first_byte_timeout: limit,
+        between_bytes_timeout: limit,
+    }
+}
+
+async fn send(
+    outbound: &Outbound,
+    uri: &str,
+    options: RequestOptions,
+) -> Result<Response<WasiBody>, ErrorCode> {
+    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let request = Request::get(uri).header(header::HOST, "guest").body(body);
+    outbound.send(request.unwrap(), options, None).await
+}
+
+async fn get(outbound: &Outbound, uri: &str) -> Result<String, ErrorCode> {
+    let response = send(outbound, uri, RequestOptions::default()).await?;
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    Ok(String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn plain_requests_share_one_connection() {
+    let peer = Peer::start(None).await;
+    let outbound = outbound(RuntimeConfig::default());
+    for _ in 0..5 {
+        let answer = get(&outbound, &format!("http://{}/", peer.address))
+            .await
+            .unwrap();
+        assert_eq!(answer, format!("HTTP/1.1 Some(\"{}\")", peer.address));
+    }
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
+async fn without_pooling_every_request_has_its_own_connection() {
+    let peer = Peer::start(None).await;
+    let outbound = outbound(RuntimeConfig {
+        outbound_http: OutboundHttp {
+            connection_pooling: false,
+            max_concurrent_requests: Some(1),
+        },
+        ..Default::default()
+    });
+    for _ in 0..3 {
+        get(&outbound, &format!("http://{}/", peer.address))
+            .await
+            .unwrap();
+    }
+    assert_eq!(peer.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_trusted_peer_is_asked_in_http_2_over_one_connection() {
+    let authority = authority();
+    let peer = Peer::start(Some(authority.server)).await;
+    let outbound = outbound(trusting(&authority.ca_pem, &["localhost", "127.0.0.1"]));
+    let uri = format!("https://{}/", peer.address);
+    for _ in 0..3 {
+        assert!(get(&outbound, &uri).await.unwrap().starts_with("HTTP/2.0"));
+    }
+    let both = tokio::join!(get(&outbound, &uri), get(&outbound, &uri));
+    assert!(both.0.is_ok() && both.1.is_ok());
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_peer_without_http_2_is_asked_in_http_1() {
+    let mut authority = authority();
+    Arc::make_mut(&mut authority.server).alpn_protocols.clear();
+    let peer = Peer::start(Some(authority.server)).await;
+    let outbound = outbound(trusting(&authority.ca_pem, &["127.0.0.1"]));
+    let answer = get(&outbound, &format!("https://{}/", peer.address))
+        .await
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1"), "{answer}");
+}
+
+#[tokio::test]
+async fn only_the_hosts_named_trust_the_authority() {
+    let authority = authority();
+    let peer = Peer::start(Some(authority.server)).await;
+    let outbound = outbound(trusting(&authority.ca_pem, &["localhost"]));
+    let port = peer.address.port();
+    assert!(
+        get(&outbound, &format!("https://localhost:{port}/"))
+            .await
+            .is_ok()
+    );
+    let error = get(&outbound, &format!("https://127.0.0.1:{port}/"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ErrorCode::TlsProtocolError), "{error:?}");
+}
+
+#[track_caller]
+fn assert_code(result: &Result<String, ErrorCode>, expected: &str) {
+    let code = format!("{:?}", result.as_ref().expect_err("should fail"));
+    assert!(code.contains(expected), "{code} is not {expected}");
+}
+
+#[tokio::test]
+async fn failures_to_connect_have_spins_codes() {
+    let outbound = outbound(RuntimeConfig::default());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    assert_code(
+        &get(&outbound, &format!("http://{address}/")).await,
+        "ConnectionRefused",
+    );
+    assert_code(&get(&outbound, "http://nowhere.invalid/").await, "DnsError");
+    assert_code(
+        &get(&outbound, &format!("https://[::1]:{}/", address.port())).await,
+        "Error",
+    );
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_no_tls_is_a_tls_error() {
+    let peer = Peer::start(None).await;
+    let outbound = outbound(RuntimeConfig::default());
+    let result = get(&outbound, &format!("https://{}/", peer.address)).await;
+    assert_code(&result, "TlsProtocolError");
+}
+
+#[tokio::test]
+async fn a_blocked_network_is_prohibited() {
+    let peer = Peer::start(None).await;
+    let mut config = RuntimeConfig::default();
+    config.blocked_networks.private = true;
+    let result = get(&outbound(config), &format!("http://{}/", peer.address)).await;
+    assert_code(&result, "DestinationIpProhibited");
+    assert_eq!(peer.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_slow_connect_and_a_slow_answer_are_different_timeouts() {
+    // A full backlog drops further connections, so they hang.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let full = socket.listen(0).unwrap();
+    let address = full.local_addr().unwrap();
+    let _waiting = TcpStream::connect(address).await.unwrap();
+    let outbound = outbound(RuntimeConfig::default());
+    let options = RequestOptions {
+        connect_timeout: Some(Duration::from_millis(100)),
+        ..Default::default()
+    };
+    let started = Instant::now();
+    let result = send(&outbound, &format!("http://{address}/"), options).await;
+    assert!(
+        matches!(result, Err(ErrorCode::ConnectionTimeout)),
+        "{result:?}"
+    );
+
+    let peer = Peer::start(None).await;
+    let result = send(
+        &outbound,
+        &format!("http://{}/slow", peer.address),
+        timeouts(100),
+    )
+    .await;
+    assert!(
+        matches!(result, Err(ErrorCode::ConnectionReadTimeout)),
+        "{result:?}"
+    );
+    assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_a_timeout() {
+    let peer = Peer::start(None).await;
+    let outbound = outbound(RuntimeConfig::default());
+    let response = send(
+        &outbound,
+        &format!("http://{}/stall", peer.address),
+        timeouts(100),
+    )
+    .await;
+    let mut body = response.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    let error = body.frame().await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::ConnectionReadTimeout), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_denied_destination_is_named_in_one_line() {
+    let capture = LogCapture::default();
+    let allowed = AllowedHosts::resolve(&["http://a".to_owned()], &Variables::default());
+    let logs = Logs::Capture(capture.clone());
+    let outbound = Outbound::new("one", allowed, RuntimeConfig::default(), logs).unwrap();
+    assert_code(
+        &get(&outbound, "http://b:81/path").await,
+        "HttpRequestDenied",
+    );
+    assert!(
+        capture.text().contains("\"http://b:81\""),
+        "{}",
+        capture.text()
+    );
+    assert_code(
+        &get(&outbound, "http://self.alt/").await,
+        "HttpRequestDenied",
+    );
+    assert!(
+        capture.text().contains("\"http://self\""),
+        "{}",
+        capture.text()
+    );
+    assert_eq!(capture.writes().len(), 2);
+    assert_eq!(capture.text().matches('\n').count(), 2);
+}
+
+#[tokio::test]
+async fn an_entry_that_turned_out_bad_denies_everything() {
+    let entries = ["http://always".to_owned(), "{{ gone }}".to_owned()];
+    let allowed = AllowedHosts::resolve(&entries, &Variables::default());
+    let capture = LogCapture::default();
+    let logs = Logs::Capture(capture.clone());
+    let outbound = Outbound::new("one", allowed, RuntimeConfig::default(), logs).unwrap();
+    assert_code(&get(&outbound, "http://always/").await, "HttpRequestDenied");
+    assert!(capture.text().contains("gone"), "{}", capture.text());
+}
+
+#[tokio::test]
+async fn a_request_to_self_goes_to_the_applications_own_address() {
+    let peer = Peer::start(None).await;
+    let outbound = outbound(RuntimeConfig::default());
+    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let request = Request::get("http://self.alt/x").body(body).unwrap();
+    let own = Some(peer.address);
+    let response = outbound.send(request, RequestOptions::default(), own).await;
+    assert_eq!(response.unwrap().status(), 200);
+    assert_code(
+        &get(&outbound, "http://self.alt/x").await,
+        "HttpRequestUriInvalid",
+    );
+}
