@@ -127,6 +127,15 @@ struct Inner {
     after_response: Tasks,
 }
 
+impl std::fmt::Debug for Application {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = self.name();
+        f.debug_struct("Application")
+            .field("name", &name)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Application {
     /// Loads the application that `manifest` describes.
     pub fn load(manifest: &Path, options: Options) -> Result<Self, LoadError> {

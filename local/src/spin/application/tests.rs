@@ -141,21 +141,20 @@ async fn an_unknown_import_is_named() {
     let import = r#"(import "fermyon:spin/key-value@2.0.0" (instance))"#;
     let error = App::new(&component("", import))
         .load()
-        .err()
-        .unwrap()
+        .unwrap_err()
         .to_string();
     assert!(error.contains("fermyon:spin/key-value@2.0.0"), "{error}");
 }
 
 #[tokio::test]
 async fn what_is_no_component_or_handles_no_http_is_refused() {
-    let error = App::new("(module)").load().err().unwrap().to_string();
+    let error = App::new("(module)").load().unwrap_err().to_string();
     assert!(error.contains("wasm32-wasip2"), "{error}");
-    let error = App::new("(component)").load().err().unwrap().to_string();
+    let error = App::new("(component)").load().unwrap_err().to_string();
     assert!(error.contains("incoming-handler"), "{error}");
     let app = App::new("(component)");
     std::fs::remove_file(app.dir.path().join("one.wasm")).unwrap();
-    let error = app.load().err().unwrap().to_string();
+    let error = app.load().unwrap_err().to_string();
     assert!(error.contains("build it first"), "{error}");
 }
 

@@ -87,8 +87,7 @@ async fn a_port_in_use_is_an_error_with_the_address_in_it() {
     let running = start().await;
     let error = Server::bind(application(&running.capture), running.address)
         .await
-        .err()
-        .unwrap();
+        .unwrap_err();
     assert!(
         error.to_string().starts_with(&running.address.to_string()),
         "{error}"
