@@ -327,6 +327,7 @@ mod tests {
                 "http://10.1.2.3/",
             ),
             ("http://[::1]:80", "http://[::1]/", "http://[::2]/"),
+            ("*://ff00::/8:80", "http://[ff00::1]/", "http://[fe00::1]/"),
         ] {
             check(entry, allowed, true);
             check(entry, denied, false);
@@ -350,6 +351,9 @@ mod tests {
             ("http://a:99999", "port"),
             ("ftp://a", "needs a port"),
             ("*://a", "needs a port"),
+            ("*://127.0.0.0/24", "needs a port"),
+            ("http://*.b/x", "has a path"),
+            ("localhost:3001", "scheme://host"),
             ("ht2p://a:1", "letters only"),
             ("{a,b}://a:1", "letters only"),
             ("http://{a,b}", "list"),

@@ -127,6 +127,15 @@ struct Inner {
     after_response: Tasks,
 }
 
+impl std::fmt::Debug for Application {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = self.name();
+        f.debug_struct("Application")
+            .field("name", &name)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Application {
     /// Loads the application that `manifest` describes.
     pub fn load(manifest: &Path, options: Options) -> Result<Self, LoadError> {
@@ -278,11 +287,15 @@ fn log_failure(logs: &Logs, error: &wasmtime::Error) {
     ));
 }
 
-/// An error with its causes, without the guest's stack.
+/// An error with its causes, each by its first line: a guest's stack follows
+/// after that.
 fn one_line(error: &wasmtime::Error) -> String {
-    let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
-    let first_lines = causes.iter().filter_map(|cause| cause.lines().next());
-    first_lines.collect::<Vec<_>>().join(": ")
+    let causes = error.chain().map(ToString::to_string);
+    let first_lines = causes.filter_map(|cause| cause.lines().next().map(str::to_owned));
+    let told: Vec<_> = first_lines
+        .filter(|line| !line.starts_with("error while executing"))
+        .collect();
+    told.join(": ")
 }
 
 fn link(path: &Path) -> Result<Linked, LoadError> {

@@ -51,6 +51,7 @@ pub enum ServeError {
 }
 
 /// A server that listens.
+#[derive(Debug)]
 pub struct Server {
     application: Application,
     listener: TcpListener,

@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::server::conn::auto::Builder;
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -17,36 +18,64 @@ use crate::spin::logs::LogCapture;
 use crate::spin::runtime_config::{ClientTls, OutboundHttp};
 use crate::spin::variables::Variables;
 
-/// A certificate authority, and a server's certificate from it.
+/// A certificate authority, with what it signed.
 struct Authority {
     ca_pem: String,
     server: Arc<ServerConfig>,
+    /// The same server, for clients with a certificate only.
+    strict_server: Arc<ServerConfig>,
+    client_cert_pem: String,
+    client_key_pem: String,
 }
 
 fn authority() -> Authority {
     let ca_key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let ca_pem = params.self_signed(&ca_key).unwrap().pem();
-    let key = KeyPair::generate().unwrap();
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let cert = CertificateParams::new(names)
-        .unwrap()
-        .signed_by(&key, &Issuer::new(params, ca_key))
-        .unwrap();
-    let key = rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let mut server =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], key)
-            .unwrap();
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let ca = params.self_signed(&ca_key).unwrap();
+    let issuer = Issuer::new(params, ca_key);
+    let sign = |names: &[&str], key: &KeyPair| {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        let params = CertificateParams::new(names).unwrap();
+        params.signed_by(key, &issuer).unwrap()
+    };
+    let (key, client_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let cert = sign(&["localhost", "127.0.0.1"], &key);
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(ca.der().clone()).unwrap();
     Authority {
-        ca_pem,
-        server: Arc::new(server),
+        ca_pem: ca.pem(),
+        server: server_config(&cert, &key, None),
+        strict_server: server_config(&cert, &key, Some(roots)),
+        client_cert_pem: sign(&["client"], &client_key).pem(),
+        client_key_pem: client_key.serialize_pem(),
     }
+}
+
+fn server_config(
+    cert: &rcgen::Certificate,
+    key: &KeyPair,
+    clients: Option<rustls::RootCertStore>,
+) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let verifier = match clients {
+        None => WebPkiClientVerifier::no_client_auth(),
+        Some(roots) => {
+            let roots = Arc::new(roots);
+            WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+                .build()
+                .unwrap()
+        }
+    };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
 }
 
 /// A peer that tells the version of HTTP it was asked in.
@@ -244,6 +273,22 @@ async fn only_the_hosts_named_trust_the_authority() {
         .await
         .unwrap_err();
     assert!(matches!(error, ErrorCode::TlsProtocolError), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_presented_where_there_is_one() {
+    let authority = authority();
+    let peer = Peer::start(Some(authority.strict_server)).await;
+    let uri = format!("https://{}/", peer.address);
+    let config = trusting(&authority.ca_pem, &["127.0.0.1"]);
+    assert!(get(&outbound(config.clone()), &uri).await.is_err());
+
+    let mut config = config;
+    let tls = config.client_tls.remove(0);
+    let (cert, key) = (&authority.client_cert_pem, &authority.client_key_pem);
+    let tls = tls.with_client_cert(cert.as_bytes(), key.as_bytes());
+    config.client_tls.push(tls.unwrap());
+    assert!(get(&outbound(config), &uri).await.is_ok());
 }
 
 #[track_caller]

@@ -87,8 +87,7 @@ async fn a_port_in_use_is_an_error_with_the_address_in_it() {
     let running = start().await;
     let error = Server::bind(application(&running.capture), running.address)
         .await
-        .err()
-        .unwrap();
+        .unwrap_err();
     assert!(
         error.to_string().starts_with(&running.address.to_string()),
         "{error}"
@@ -140,4 +139,18 @@ async fn a_stopped_server_lets_a_running_request_end() {
     running.stop.send(()).unwrap();
     running.served.await.unwrap();
     assert!(asked.await.unwrap().starts_with("HTTP/1.1 500"));
+}
+
+#[tokio::test]
+async fn http_2_is_served_to_clients_that_begin_with_it() {
+    use hyper_util::client::legacy::{Client, connect::HttpConnector};
+
+    let running = start().await;
+    let client: Client<HttpConnector, BoxBody> = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build(HttpConnector::new());
+    let uri = format!("http://{}/.well-known/spin/health", running.address);
+    let response = client.get(uri.parse().unwrap()).await.unwrap();
+    assert_eq!(response.version(), http::Version::HTTP_2);
+    assert_eq!(response.status(), 200);
 }
