@@ -7,6 +7,9 @@ WASM := target/$(TARGET)/release/provisioner.wasm
 COMMAND := cloudevents-podgateway-client-provisioner
 SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock
 
+# By way of the workspace, so that `make run` and `make test` share one build of every dependency.
+BUILD_COMMAND := cargo build --workspace --bin $(COMMAND)
+
 # What the command of `make run` gets: make run ARGS="--client-namespace=routed-clients"
 ARGS ?=
 
@@ -17,12 +20,14 @@ help: ## Show this help
 
 .PHONY: run
 run: $(WASM) ## Run the provisioner with an embedded Kubernetes API and a broker (ARGS="--help" shows its flags)
-	cargo run --quiet --package local -- $(ARGS)
+	@echo "building the command: the first time takes some minutes"
+	@$(BUILD_COMMAND) --quiet
+	target/debug/$(COMMAND) $(ARGS)
 
 ##@ Build
 .PHONY: build
 build: $(WASM) ## Build the component and the command
-	cargo build --package local
+	$(BUILD_COMMAND)
 
 $(WASM): $(SOURCES) | wasm-target
 	cargo build --package podgateway-client-provisioner --target $(TARGET) --release

@@ -7,8 +7,8 @@
 //! Protocol Binding" section 3 and "JSON Event Format" sections 2 and 3.
 
 use chrono::SecondsFormat;
-use cloudevents::event::{AttributeValue, Data};
 use cloudevents::Event;
+use cloudevents::event::{AttributeValue, Data};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 use serde_json::{Map, Value};

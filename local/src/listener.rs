@@ -32,17 +32,12 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<Bound, ListenError> {
     let bound = async {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
-        Ok(Bound {
-            listener,
-            local_addr,
-        })
+        Ok(Bound { listener, local_addr })
     };
-    bound
-        .await
-        .map_err(|source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => ListenError::InUse(address),
-            _ => ListenError::Listen { address, source },
-        })
+    bound.await.map_err(|source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse(address),
+        _ => ListenError::Listen { address, source },
+    })
 }
 
 /// A listener that knows where it listens.
@@ -66,11 +61,7 @@ impl Server {
             // A dropped sender stops the server as well.
             let _ = stopped.await;
         });
-        Self {
-            local_addr: bound.local_addr,
-            stop,
-            task: tokio::spawn(serving.into_future()),
-        }
+        Self { local_addr: bound.local_addr, stop, task: tokio::spawn(serving.into_future()) }
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
@@ -93,9 +84,6 @@ mod tests {
     async fn taken_port_is_an_error_that_says_what_to_do() {
         let bound = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
         let error = listen(bound.local_addr).await.err().unwrap();
-        assert!(
-            error.to_string().ends_with("choose another port"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("choose another port"), "{error}");
     }
 }

@@ -12,7 +12,8 @@ const UNKNOWN_FORMAT: &str = "a CloudEvents format other than JSON, or a batch";
 const TOO_LARGE: &str = "a body over 1 MiB";
 const OTHER_TYPE: &str = "a CloudEvent of another type";
 const NO_GATEWAY: &str = "`pending`, but its data is not a JSON object with a string `gateway_name`";
-const REFUSED: &str = "`pending`, with an invalid or disallowed gateway, expired, or refused for good by the API server";
+const REFUSED: &str =
+    "`pending`, with an invalid or disallowed gateway, expired, or refused for good by the API server";
 const RELEASED: &str = "`pending`, and its Pod is verified and released, now or on an earlier delivery";
 const CAN_HEAL: &str = "`pending`, and something that can heal is in the way";
 
@@ -97,7 +98,11 @@ fn refused() -> Vec<Case> {
     let expired = with_header(pending("1", "foo"), "ce-expirytime", b"2020-01-01T00:00:00Z");
     vec![
         case("an empty name", "", "InvalidGatewayName"),
-        case("a name too long", "a234567890123456789012345678901234567890123456789012345678901234", "InvalidGatewayName"),
+        case(
+            "a name too long",
+            "a234567890123456789012345678901234567890123456789012345678901234",
+            "InvalidGatewayName",
+        ),
         case("a name with a slash", "a/b", "InvalidGatewayName"),
         case("a gateway that is not allowed", "baz", "GatewayNotAllowed").with("gateways", "foo,bar"),
         Case::new(REFUSED, "an expired event", expired, absent(), End::Failed("EventExpired")),
@@ -128,7 +133,8 @@ fn released_cases() -> Vec<Case> {
         event["data_base64"] = json!("eyJnYXRld2F5X25hbWUiOiJmb28ifQ==");
     });
     let old = edit(event.clone(), |event| event["specversion"] = json!("0.3"));
-    let going = |pod: &Value| edit(released(pod), |pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
+    let going =
+        |pod: &Value| edit(released(pod), |pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
     vec![
         case("binary mode", pending("1", "foo"), happy()),
         case("structured mode", structured(event.clone()), happy()),
@@ -174,7 +180,8 @@ fn no_row_of_the_contract_is_without_a_case() {
 #[test]
 fn every_reason_that_a_delivery_can_have_is_seen() {
     let all = cases().into_iter().chain(crate::healing::cases());
-    let seen: Vec<_> = all.filter_map(|case| if let End::Failed(reason) = case.end { Some(reason) } else { None }).collect();
+    let seen: Vec<_> =
+        all.filter_map(|case| if let End::Failed(reason) = case.end { Some(reason) } else { None }).collect();
     for reason in provisioner::reason::Reason::ALL {
         let word = serde_json::to_value(reason).unwrap();
         let later = ["PodTemplateInvalid", "Undeliverable"];

@@ -49,10 +49,11 @@ fn retryable() -> Vec<Case> {
         after(CONFLICT, "on removal", vec![json_step("POST", 201, stored), status("DELETE", 409, "Conflict", "")]),
         after(NO_ANSWER, "on release", vec![json_step("POST", 201, routed), fault("PATCH", || Answer::Close)]),
         after(CUT_OFF, "on release", vec![json_step("POST", 201, routed), fault("PATCH", || Answer::CutBody(200))]),
-        after(FORBIDDEN, "on removal, where a Pod would be left", vec![
-            json_step("POST", 201, stored),
-            status("DELETE", 403, "Forbidden", ""),
-        ]),
+        after(
+            FORBIDDEN,
+            "on removal, where a Pod would be left",
+            vec![json_step("POST", 201, stored), status("DELETE", 403, "Forbidden", "")],
+        ),
     ]);
     cases
 }

@@ -41,6 +41,7 @@ fn the_allowed_hosts_are_origins_that_are_never_empty() {
 
 #[test]
 fn nothing_but_the_readme_lies_in_the_mount_point_of_a_checkout() {
-    let tracked = std::process::Command::new("git").args(["ls-files", "serviceaccount"]).current_dir(repository()).output();
+    let tracked =
+        std::process::Command::new("git").args(["ls-files", "serviceaccount"]).current_dir(repository()).output();
     assert_eq!(String::from_utf8(tracked.unwrap().stdout).unwrap(), "serviceaccount/README.md\n");
 }

@@ -7,11 +7,18 @@ use tests::{Peer, Provisioner, TOKEN};
 
 /// An API server that answers with the very header that it was sent, in every place that is read.
 fn echo(method: &'static str, code: u16, reason: &'static str) -> Step {
-    (method, Box::new(move |call, _| {
-        let seen = call.headers["authorization"].to_str().unwrap();
-        let body = status_object(code, reason, &format!("you sent {seen}"));
-        Answer::Respond(code, vec![("retry-after", seen.to_owned()), ("x-echo", seen.to_owned())], body.to_string().into())
-    }))
+    (
+        method,
+        Box::new(move |call, _| {
+            let seen = call.headers["authorization"].to_str().unwrap();
+            let body = status_object(code, reason, &format!("you sent {seen}"));
+            Answer::Respond(
+                code,
+                vec![("retry-after", seen.to_owned()), ("x-echo", seen.to_owned())],
+                body.to_string().into(),
+            )
+        }),
+    )
 }
 
 async fn check(script: Vec<Step>) {

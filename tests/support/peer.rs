@@ -88,7 +88,8 @@ pub fn stored(posted: &Value) -> Value {
 /// The posted Pod as the API server stores it when the gateway at `address` takes it.
 pub fn routed_by(address: &str, posted: &Value) -> Value {
     let mut pod = stored(posted);
-    let container = |name: &str| json!({"name": name, "image": "gateway", "env": [{"name": "gateway", "value": address}]});
+    let container =
+        |name: &str| json!({"name": name, "image": "gateway", "env": [{"name": "gateway", "value": address}]});
     pod["spec"]["initContainers"] = json!([container("gateway-init")]);
     pod["spec"]["containers"].as_array_mut().expect("a Pod has containers").push(container("gateway-sidecar"));
     pod
@@ -198,10 +199,11 @@ fn unfinished(beginning: &'static [u8]) -> Body {
 
 fn trickle() -> Body {
     let tick = std::time::Duration::from_millis(20);
-    let frames = futures::stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(b" ")))).then(move |frame| async move {
-        tokio::time::sleep(tick).await;
-        frame
-    });
+    let frames =
+        futures::stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(b" ")))).then(move |frame| async move {
+            tokio::time::sleep(tick).await;
+            frame
+        });
     StreamBody::new(frames).boxed_unsync()
 }
 

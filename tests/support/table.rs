@@ -10,7 +10,8 @@ pub fn first_column(path: &str, heading: &str) -> Vec<String> {
     let text = std::fs::read_to_string(repository().join(path)).expect("the document is there");
     let section = text.lines().skip_while(|line| line.trim_start_matches('#').trim() != heading);
     let rows = section.skip(1).skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
-    let cells: Vec<String> = rows.skip(2).map(|row| row.split('|').nth(1).unwrap_or_default().trim().to_owned()).collect();
+    let cells: Vec<String> =
+        rows.skip(2).map(|row| row.split('|').nth(1).unwrap_or_default().trim().to_owned()).collect();
     assert!(!cells.is_empty(), "{path} has no table below {heading:?}");
     cells
 }

@@ -53,9 +53,7 @@ impl Drop for InFlight {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -172,17 +170,12 @@ impl Dispatcher {
         }
         let reason = failure.why;
         let buried = reason.clone();
-        self.journal
-            .note(Passed::DeadLettered { reason: buried }, &event);
+        self.journal.note(Passed::DeadLettered { reason: buried }, &event);
         let taken = match &self.config.dead_letter_sink {
             Some(sink) => self.sink(sink, &event).await,
             None => false,
         };
-        let letter = DeadLetter {
-            event,
-            reason,
-            taken,
-        };
+        let letter = DeadLetter { event, reason, taken };
         keep(&mut lock(&self.dead_letters), letter);
     }
 
@@ -213,11 +206,7 @@ impl Dispatcher {
             let delay = delivery.delay(retries);
             retries += 1;
             let attempt = retries;
-            let retry = Passed::Retry {
-                attempt,
-                status,
-                delay,
-            };
+            let retry = Passed::Retry { attempt, status, delay };
             self.journal.note(retry, event);
             tokio::time::sleep(delay).await;
         }

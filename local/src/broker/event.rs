@@ -85,9 +85,7 @@ fn structured(body: &Bytes) -> Result<Event, EventError> {
         (Some(_), Some(_)) => return Err(malformed("it has both data and data_base64")),
         (Some(Value::String(text)), None) if !is_json(&members) => Some(Data::String(text)),
         (Some(data), None) => Some(Data::Json(data)),
-        (None, Some(Value::String(text))) => Some(Data::Binary(
-            BASE64_STANDARD.decode(text).map_err(malformed)?,
-        )),
+        (None, Some(Value::String(text))) => Some(Data::Binary(BASE64_STANDARD.decode(text).map_err(malformed)?)),
         (None, Some(_)) => return Err(malformed("data_base64 is not a string")),
         (None, None) => None,
     };
@@ -141,10 +139,7 @@ pub fn write(event: &Event) -> (HeaderMap, Bytes) {
 fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
     // Attribute names are checked when an event is read, and the encoding
     // leaves nothing that a header cannot hold.
-    if let (Ok(name), Ok(value)) = (
-        HeaderName::from_bytes(name.as_bytes()),
-        HeaderValue::from_str(value),
-    ) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
         headers.insert(name, value);
     }
 }
@@ -177,19 +172,12 @@ mod tests {
     }
 
     fn structured_event(event: Value) -> Result<Option<Event>, EventError> {
-        let headers = headers(&[(
-            "content-type",
-            "Application/CloudEvents+JSON; charset=utf-8",
-        )]);
+        let headers = headers(&[("content-type", "Application/CloudEvents+JSON; charset=utf-8")]);
         read(&headers, &Bytes::from(event.to_string()))
     }
 
-    const BINARY: [(&str, &str); 4] = [
-        ("ce-specversion", "1.0"),
-        ("ce-id", "1"),
-        ("ce-source", "/s"),
-        ("ce-type", "t"),
-    ];
+    const BINARY: [(&str, &str); 4] =
+        [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/s"), ("ce-type", "t")];
 
     #[test]
     fn binary_event_comes_out_as_it_went_in() {
@@ -215,18 +203,12 @@ mod tests {
     fn structured_data_keeps_its_bytes() {
         let event = |members: Value| {
             let mut event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t"});
-            event
-                .as_object_mut()
-                .unwrap()
-                .extend(members.as_object().unwrap().clone());
+            event.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
             write(&structured_event(event).unwrap().unwrap()).1
         };
         assert_eq!(event(json!({"data": {"a": 1}})), "{\"a\":1}");
         assert_eq!(event(json!({"data": "a"})), "\"a\"");
-        assert_eq!(
-            event(json!({"data": "a", "datacontenttype": "text/plain"})),
-            "a"
-        );
+        assert_eq!(event(json!({"data": "a", "datacontenttype": "text/plain"})), "a");
         assert_eq!(event(json!({"data_base64": "AAE="})), &[0u8, 1][..]);
         assert_eq!(event(json!({"data": null, "subject": null})), "");
     }
@@ -236,10 +218,7 @@ mod tests {
         let plain = headers(&[("content-type", "application/json")]);
         assert_eq!(read(&plain, &Bytes::from_static(b"{}")), Ok(None));
         let batch = headers(&[("content-type", "application/cloudevents-batch+json")]);
-        assert_eq!(
-            read(&batch, &Bytes::from_static(b"[]")),
-            Err(EventError::Batch)
-        );
+        assert_eq!(read(&batch, &Bytes::from_static(b"[]")), Err(EventError::Batch));
     }
 
     #[test]

@@ -22,10 +22,7 @@ pub fn router(dispatcher: Arc<Dispatcher>) -> Router {
     Router::new().fallback(serve).with_state(dispatcher)
 }
 
-async fn serve(
-    State(dispatcher): State<Arc<Dispatcher>>,
-    request: Request<Body>,
-) -> Response<Body> {
+async fn serve(State(dispatcher): State<Arc<Dispatcher>>, request: Request<Body>) -> Response<Body> {
     if request.uri().path() == "/events" && request.method() == Method::GET {
         return events(&dispatcher);
     }
@@ -68,15 +65,9 @@ async fn receive(dispatcher: &Arc<Dispatcher>, request: Request<Body>) -> Result
 fn broker(uri: &Uri) -> Result<(String, String), Refusal> {
     let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
     match path.split('/').collect::<Vec<_>>()[..] {
-        [""] => Err((
-            StatusCode::NOT_FOUND,
-            "POST to /namespace/broker".to_owned(),
-        )),
+        [""] => Err((StatusCode::NOT_FOUND, "POST to /namespace/broker".to_owned())),
         ["", namespace, name] => Ok((namespace.to_owned(), name.to_owned())),
-        _ => Err((
-            StatusCode::BAD_REQUEST,
-            "POST to /namespace/broker".to_owned(),
-        )),
+        _ => Err((StatusCode::BAD_REQUEST, "POST to /namespace/broker".to_owned())),
     }
 }
 

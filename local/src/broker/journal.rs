@@ -101,11 +101,7 @@ impl BrokerEvent {
             Passed::Received => own(last_word(self.event.ty()), about),
             Passed::Unmatched => own("unmatched", self.event.ty().to_owned()),
             Passed::Delivered { status } => own("delivered", format!("({status}) {about}")),
-            Passed::Retry {
-                attempt,
-                status,
-                delay,
-            } => {
+            Passed::Retry { attempt, status, delay } => {
                 let (delay, status) = (delay.as_secs_f64(), answer(*status));
                 own("retry", format!("{attempt} in {delay:.1}s ({status})"))
             }
@@ -153,18 +149,12 @@ impl Default for Journal {
 
 impl Journal {
     fn kept(&self) -> MutexGuard<'_, VecDeque<BrokerEvent>> {
-        self.kept
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Notes a step.
     pub fn note(&self, kind: Passed, event: &Event) {
-        let step = BrokerEvent {
-            at: Utc::now(),
-            kind,
-            event: event.clone(),
-        };
+        let step = BrokerEvent { at: Utc::now(), kind, event: event.clone() };
         keep(&mut self.kept(), step.clone());
         // Nobody has to listen.
         let _ = self.sender.send(step);
@@ -213,17 +203,10 @@ mod tests {
     #[test]
     fn each_step_is_one_line() {
         check(Passed::Received, "pending      3f2a1b2c  foo");
-        check(
-            Passed::Delivered { status: 200 },
-            "delivered    3f2a1b2c  (200) foo",
-        );
+        check(Passed::Delivered { status: 200 }, "delivered    3f2a1b2c  (200) foo");
         let delay = Duration::from_millis(200);
         let (attempt, status) = (1, Some(503));
-        let retry = Passed::Retry {
-            attempt,
-            status,
-            delay,
-        };
+        let retry = Passed::Retry { attempt, status, delay };
         check(retry, "retry        3f2a1b2c  1 in 0.2s (503)");
         let ty = "io.podgateway.client.scheduling.done".to_owned();
         check(Passed::Reply { ty }, "reply        3f2a1b2c  done");
@@ -246,10 +229,7 @@ mod tests {
         event.set_data_unchecked(br#"{"gateway_name": "foo"}"#.to_vec());
         journal.note(Passed::Delivered { status: 202 }, &event);
         let step = serde_json::to_value(&journal.events()[0]).unwrap();
-        assert_eq!(
-            (&step["kind"], &step["status"]),
-            (&json!("delivered"), &json!(202))
-        );
+        assert_eq!((&step["kind"], &step["status"]), (&json!("delivered"), &json!(202)));
         assert_eq!(step["event"]["id"], "3f2a1b2c-rest");
         assert_eq!(step["event"]["data"], json!({"gateway_name": "foo"}));
     }

@@ -114,10 +114,7 @@ impl Broker {
         let url = url(listener.local_addr, &config);
         let dispatcher = Arc::new(Dispatcher::new(config, url));
         let server = Server::start(listener, ingress::router(dispatcher.clone()));
-        Ok(Self {
-            server,
-            deliveries: Deliveries(dispatcher),
-        })
+        Ok(Self { server, deliveries: Deliveries(dispatcher) })
     }
 
     /// The address that it listens on.
@@ -166,10 +163,7 @@ impl Broker {
 fn check(what: &'static str, uri: &Uri) -> Result<(), BrokerError> {
     match (uri.scheme_str(), uri.host()) {
         (Some("http"), Some(_)) => Ok(()),
-        _ => Err(BrokerError::Uri {
-            what,
-            uri: uri.clone(),
-        }),
+        _ => Err(BrokerError::Uri { what, uri: uri.clone() }),
     }
 }
 

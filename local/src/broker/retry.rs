@@ -98,19 +98,13 @@ mod tests {
         let delays: Vec<_> = (0..delivery.retry).map(|n| delivery.delay(n)).collect();
         assert_eq!(delays[0], Duration::from_millis(200));
         assert_eq!(delays[3], Duration::from_millis(1600));
-        assert_eq!(
-            delays.iter().sum::<Duration>(),
-            Duration::from_millis(204_600)
-        );
+        assert_eq!(delays.iter().sum::<Duration>(), Duration::from_millis(204_600));
     }
 
     #[test]
     fn linear_delays_start_at_once() {
         let backoff_policy = BackoffPolicy::Linear;
-        let delivery = Delivery {
-            backoff_policy,
-            ..Delivery::default()
-        };
+        let delivery = Delivery { backoff_policy, ..Delivery::default() };
         assert_eq!(delivery.delay(0), Duration::ZERO);
         assert_eq!(delivery.delay(3), Duration::from_millis(600));
     }

@@ -42,28 +42,16 @@ pub struct Failure {
 impl Failure {
     fn no_answer(why: &str) -> Self {
         let body = Bytes::from(format!("dispatch error: {why}"));
-        Self {
-            status: None,
-            error: Some((500, body)),
-            why: format!("no answer: {why}"),
-        }
+        Self { status: None, error: Some((500, body)), why: format!("no answer: {why}") }
     }
 
     /// A status that is no success.
     pub fn status(status: u16, body: Bytes) -> Self {
-        Self {
-            status: Some(status),
-            error: Some((status, body)),
-            why: format!("status {status}"),
-        }
+        Self { status: Some(status), error: Some((status, body)), why: format!("status {status}") }
     }
 
     fn bad_reply(status: u16) -> Self {
-        Self {
-            status: Some(502),
-            error: None,
-            why: format!("a body that is no CloudEvent, with status {status}"),
-        }
+        Self { status: Some(502), error: None, why: format!("a body that is no CloudEvent, with status {status}") }
     }
 }
 
@@ -78,11 +66,7 @@ pub struct Sender {
 impl Sender {
     /// A sender for a Trigger in this namespace.
     pub fn new(namespace: &str, timeout: Option<Duration>) -> Self {
-        Self {
-            client: Client::builder(TokioExecutor::new()).build_http(),
-            namespace: namespace.to_owned(),
-            timeout,
-        }
+        Self { client: Client::builder(TokioExecutor::new()).build_http(), namespace: namespace.to_owned(), timeout }
     }
 
     /// Delivers an event once, in binary mode.

@@ -14,11 +14,7 @@ const PENDING: &str = "io.podgateway.client.pending";
 const DONE: &str = "io.podgateway.client.scheduling.done";
 
 fn quick(retry: u32) -> Delivery {
-    Delivery {
-        retry,
-        backoff_delay: Duration::from_millis(1),
-        ..Delivery::default()
-    }
+    Delivery { retry, backoff_delay: Duration::from_millis(1), ..Delivery::default() }
 }
 
 async fn broker(subscriber: &Subscriber, retry: u32) -> Broker {
@@ -28,11 +24,7 @@ async fn broker(subscriber: &Subscriber, retry: u32) -> Broker {
 }
 
 async fn post(uri: &str, headers: &[(&str, &str)], body: &'static str) -> (u16, HeaderMap, Bytes) {
-    let method = if headers.is_empty() {
-        "OPTIONS"
-    } else {
-        "POST"
-    };
+    let method = if headers.is_empty() { "OPTIONS" } else { "POST" };
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -60,9 +52,7 @@ async fn publish(broker: &Broker, ty: &str) {
 fn steps(broker: &Broker) -> Vec<String> {
     let kind = |step: BrokerEvent| serde_json::to_value(step).unwrap()["kind"].clone();
     let kinds = broker.events().into_iter().map(kind);
-    kinds
-        .map(|kind| kind.as_str().unwrap().to_owned())
-        .collect()
+    kinds.map(|kind| kind.as_str().unwrap().to_owned()).collect()
 }
 
 fn extension(event: &Event, name: &str) -> Option<String> {
@@ -123,14 +113,8 @@ async fn what_cannot_heal_is_a_dead_letter_at_once() {
         publish(&broker, PENDING).await;
         let letter = broker.dead_letters().remove(0);
         assert_eq!(subscriber.seen().len(), 1, "{code}");
-        assert_eq!(
-            extension(&letter.event, "knativeerrorcode").unwrap(),
-            code.to_string()
-        );
-        assert_eq!(
-            extension(&letter.event, "knativeerrordata").unwrap(),
-            "d2h5"
-        );
+        assert_eq!(extension(&letter.event, "knativeerrorcode").unwrap(), code.to_string());
+        assert_eq!(extension(&letter.event, "knativeerrordata").unwrap(), "d2h5");
         let destination = extension(&letter.event, "knativeerrordest").unwrap();
         assert_eq!(destination, subscriber.uri().to_string());
     }
@@ -170,13 +154,7 @@ async fn dead_letter_goes_to_its_sink_and_what_that_answers_goes_nowhere() {
     config.dead_letter_sink = Some(sink.uri());
     let broker = Broker::bind(config).await.unwrap();
     publish(&broker, PENDING).await;
-    let expect = [
-        "received",
-        "retry",
-        "deadLettered",
-        "retry",
-        "deadLetterSink",
-    ];
+    let expect = ["received", "retry", "deadLettered", "retry", "deadLetterSink"];
     assert_eq!(steps(&broker), expect);
     assert!(broker.dead_letters()[0].taken);
     let (headers, body) = sink.seen().remove(1);
@@ -195,10 +173,7 @@ async fn endless_replies_end_when_the_ttl_is_used_up() {
     publish(&broker, PENDING).await;
     assert_eq!(subscriber.seen().len(), 255);
     let letter = broker.dead_letters().remove(0);
-    assert_eq!(
-        extension(&letter.event, "knativeerrordest").unwrap(),
-        broker.url()
-    );
+    assert_eq!(extension(&letter.event, "knativeerrordest").unwrap(), broker.url());
 }
 
 #[tokio::test]
@@ -208,26 +183,17 @@ async fn ingress_refuses_what_is_no_event_for_this_broker() {
     let root = format!("http://{}", broker.local_addr());
     let json = [("content-type", "application/json")];
     let batch = [("content-type", "application/cloudevents-batch+json")];
-    let event = [(
-        "content-type",
-        "application/cloudevents+json; charset=utf-8",
-    )];
+    let event = [("content-type", "application/cloudevents+json; charset=utf-8")];
     let body = r#"{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": {}}"#;
     assert_eq!(post(&broker.url(), &json, "{}").await.0, 400);
     assert_eq!(post(&broker.url(), &batch, "[]").await.0, 415);
     assert_eq!(post(&broker.url(), &event, "{}").await.0, 400);
     assert_eq!(post(&broker.url(), &event, body).await.0, 202);
     assert_eq!(post(&format!("{root}/"), &event, body).await.0, 404);
-    assert_eq!(
-        post(&format!("{root}/default/other"), &event, body).await.0,
-        404
-    );
+    assert_eq!(post(&format!("{root}/default/other"), &event, body).await.0, 404);
     assert_eq!(post(&format!("{root}/a/b/c"), &event, body).await.0, 400);
     let (status, headers, _) = post(&broker.url(), &[], "").await;
-    assert_eq!(
-        (status, headers["webhook-allowed-origin"].as_bytes()),
-        (200, &b"*"[..])
-    );
+    assert_eq!((status, headers["webhook-allowed-origin"].as_bytes()), (200, &b"*"[..]));
     assert_eq!(broker.events().len(), 2);
 }
 
@@ -238,10 +204,7 @@ async fn steps_are_told_to_who_subscribed() {
     let mut steps = broker.subscribe();
     publish(&broker, PENDING).await;
     assert_eq!(steps.recv().await.unwrap().kind, Passed::Received);
-    assert_eq!(
-        steps.recv().await.unwrap().kind,
-        Passed::Delivered { status: 202 }
-    );
+    assert_eq!(steps.recv().await.unwrap().kind, Passed::Delivered { status: 202 });
 }
 
 #[tokio::test]
@@ -253,8 +216,7 @@ async fn stopping_ends_a_retry_that_waits() {
     let mut steps = broker.subscribe();
     let dispatcher = broker.deliveries.0.clone();
     let publishing = publish(&broker, PENDING);
-    let waiting =
-        async { while !matches!(steps.recv().await.unwrap().kind, Passed::Retry { .. }) {} };
+    let waiting = async { while !matches!(steps.recv().await.unwrap().kind, Passed::Retry { .. }) {} };
     tokio::select! { () = publishing => panic!("it is still to be retried"), () = waiting => {} }
     assert_eq!(broker.in_flight(), 1);
     broker.shutdown().await;
@@ -265,10 +227,5 @@ async fn stopping_ends_a_retry_that_waits() {
 async fn subscriber_that_is_no_http_url_is_refused_by_name() {
     let config = BrokerConfig::new("https://example.com/".parse().unwrap(), PENDING);
     let error = Broker::bind(config).await.err().unwrap();
-    assert!(
-        error
-            .to_string()
-            .starts_with("subscriber https://example.com/"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("subscriber https://example.com/"), "{error}");
 }

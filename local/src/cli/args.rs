@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_named_flag_wins_over_a_variable() {
-        let args = Args::parse_from(["x", "--variable", "client_image=a", "--client-image=b", "--variable", "k_sink=c=d"]);
+        let args =
+            Args::parse_from(["x", "--variable", "client_image=a", "--client-image=b", "--variable", "k_sink=c=d"]);
         let flags: std::collections::BTreeMap<_, _> = args.flags().collect();
         assert_eq!((flags["client_image"].as_str(), flags["k_sink"].as_str()), ("b", "c=d"));
         assert!(Args::try_parse_from(["x", "--variable", "nothing"]).is_err());

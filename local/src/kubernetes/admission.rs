@@ -122,9 +122,7 @@ pub fn admit(
     if labels.get(ROUTED_GATEWAY).map(String::as_str) != Some("true") {
         return Ok(());
     }
-    gateways
-        .iter()
-        .try_for_each(|gateway| gateway.admit(pod, namespace))
+    gateways.iter().try_for_each(|gateway| gateway.admit(pod, namespace))
 }
 
 fn append(list: &mut Value, item: Value) {
@@ -192,10 +190,7 @@ mod tests {
         assert_eq!(init.len(), 2);
         assert_eq!(init[1]["name"], "gateway-init");
         let address = "pod-gateway-bar.gateway-system.svc.cluster.local";
-        assert_eq!(
-            init[1]["env"][0],
-            json!({"name": "gateway", "value": address})
-        );
+        assert_eq!(init[1]["env"][0], json!({"name": "gateway", "value": address}));
         assert_eq!(pod["spec"]["containers"][1]["name"], "gateway-sidecar");
         assert_eq!(pod["spec"]["dnsPolicy"], "None");
     }
@@ -203,10 +198,7 @@ mod tests {
     #[test]
     fn annotation_wins_over_the_label() {
         let pod = admitted(&pod(Some("foo"), Some("bar")), &foo_and_bar(), "true").unwrap();
-        assert_eq!(
-            pod["spec"]["volumes"][0]["configMap"]["name"],
-            "pod-gateway-foo"
-        );
+        assert_eq!(pod["spec"]["volumes"][0]["configMap"]["name"], "pod-gateway-foo");
     }
 
     #[test]
@@ -232,9 +224,6 @@ mod tests {
         assert!(status.message.ends_with("denied the request: full"));
         let wrong = [Gateway::new("foo").with_mode(Mode::WrongAddress("elsewhere".into()))];
         let pod = admitted(&pod(Some("foo"), None), &wrong, "true").unwrap();
-        assert_eq!(
-            pod["spec"]["initContainers"][1]["env"][0]["value"],
-            "elsewhere"
-        );
+        assert_eq!(pod["spec"]["initContainers"][1]["env"][0]["value"], "elsewhere");
     }
 }

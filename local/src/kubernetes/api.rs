@@ -52,11 +52,7 @@ pub struct Api {
 
 impl Api {
     /// An API without Pods that reports changes to `changes`.
-    pub fn new(
-        config: Config,
-        started: DateTime<Utc>,
-        changes: broadcast::Sender<PodChange>,
-    ) -> Self {
+    pub fn new(config: Config, started: DateTime<Utc>, changes: broadcast::Sender<PodChange>) -> Self {
         Self {
             config,
             store: Store::default(),
@@ -117,21 +113,12 @@ impl Api {
         let value = value.and_then(|value| value.to_str().ok());
         let token = value.and_then(|value| value.split_once(' '));
         match token {
-            Some((scheme, token))
-                if scheme.eq_ignore_ascii_case("bearer") && token == self.config.token =>
-            {
-                Ok(())
-            }
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && token == self.config.token => Ok(()),
             _ => Err(Status::unauthorized()),
         }
     }
 
-    fn resource(
-        &mut self,
-        request: &Request<Bytes>,
-        resource: &Resource,
-        stamp: &Stamp,
-    ) -> Result<Answer, Status> {
+    fn resource(&mut self, request: &Request<Bytes>, resource: &Resource, stamp: &Stamp) -> Result<Answer, Status> {
         let query = Query::of(request.uri());
         let verb = route::verb(request.method(), resource, &query);
         *self.calls.by_verb.entry(verb).or_default() += 1;
@@ -147,13 +134,9 @@ impl Api {
             _ => namespace.unwrap_or_default(),
         };
         let config = &self.config;
-        config
-            .access
-            .check(&config.user, verb, plural, name, scope)?;
+        config.access.check(&config.user, verb, plural, name, scope)?;
         match (resource.kind, verb, namespace) {
-            (Kind::Pod, "create", Some(namespace)) => {
-                self.create(request, namespace, &query, stamp)
-            }
+            (Kind::Pod, "create", Some(namespace)) => self.create(request, namespace, &query, stamp),
             (Kind::Pod, "patch", Some(namespace)) => self.patch(request, namespace, name),
             (Kind::Pod, "delete", Some(namespace)) => self.delete(request, namespace, name, stamp),
             (Kind::Pod, "get", Some(namespace)) => ok(self.store.get(namespace, name)?.clone()),
@@ -203,25 +186,16 @@ impl Api {
         if used < hard {
             return Ok(());
         }
-        let detail = format!(
-            "exceeded quota: pods, requested: pods=1, used: pods={used}, limited: pods={hard}"
-        );
+        let detail = format!("exceeded quota: pods, requested: pods=1, used: pods={used}, limited: pods={hard}");
         Err(Status::refused("pods", name, &detail))
     }
 
-    fn patch(
-        &mut self,
-        request: &Request<Bytes>,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Answer, Status> {
+    fn patch(&mut self, request: &Request<Bytes>, namespace: &str, name: &str) -> Result<Answer, Status> {
         let unsupported = || Status::unsupported_media_type(&PatchType::ACCEPTED);
         let patch_type = PatchType::of(&body::media_type(request)).ok_or_else(unsupported)?;
         let patch = body::json(request)?;
         if !patch.is_object() {
-            return Err(Status::bad_request(
-                "error decoding patch: it is not a JSON object",
-            ));
+            return Err(Status::bad_request("error decoding patch: it is not a JSON object"));
         }
         let old = self.store.get(namespace, name)?.clone();
         let mut new = old.clone();
@@ -275,11 +249,7 @@ impl Api {
     fn list(&self, resource: &Resource, query: &Query) -> Result<Answer, Status> {
         let selector = Selector::parse(query.get("labelSelector"), query.get("fieldSelector"))?;
         let mut items: Vec<Value> = match resource.kind {
-            Kind::Pod => self
-                .store
-                .list(resource.namespace.as_deref())
-                .cloned()
-                .collect(),
+            Kind::Pod => self.store.list(resource.namespace.as_deref()).cloned().collect(),
             _ => seeded::objects(&self.config, resource, self.started),
         };
         items.retain(|item| selector.selects(item));

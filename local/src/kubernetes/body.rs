@@ -21,11 +21,8 @@ pub fn media_type(request: &Request<Bytes>) -> String {
 
 /// The body as JSON.
 pub fn json(request: &Request<Bytes>) -> Result<Value, Status> {
-    serde_json::from_slice(request.body()).map_err(|error| {
-        Status::bad_request(format!(
-            "couldn't get version/kind; json parse error: {error}"
-        ))
-    })
+    serde_json::from_slice(request.body())
+        .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
 }
 
 /// The Pod to create: of the right kind, with a namespace and a name.
@@ -41,9 +38,8 @@ pub fn new_pod(request: &Request<Bytes>, namespace: &str, stamp: &Stamp) -> Resu
     for (field, expect) in [("kind", "Pod"), ("apiVersion", "v1")] {
         match pod[field].as_str() {
             Some(found) if found != expect => {
-                let message = format!(
-                    "the {field} of the object ({found}) does not match the expected {field} ({expect})"
-                );
+                let message =
+                    format!("the {field} of the object ({found}) does not match the expected {field} ({expect})");
                 return Err(Status::bad_request(message));
             }
             _ => pod[field] = json!(expect),
@@ -65,9 +61,7 @@ fn own_metadata(pod: &mut Value, namespace: &str, stamp: &Stamp) -> Result<(), S
         }
         _ => metadata["namespace"] = json!(namespace),
     }
-    if let (None | Some(""), Some(prefix)) =
-        (metadata["name"].as_str(), metadata["generateName"].as_str())
-    {
+    if let (None | Some(""), Some(prefix)) = (metadata["name"].as_str(), metadata["generateName"].as_str()) {
         let random = stamp.uid.simple().to_string();
         metadata["name"] = json!(format!("{prefix}{}", &random[..5]));
     }
@@ -88,41 +82,24 @@ mod tests {
 
     #[test]
     fn kind_and_namespace_come_from_the_path() {
-        let pod = read(
-            "Application/JSON; charset=utf-8",
-            r#"{"metadata": {"name": "x"}}"#,
-        )
-        .unwrap();
-        let expect =
-            json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "x", "namespace": "n"}});
+        let pod = read("Application/JSON; charset=utf-8", r#"{"metadata": {"name": "x"}}"#).unwrap();
+        let expect = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "x", "namespace": "n"}});
         assert_eq!(pod, expect);
     }
 
     #[test]
     fn other_kind_or_namespace_is_a_bad_request() {
-        for body in [
-            r#"{"kind": "Service"}"#,
-            r#"{"apiVersion": "v2"}"#,
-            r#"{"metadata": {"namespace": "m"}}"#,
-            "[]",
-            "",
-        ] {
-            assert_eq!(
-                read("application/json", body).unwrap_err().code,
-                400,
-                "{body}"
-            );
+        for body in
+            [r#"{"kind": "Service"}"#, r#"{"apiVersion": "v2"}"#, r#"{"metadata": {"namespace": "m"}}"#, "[]", ""]
+        {
+            assert_eq!(read("application/json", body).unwrap_err().code, 400, "{body}");
         }
         assert_eq!(read("application/yaml", "{}").unwrap_err().code, 415);
     }
 
     #[test]
     fn generated_name_has_its_prefix() {
-        let pod = read(
-            "application/json",
-            r#"{"metadata": {"generateName": "x-"}}"#,
-        )
-        .unwrap();
+        let pod = read("application/json", r#"{"metadata": {"generateName": "x-"}}"#).unwrap();
         let name = pod["metadata"]["name"].as_str().unwrap();
         assert!(name.starts_with("x-") && name.len() == 7, "{name}");
     }

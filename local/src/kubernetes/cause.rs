@@ -20,11 +20,7 @@ pub struct Cause {
 
 impl Cause {
     fn field(reason: &'static str, field: impl Into<String>, message: String) -> Self {
-        Self {
-            reason,
-            message,
-            field: field.into(),
-        }
+        Self { reason, message, field: field.into() }
     }
 
     /// A webhook that could not be asked: no field, no reason.
@@ -89,10 +85,7 @@ mod tests {
 
     #[test]
     fn causes_are_worded_as_the_api_server_words_them() {
-        check(
-            Cause::invalid("a", "x", "no"),
-            "a: Invalid value: \"x\": no",
-        );
+        check(Cause::invalid("a", "x", "no"), "a: Invalid value: \"x\": no");
         check(Cause::required("a", ""), "a: Required value");
         check(Cause::required("a", "why"), "a: Required value: why");
         check(Cause::duplicate("a", "x"), "a: Duplicate value: \"x\"");

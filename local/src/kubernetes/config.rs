@@ -38,9 +38,7 @@ impl Config {
             token: Uuid::new_v4().simple().to_string(),
             user: "system:serviceaccount:client-system:provisioner".to_owned(),
             access: Access::Everything,
-            namespaces: namespaces
-                .map(|name| (name.to_owned(), routed.clone()))
-                .into(),
+            namespaces: namespaces.map(|name| (name.to_owned(), routed.clone())).into(),
             gateways: ["foo", "bar"].map(Gateway::new).to_vec(),
             pod_templates: Vec::new(),
             pod_quota: None,
@@ -66,25 +64,13 @@ impl Access {
     /// A Role for these verbs in these namespaces.
     pub fn role(namespaces: &[&str], verbs: &[&str]) -> Self {
         let set = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-        Self::Role {
-            namespaces: set(namespaces),
-            verbs: set(verbs),
-        }
+        Self::Role { namespaces: set(namespaces), verbs: set(verbs) }
     }
 
     /// Refuses what is not allowed. The cluster scope has no namespace.
-    pub fn check(
-        &self,
-        user: &str,
-        verb: &str,
-        resource: &str,
-        name: &str,
-        namespace: &str,
-    ) -> Result<(), Status> {
+    pub fn check(&self, user: &str, verb: &str, resource: &str, name: &str, namespace: &str) -> Result<(), Status> {
         match self {
-            Self::Role { namespaces, verbs }
-                if !namespaces.contains(namespace) || !verbs.contains(verb) =>
-            {
+            Self::Role { namespaces, verbs } if !namespaces.contains(namespace) || !verbs.contains(verb) => {
                 Err(Status::forbidden(user, verb, resource, name, namespace))
             }
             _ => Ok(()),
@@ -101,12 +87,7 @@ mod tests {
         let role = Access::role(&["a"], &["create", "get"]);
         assert!(role.check("u", "get", "pods", "x", "a").is_ok());
         for (verb, namespace) in [("delete", "a"), ("get", "b"), ("get", "")] {
-            assert_eq!(
-                role.check("u", verb, "pods", "x", namespace)
-                    .unwrap_err()
-                    .code,
-                403
-            );
+            assert_eq!(role.check("u", verb, "pods", "x", namespace).unwrap_err().code, 403);
         }
     }
 }

@@ -185,10 +185,7 @@ mod tests {
     fn gated_pod_says_that_it_is_gated() {
         let mut pod = pod();
         status(&mut pod);
-        assert_eq!(
-            pod["status"],
-            json!({"phase": "Pending", "qosClass": "BestEffort"})
-        );
+        assert_eq!(pod["status"], json!({"phase": "Pending", "qosClass": "BestEffort"}));
         pod["spec"]["schedulingGates"] = json!([{"name": "a/b"}]);
         status(&mut pod);
         assert_eq!(pod["status"]["conditions"][0]["reason"], SCHEDULING_GATED);

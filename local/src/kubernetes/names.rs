@@ -24,9 +24,7 @@ fn spelled(value: &str, edge: fn(u8) -> bool, middle: fn(u8) -> bool) -> bool {
     match value.as_bytes() {
         [] => false,
         [one] => edge(*one),
-        [first, rest @ .., last] => {
-            edge(*first) && edge(*last) && rest.iter().all(|byte| middle(*byte))
-        }
+        [first, rest @ .., last] => edge(*first) && edge(*last) && rest.iter().all(|byte| middle(*byte)),
     }
 }
 
@@ -74,9 +72,7 @@ pub fn qualified_name(value: &str) -> Broken {
     if name.is_empty() {
         return Some("name part must be non-empty".to_owned());
     }
-    too_long(name, 63)
-        .map(|rule| format!("name part {rule}"))
-        .or_else(|| unless(is_name_part(name), NAME_PART))
+    too_long(name, 63).map(|rule| format!("name part {rule}")).or_else(|| unless(is_name_part(name), NAME_PART))
 }
 
 fn prefix_part(prefix: &str) -> Broken {
@@ -115,11 +111,7 @@ mod tests {
     #[test]
     fn label_values_may_be_empty_and_hold_no_slash() {
         let long = "a".repeat(64);
-        check(
-            label_value,
-            &["", "Foo_1.x", "a"],
-            &["a/b", "-a", "a.", " ", &long],
-        );
+        check(label_value, &["", "Foo_1.x", "a"], &["a/b", "-a", "a.", " ", &long]);
     }
 
     #[test]

@@ -18,10 +18,7 @@ pub enum PatchType {
 
 impl PatchType {
     /// The media types that are accepted.
-    pub const ACCEPTED: [&str; 2] = [
-        "application/merge-patch+json",
-        "application/strategic-merge-patch+json",
-    ];
+    pub const ACCEPTED: [&str; 2] = ["application/merge-patch+json", "application/strategic-merge-patch+json"];
 
     /// The patch type of a media type.
     pub fn of(media_type: &str) -> Option<Self> {
@@ -52,12 +49,7 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-fn merge_member(
-    target: &mut Map<String, Value>,
-    key: &str,
-    value: &Value,
-    mut apply: impl FnMut(&mut Value, &Value),
-) {
+fn merge_member(target: &mut Map<String, Value>, key: &str, value: &Value, mut apply: impl FnMut(&mut Value, &Value)) {
     if value.is_null() {
         target.remove(key);
     } else {
@@ -107,10 +99,7 @@ fn delete_from_primitives(target: &mut Map<String, Value>, list: &str, deleted: 
     if let Some(items) = target.get_mut(list).and_then(Value::as_array_mut) {
         items.retain(|item| !deleted.contains(item));
     }
-    if target
-        .get(list)
-        .is_some_and(|list| list == &Value::Array(vec![]))
-    {
+    if target.get(list).is_some_and(|list| list == &Value::Array(vec![])) {
         target.remove(list);
     }
 }
@@ -212,12 +201,7 @@ mod tests {
         let object = json!({"metadata": {"labels": {"a": "1", "b": "2"}}});
         let patch = json!({"metadata": {"labels": {"a": null, "c": "3"}}});
         let expect = json!({"metadata": {"labels": {"b": "2", "c": "3"}}});
-        check(
-            PatchType::StrategicMerge,
-            object.clone(),
-            patch.clone(),
-            expect.clone(),
-        );
+        check(PatchType::StrategicMerge, object.clone(), patch.clone(), expect.clone());
         check(PatchType::Merge, object, patch, expect);
     }
 
@@ -235,19 +219,9 @@ mod tests {
     fn finalizers_are_a_set_that_can_be_taken_from() {
         let patch = json!({"finalizers": ["b"], "$setElementOrder/finalizers": ["a", "b"]});
         let object = json!({"finalizers": ["a"]});
-        check(
-            PatchType::StrategicMerge,
-            object,
-            patch,
-            json!({"finalizers": ["a", "b"]}),
-        );
+        check(PatchType::StrategicMerge, object, patch, json!({"finalizers": ["a", "b"]}));
         let patch = json!({"$deleteFromPrimitiveList/finalizers": ["a"]});
-        check(
-            PatchType::StrategicMerge,
-            json!({"finalizers": ["a"]}),
-            patch,
-            json!({}),
-        );
+        check(PatchType::StrategicMerge, json!({"finalizers": ["a"]}), patch, json!({}));
     }
 
     #[test]
@@ -263,11 +237,6 @@ mod tests {
     #[test]
     fn json_merge_patch_replaces_lists() {
         let patch = json!({"gates": [{"name": "b"}]});
-        check(
-            PatchType::Merge,
-            json!({"gates": [{"name": "a"}]}),
-            patch.clone(),
-            patch,
-        );
+        check(PatchType::Merge, json!({"gates": [{"name": "a"}]}), patch.clone(), patch);
     }
 }

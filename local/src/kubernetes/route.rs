@@ -113,19 +113,11 @@ fn core(parts: &[&str]) -> Option<Resource> {
         ["namespaces"] => (Kind::Namespace, None, None),
         ["namespaces", name] => (Kind::Namespace, None, Some(owned(name)?)),
         ["namespaces", namespace, plural] => (Kind::of(plural)?, Some(owned(namespace)?), None),
-        ["namespaces", namespace, plural, name] => (
-            Kind::of(plural)?,
-            Some(owned(namespace)?),
-            Some(owned(name)?),
-        ),
+        ["namespaces", namespace, plural, name] => (Kind::of(plural)?, Some(owned(namespace)?), Some(owned(name)?)),
         [plural] => (Kind::of(plural)?, None, None),
         _ => return None,
     };
-    Some(Resource {
-        kind,
-        namespace,
-        name,
-    })
+    Some(Resource { kind, namespace, name })
 }
 
 fn decode(part: &str) -> Option<String> {
@@ -181,11 +173,7 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, kind: Kind, namespace: Option<&str>, name: Option<&str>) {
-        let expect = Resource {
-            kind,
-            namespace: namespace.map(str::to_owned),
-            name: name.map(str::to_owned),
-        };
+        let expect = Resource { kind, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned) };
         assert_eq!(Route::of(path), Route::Resource(expect), "{path}");
     }
 
@@ -193,12 +181,7 @@ mod tests {
     fn paths_name_a_kind_a_namespace_and_an_object() {
         check("/api/v1/pods", Kind::Pod, None, None);
         check("/api/v1/namespaces/n/pods", Kind::Pod, Some("n"), None);
-        check(
-            "/api/v1/namespaces/n/pods/x%2Dy",
-            Kind::Pod,
-            Some("n"),
-            Some("x-y"),
-        );
+        check("/api/v1/namespaces/n/pods/x%2Dy", Kind::Pod, Some("n"), Some("x-y"));
         check("/api/v1/namespaces/n", Kind::Namespace, None, Some("n"));
         let path = "/api/v1/namespaces/n/podtemplates/t";
         check(path, Kind::PodTemplate, Some("n"), Some("t"));
@@ -206,21 +189,14 @@ mod tests {
 
     #[test]
     fn other_paths_are_unknown() {
-        for path in [
-            "/",
-            "/api/v1/secrets",
-            "/api/v1/namespaces/n/pods/x/log",
-            "/api/v1/namespaces//pods",
-        ] {
+        for path in ["/", "/api/v1/secrets", "/api/v1/namespaces/n/pods/x/log", "/api/v1/namespaces//pods"] {
             assert_eq!(Route::of(path), Route::Unknown, "{path}");
         }
     }
 
     #[test]
     fn verbs_are_those_of_rbac() {
-        let Route::Resource(all) = Route::of("/api/v1/pods") else {
-            panic!("not a resource")
-        };
+        let Route::Resource(all) = Route::of("/api/v1/pods") else { panic!("not a resource") };
         let query = Query::of(&"/?watch=true".parse().unwrap());
         assert_eq!(verb(&Method::GET, &all, &Query::default()), "list");
         assert_eq!(verb(&Method::GET, &all, &query), "watch");

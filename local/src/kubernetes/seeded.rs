@@ -18,9 +18,7 @@ pub fn objects(config: &Config, resource: &Resource, created: DateTime<Utc>) -> 
         within.is_none_or(|within| namespace == within)
     });
     match resource.kind {
-        Kind::Namespace => namespaces
-            .map(|(name, labels)| namespace(name, labels, created))
-            .collect(),
+        Kind::Namespace => namespaces.map(|(name, labels)| namespace(name, labels, created)).collect(),
         Kind::PodTemplate => templates.map(typed_template).collect(),
         Kind::Pod | Kind::Event => Vec::new(),
     }
@@ -55,14 +53,9 @@ mod tests {
         let mut config = Config::demo();
         let template = |namespace| json!({"metadata": {"name": "t", "namespace": namespace}});
         config.pod_templates = ["default", "other"].map(template).to_vec();
-        let Route::Resource(resource) = Route::of(path) else {
-            panic!("{path} is no resource")
-        };
+        let Route::Resource(resource) = Route::of(path) else { panic!("{path} is no resource") };
         let objects = objects(&config, &resource, Utc::now());
-        objects
-            .iter()
-            .map(|object| object["metadata"]["name"].clone())
-            .collect()
+        objects.iter().map(|object| object["metadata"]["name"].clone()).collect()
     }
 
     #[test]

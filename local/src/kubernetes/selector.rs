@@ -31,14 +31,10 @@ impl Selector {
     pub fn parse(labels: &str, fields: &str) -> Result<Self, Status> {
         let mut all = Vec::new();
         for text in terms(labels) {
-            all.push(requirement(text, |key| {
-                ["metadata", "labels", key].map(str::to_owned).to_vec()
-            })?);
+            all.push(requirement(text, |key| ["metadata", "labels", key].map(str::to_owned).to_vec())?);
         }
         for text in terms(fields) {
-            all.push(requirement(text, |key| {
-                key.split('.').map(str::to_owned).collect()
-            })?);
+            all.push(requirement(text, |key| key.split('.').map(str::to_owned).collect())?);
         }
         Ok(Self(all))
     }
@@ -50,19 +46,14 @@ impl Selector {
 }
 
 fn terms(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|term| !term.is_empty())
+    text.split(',').map(str::trim).filter(|term| !term.is_empty())
 }
 
 fn requirement(text: &str, path: impl Fn(&str) -> Vec<String>) -> Result<Requirement, Status> {
     let (key, rule) = match text.split_once('=') {
         Some((key, value)) => match key.strip_suffix('!') {
             Some(key) => (key, Rule::Differs(value.trim().to_owned())),
-            None => (
-                key,
-                Rule::Equals(value.trim_start_matches('=').trim().to_owned()),
-            ),
+            None => (key, Rule::Equals(value.trim_start_matches('=').trim().to_owned())),
         },
         None => match text.strip_prefix('!') {
             Some(key) => (key, Rule::Absent),
@@ -106,16 +97,7 @@ mod tests {
 
     #[test]
     fn labels_are_selected_by_equality_and_presence() {
-        for selected in [
-            "",
-            "a=1",
-            "a==1",
-            "a=1, example.com/b=2",
-            "a!=2",
-            "a",
-            "!c",
-            "c!=1",
-        ] {
+        for selected in ["", "a=1", "a==1", "a=1, example.com/b=2", "a!=2", "a", "!c", "c!=1"] {
             check(selected, "", true);
         }
         for missed in ["a=2", "a!=1", "!a", "c", "a=1,c=3"] {

@@ -35,15 +35,11 @@ struct Shared {
 
 impl Shared {
     fn api(&self) -> MutexGuard<'_, Api> {
-        self.api
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.api.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn latency(&self) -> MutexGuard<'_, Duration> {
-        self.latency
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.latency.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -67,12 +63,7 @@ impl EmbeddedApi {
         });
         let router = Router::new().fallback(serve).with_state(shared.clone());
         let server = Server::start(listener, router);
-        Ok(Self {
-            shared,
-            changes,
-            server,
-            proxy: None,
-        })
+        Ok(Self { shared, changes, server, proxy: None })
     }
 
     /// Serves the same API on another address without asking for the token,
@@ -97,12 +88,7 @@ impl EmbeddedApi {
 
     /// The Pods of a namespace, by name.
     pub fn pods(&self, namespace: &str) -> Vec<Value> {
-        self.shared
-            .api()
-            .store
-            .list(Some(namespace))
-            .cloned()
-            .collect()
+        self.shared.api().store.list(Some(namespace)).cloned().collect()
     }
 
     /// Every change of a Pod from now on.

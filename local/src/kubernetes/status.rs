@@ -87,8 +87,7 @@ impl Status {
             "" => "at the cluster scope".to_owned(),
             namespace => format!("in the namespace {namespace:?}"),
         };
-        let detail =
-            format!("User {user:?} cannot {verb} resource {resource:?} in API group \"\" {scope}");
+        let detail = format!("User {user:?} cannot {verb} resource {resource:?} in API group \"\" {scope}");
         Self::refused(resource, name, &detail)
     }
 
@@ -167,9 +166,8 @@ impl Status {
     /// 415: the body's media type is not one of `accepted`.
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
         let accepted = accepted.join(", ");
-        let message = format!(
-            "the body of the request was in an unknown format - accepted media types include: {accepted}"
-        );
+        let message =
+            format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
         let code = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         Self::failure(code, "UnsupportedMediaType", message)
     }
@@ -247,7 +245,8 @@ mod tests {
     #[test]
     fn forbidden_names_the_user_the_verb_and_the_scope() {
         let status = Status::forbidden("joe", "create", "pods", "", "x");
-        let text = r#"pods is forbidden: User "joe" cannot create resource "pods" in API group "" in the namespace "x""#;
+        let text =
+            r#"pods is forbidden: User "joe" cannot create resource "pods" in API group "" in the namespace "x""#;
         assert_eq!(status.message, text);
         let status = Status::forbidden("joe", "list", "pods", "", "");
         assert!(status.message.ends_with("at the cluster scope"));
@@ -258,7 +257,8 @@ mod tests {
         let status = typed(Status::webhook_failed("foo.svc", "connection refused"));
         assert_eq!(status.code, Some(500));
         assert_eq!(status.details.unwrap().causes.unwrap().len(), 1);
-        let text = r#"Internal error occurred: failed calling webhook "foo.svc": failed to call webhook: connection refused"#;
+        let text =
+            r#"Internal error occurred: failed calling webhook "foo.svc": failed to call webhook: connection refused"#;
         assert_eq!(status.message.unwrap(), text);
     }
 }

@@ -23,10 +23,7 @@ pub struct Stamp {
 impl Stamp {
     /// Now, with a random uid.
     pub fn now() -> Self {
-        Self {
-            now: Utc::now(),
-            uid: Uuid::new_v4(),
-        }
+        Self { now: Utc::now(), uid: Uuid::new_v4() }
     }
 
     fn time(&self) -> String {
@@ -59,20 +56,15 @@ impl DeleteOptions {
     fn check(&self, name: &str, metadata: &Value) -> Result<(), Status> {
         let pairs = [
             ("UID", &self.uid, &metadata["uid"]),
-            (
-                "ResourceVersion",
-                &self.resource_version,
-                &metadata["resourceVersion"],
-            ),
+            ("ResourceVersion", &self.resource_version, &metadata["resourceVersion"]),
         ];
         for (what, wanted, is) in pairs {
             let (Some(wanted), is) = (wanted, is.as_str().unwrap_or_default()) else {
                 continue;
             };
             if wanted != is {
-                let detail = format!(
-                    "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {is}"
-                );
+                let detail =
+                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {is}");
                 return Err(Status::conflict("pods", name, &detail));
             }
         }
@@ -121,8 +113,7 @@ impl Store {
     pub fn list(&self, namespace: Option<&str>) -> impl Iterator<Item = &Value> {
         let within = move |at: &str| namespace.is_none_or(|namespace| namespace == at);
         let pods = self.pods.iter();
-        pods.filter(move |((at, _), _)| within(at))
-            .map(|(_, pod)| pod)
+        pods.filter(move |((at, _), _)| within(at)).map(|(_, pod)| pod)
     }
 
     /// Creates a Pod; a dry run only says what would be stored.
@@ -251,11 +242,7 @@ mod tests {
         let options = DeleteOptions::parse(&json!({"preconditions": {"uid": "other"}}));
         let status = delete(&mut store, &options).unwrap_err();
         assert_eq!((status.code, status.reason), (409, "Conflict"));
-        assert!(
-            status
-                .message
-                .contains("Precondition failed: UID in precondition: other, UID in object meta: ")
-        );
+        assert!(status.message.contains("Precondition failed: UID in precondition: other, UID in object meta: "));
     }
 
     #[test]
@@ -264,12 +251,7 @@ mod tests {
         let deletion = delete(&mut store, &DeleteOptions::default()).unwrap();
         assert!(deletion.gone);
         assert_eq!(deletion.pod["metadata"]["deletionGracePeriodSeconds"], 0);
-        assert_eq!(
-            delete(&mut store, &DeleteOptions::default())
-                .unwrap_err()
-                .code,
-            404
-        );
+        assert_eq!(delete(&mut store, &DeleteOptions::default()).unwrap_err().code, 404);
     }
 
     #[test]

@@ -102,10 +102,7 @@ mod tests {
             "spec": {"containers": [{}, {}], "schedulingGates": [{"name": "a/b"}]},
         });
         super::super::defaults::status(&mut pod);
-        assert_eq!(
-            cells(pod.clone()),
-            json!(["x", "0/2", "SchedulingGated", "0", "<unknown>"])
-        );
+        assert_eq!(cells(pod.clone()), json!(["x", "0/2", "SchedulingGated", "0", "<unknown>"]));
         super::super::defaults::released(&mut pod);
         assert_eq!(cells(pod)[2], "Pending");
     }
@@ -121,14 +118,9 @@ mod tests {
     #[test]
     fn ages_are_as_short_as_kubectls() {
         let now = Utc::now();
-        for (seconds, expect) in [
-            (5, "5s"),
-            (125, "2m5s"),
-            (700, "11m"),
-            (4 * 3600 + 60, "4h1m"),
-            (9 * 3600, "9h"),
-            (72 * 3600, "3d"),
-        ] {
+        for (seconds, expect) in
+            [(5, "5s"), (125, "2m5s"), (700, "11m"), (4 * 3600 + 60, "4h1m"), (9 * 3600, "9h"), (72 * 3600, "3d")]
+        {
             let created = json!((now - TimeDelta::seconds(seconds)).to_rfc3339());
             assert_eq!(age(&created, now), expect);
         }

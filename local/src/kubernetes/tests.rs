@@ -21,19 +21,10 @@ impl Caller {
     async fn new(config: Config) -> Self {
         let token = config.token.clone();
         let api = EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await;
-        Self {
-            api: api.unwrap(),
-            token,
-        }
+        Self { api: api.unwrap(), token }
     }
 
-    async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        media: &str,
-        body: &[u8],
-    ) -> (StatusCode, Value) {
+    async fn send(&self, method: &str, path: &str, media: &str, body: &[u8]) -> (StatusCode, Value) {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.api.url()))
@@ -49,27 +40,15 @@ impl Caller {
     }
 
     async fn call(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
-        let media = if method == "PATCH" {
-            RELEASE
-        } else {
-            "application/json"
-        };
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
+        let media = if method == "PATCH" { RELEASE } else { "application/json" };
+        let body = if body.is_null() { String::new() } else { body.to_string() };
         let (code, body) = self.send(method, path, media, body.as_bytes()).await;
         (code.as_u16(), body)
     }
 
     #[track_caller]
     fn refused((code, body): (u16, Value), expect: u16, reason: &str) -> String {
-        assert_eq!(
-            (code, body["reason"].as_str()),
-            (expect, Some(reason)),
-            "{body}"
-        );
+        assert_eq!((code, body["reason"].as_str()), (expect, Some(reason)), "{body}");
         assert_eq!(body["code"], expect);
         body["message"].as_str().unwrap().to_owned()
     }
@@ -101,10 +80,7 @@ async fn client_is_created_gated_and_routed_then_released_then_deleted() {
     let typed: Pod = serde_json::from_value(created.clone()).unwrap();
     let spec = typed.spec.unwrap();
     assert_eq!(spec.init_containers.unwrap()[0].name, "gateway-init");
-    assert_eq!(
-        created["status"]["conditions"][0]["reason"],
-        "SchedulingGated"
-    );
+    assert_eq!(created["status"]["conditions"][0]["reason"], "SchedulingGated");
 
     let uid = &created["metadata"]["uid"];
     let (code, released) = caller.call("PATCH", &path, release(uid)).await;
@@ -117,17 +93,9 @@ async fn client_is_created_gated_and_routed_then_released_then_deleted() {
     assert_eq!(code, 200);
     let deleted: Pod = serde_json::from_value(deleted).unwrap();
     assert!(deleted.metadata.deletion_timestamp.is_some());
-    Caller::refused(
-        caller.call("GET", &path, Value::Null).await,
-        404,
-        "NotFound",
-    );
+    Caller::refused(caller.call("GET", &path, Value::Null).await, 404, "NotFound");
 
-    for expect in [
-        ChangeKind::Created,
-        ChangeKind::Released,
-        ChangeKind::Deleted,
-    ] {
+    for expect in [ChangeKind::Created, ChangeKind::Released, ChangeKind::Deleted] {
         assert_eq!(changes.recv().await.unwrap().kind, expect);
     }
     assert_eq!(caller.api.calls().of("patch"), 2);
@@ -138,10 +106,7 @@ async fn second_creation_of_a_name_is_already_exists() {
     let caller = Caller::new(Config::demo()).await;
     caller.call("POST", PODS, pod("x", "foo")).await;
     let answer = caller.call("POST", PODS, pod("x", "foo")).await;
-    assert_eq!(
-        Caller::refused(answer, 409, "AlreadyExists"),
-        "pods \"x\" already exists"
-    );
+    assert_eq!(Caller::refused(answer, 409, "AlreadyExists"), "pods \"x\" already exists");
     assert_eq!(caller.api.pods("default").len(), 1);
 }
 
@@ -188,21 +153,10 @@ async fn requests_are_authenticated_before_they_are_authorized() {
 #[tokio::test]
 async fn unknown_namespaces_paths_and_verbs_are_refused_each_in_its_way() {
     let caller = Caller::new(Config::demo()).await;
-    let answer = caller
-        .call("POST", "/api/v1/namespaces/no/pods", pod("x", "foo"))
-        .await;
-    assert_eq!(
-        Caller::refused(answer, 404, "NotFound"),
-        "namespaces \"no\" not found"
-    );
-    Caller::refused(
-        caller.call("GET", "/api/v1/secrets", Value::Null).await,
-        404,
-        "NotFound",
-    );
-    let answer = caller
-        .call("PUT", &format!("{PODS}/x"), pod("x", "foo"))
-        .await;
+    let answer = caller.call("POST", "/api/v1/namespaces/no/pods", pod("x", "foo")).await;
+    assert_eq!(Caller::refused(answer, 404, "NotFound"), "namespaces \"no\" not found");
+    Caller::refused(caller.call("GET", "/api/v1/secrets", Value::Null).await, 404, "NotFound");
+    let answer = caller.call("PUT", &format!("{PODS}/x"), pod("x", "foo")).await;
     Caller::refused(answer, 405, "MethodNotAllowed");
 }
 
@@ -215,19 +169,14 @@ async fn bodies_that_cannot_be_read_are_refused_by_kind() {
         (code.as_u16(), body)
     };
     Caller::refused(post(json, b"{").await, 400, "BadRequest");
-    Caller::refused(
-        post(json, b"{\"kind\": \"Service\"}").await,
-        400,
-        "BadRequest",
-    );
+    Caller::refused(post(json, b"{\"kind\": \"Service\"}").await, 400, "BadRequest");
     Caller::refused(post("text/plain", b"x").await, 415, "UnsupportedMediaType");
     let large = vec![b' '; 3 * 1024 * 1024 + 1];
     Caller::refused(post(json, &large).await, 413, "RequestEntityTooLarge");
     let mut invalid = pod("x", "foo");
     invalid["metadata"]["labels"] = json!({"setGateway": "a/b"});
     let message = Caller::refused(caller.call("POST", PODS, invalid).await, 422, "Invalid");
-    let expect =
-        "Pod \"x\" is invalid: metadata.labels: Invalid value: \"a/b\": a valid label must be";
+    let expect = "Pod \"x\" is invalid: metadata.labels: Invalid value: \"a/b\": a valid label must be";
     assert!(message.starts_with(expect), "{message}");
 }
 
@@ -250,9 +199,7 @@ async fn lists_are_selected_by_labels_and_names() {
         caller.call("POST", PODS, pod).await;
     }
     for query in ["labelSelector=app%3Dx", "fieldSelector=metadata.name%3Dx"] {
-        let (_, list) = caller
-            .call("GET", &format!("/api/v1/pods?{query}"), Value::Null)
-            .await;
+        let (_, list) = caller.call("GET", &format!("/api/v1/pods?{query}"), Value::Null).await;
         let list: k8s_openapi::List<Pod> = serde_json::from_value(list).unwrap();
         assert_eq!(list.items.len(), 1, "{query}");
     }
@@ -280,9 +227,7 @@ async fn failures_can_be_brought_about() {
     caller.api.set_pod_quota(Some(0));
     let answer = caller.call("POST", PODS, pod("x", "foo")).await;
     assert!(Caller::refused(answer, 403, "Forbidden").contains("exceeded quota"));
-    caller.api.set_gateways(vec![
-        Gateway::new("foo").with_mode(Mode::Down("refused".into())),
-    ]);
+    caller.api.set_gateways(vec![Gateway::new("foo").with_mode(Mode::Down("refused".into()))]);
     let answer = caller.call("POST", PODS, pod("x", "foo")).await;
     Caller::refused(answer, 500, "InternalError");
     caller.api.set_available(false);

@@ -16,12 +16,7 @@ use serde_json::{Value, json};
 const IMMUTABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 /// Metadata that only the API server writes.
-const SERVERS_OWN: [&str; 4] = [
-    "creationTimestamp",
-    "generation",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-];
+const SERVERS_OWN: [&str; 4] = ["creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"];
 
 /// Checks an update, and puts right what a client cannot set.
 pub fn prepare(old: &Value, mut new: Value) -> Result<Value, Status> {
@@ -51,8 +46,7 @@ fn identity(old: &Value, new: &Value) -> Result<(), Status> {
     let (was, is) = (&old["metadata"]["name"], &new["metadata"]["name"]);
     if was != is {
         let (is, was) = (text(is), text(was));
-        let message =
-            format!("the name of the object ({is}) does not match the name on the URL ({was})");
+        let message = format!("the name of the object ({is}) does not match the name on the URL ({was})");
         return Err(Status::bad_request(message));
     }
     if old["metadata"]["namespace"] != new["metadata"]["namespace"] {
@@ -64,8 +58,7 @@ fn identity(old: &Value, new: &Value) -> Result<(), Status> {
 
 fn immutable_metadata(old: &Value, new: &Value) -> Option<Cause> {
     let uid = &new["metadata"]["uid"];
-    (uid != &old["metadata"]["uid"])
-        .then(|| Cause::invalid("metadata.uid", text(uid), "field is immutable"))
+    (uid != &old["metadata"]["uid"]).then(|| Cause::invalid("metadata.uid", text(uid), "field is immutable"))
 }
 
 fn gates(pod: &Value) -> Vec<&str> {
@@ -129,18 +122,12 @@ fn settle(old: &Value, new: &mut Value) {
     for field in SERVERS_OWN {
         match old["metadata"].get(field) {
             Some(value) => new["metadata"][field] = value.clone(),
-            None => drop(
-                new["metadata"]
-                    .as_object_mut()
-                    .and_then(|it| it.remove(field)),
-            ),
+            None => drop(new["metadata"].as_object_mut().and_then(|it| it.remove(field))),
         }
     }
     new["status"] = old["status"].clone();
     if !defaults::gated(new) {
-        new["spec"]
-            .as_object_mut()
-            .and_then(|it| it.remove("schedulingGates"));
+        new["spec"].as_object_mut().and_then(|it| it.remove("schedulingGates"));
     }
     if defaults::gated(old) && !defaults::gated(new) {
         defaults::released(new);
@@ -200,24 +187,14 @@ mod tests {
         assert!(changed("/spec/containers/0/image", json!("other")).is_ok());
         let expect = "spec: Forbidden: pod updates may not change fields other than";
         refused("/spec/containers/0/command", json!(["x"]), 422, expect);
-        refused(
-            "/spec/tolerations",
-            json!([]),
-            422,
-            "spec.tolerations: Forbidden",
-        );
+        refused("/spec/tolerations", json!([]), 422, "spec.tolerations: Forbidden");
     }
 
     #[test]
     fn another_uid_is_invalid_and_another_version_a_conflict() {
         let expect = "metadata.uid: Invalid value: \"2\": field is immutable";
         refused("/metadata/uid", json!("2"), 422, expect);
-        refused(
-            "/metadata/resourceVersion",
-            json!("6"),
-            409,
-            "has been modified",
-        );
+        refused("/metadata/resourceVersion", json!("6"), 409, "has been modified");
         refused("/metadata/name", json!("y"), 400, "does not match the name");
     }
 

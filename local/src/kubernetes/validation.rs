@@ -54,10 +54,7 @@ fn spec(spec: &Spec) -> Vec<Cause> {
     if spec.containers.as_ref().is_none_or(Vec::is_empty) {
         causes.push(Cause::required("spec.containers", ""));
     }
-    let lists = [
-        ("spec.containers", &spec.containers),
-        ("spec.initContainers", &spec.init_containers),
-    ];
+    let lists = [("spec.containers", &spec.containers), ("spec.initContainers", &spec.init_containers)];
     for (field, list) in lists {
         for (index, one) in list.iter().flatten().enumerate() {
             let field = format!("{field}[{index}]");
@@ -83,10 +80,7 @@ fn container<'a>(
         }
     }
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
-        let (field, name) = (
-            format!("{field}.volumeMounts[{index}].name"),
-            text(&mount.name),
-        );
+        let (field, name) = (format!("{field}.volumeMounts[{index}].name"), text(&mount.name));
         if !volumes.contains(name) {
             causes.push(Cause::not_found(field, name));
         }
@@ -117,13 +111,7 @@ fn named(field: &str, list: &[Named]) -> Vec<Cause> {
     let mut taken = BTreeSet::new();
     let items = list.iter().enumerate();
     items
-        .flat_map(|(index, item)| {
-            unique_name(
-                &format!("{field}[{index}].name"),
-                text(&item.name),
-                &mut taken,
-            )
-        })
+        .flat_map(|(index, item)| unique_name(&format!("{field}[{index}].name"), text(&item.name), &mut taken))
         .collect()
 }
 
@@ -177,10 +165,7 @@ mod tests {
         let (parent, key) = pointer.rsplit_once('/').unwrap();
         pod.pointer_mut(parent).unwrap()[key] = value;
         let causes = validate(&decode(&pod).unwrap());
-        let causes: Vec<_> = causes
-            .iter()
-            .map(|it| format!("{}: {}", it.field, it.message))
-            .collect();
+        let causes: Vec<_> = causes.iter().map(|it| format!("{}: {}", it.field, it.message)).collect();
         assert_eq!(causes.len(), 1, "{causes:?}");
         assert!(causes[0].starts_with(expect), "{causes:?}");
     }
@@ -192,23 +177,11 @@ mod tests {
 
     #[test]
     fn metadata_is_checked_by_the_rules_of_names() {
-        check(
-            "/metadata/name",
-            json!(null),
-            "metadata.name: Required value: name or",
-        );
-        check(
-            "/metadata/name",
-            json!("A"),
-            "metadata.name: Invalid value: \"A\": a lowercase RFC 1123",
-        );
+        check("/metadata/name", json!(null), "metadata.name: Required value: name or");
+        check("/metadata/name", json!("A"), "metadata.name: Invalid value: \"A\": a lowercase RFC 1123");
         let expect = "metadata.labels: Invalid value: \"a/b\": a valid label must be";
         check("/metadata/labels", json!({"setGateway": "a/b"}), expect);
-        check(
-            "/metadata/annotations",
-            json!({"/": "x"}),
-            "metadata.annotations: Invalid value: \"/\"",
-        );
+        check("/metadata/annotations", json!({"/": "x"}), "metadata.annotations: Invalid value: \"/\"");
     }
 
     #[test]
@@ -221,44 +194,20 @@ mod tests {
     #[test]
     fn containers_need_names_and_images_and_share_one_set_of_names() {
         let client = json!({"name": "client", "image": "i"});
-        check(
-            "/spec/containers",
-            json!([]),
-            "spec.containers: Required value",
-        );
-        check(
-            "/spec/containers/0/image",
-            json!(""),
-            "spec.containers[0].image: Required value",
-        );
-        check(
-            "/spec/containers/0/name",
-            json!("A"),
-            "spec.containers[0].name: Invalid value",
-        );
+        check("/spec/containers", json!([]), "spec.containers: Required value");
+        check("/spec/containers/0/image", json!(""), "spec.containers[0].image: Required value");
+        check("/spec/containers/0/name", json!("A"), "spec.containers[0].name: Invalid value");
         let expect = "spec.initContainers[0].name: Duplicate value: \"client\"";
         check("/spec/initContainers", json!([client]), expect);
         let expect = "spec.containers[0].volumeMounts[0].name: Not found: \"v\"";
-        check(
-            "/spec/containers/0/volumeMounts",
-            json!([{"name": "v", "mountPath": "/"}]),
-            expect,
-        );
+        check("/spec/containers/0/volumeMounts", json!([{"name": "v", "mountPath": "/"}]), expect);
     }
 
     #[test]
     fn scheduling_gates_are_unique_qualified_names_and_exclude_a_node() {
         let twice = json!([{"name": "a/b"}, {"name": "a/b"}]);
-        check(
-            "/spec/schedulingGates",
-            twice,
-            "spec.schedulingGates[1]: Duplicate value: \"a/b\"",
-        );
-        check(
-            "/spec/schedulingGates",
-            json!([{"name": "/"}]),
-            "spec.schedulingGates[0]: Invalid",
-        );
+        check("/spec/schedulingGates", twice, "spec.schedulingGates[1]: Duplicate value: \"a/b\"");
+        check("/spec/schedulingGates", json!([{"name": "/"}]), "spec.schedulingGates[0]: Invalid");
         let mut pod = pod();
         pod["spec"]["schedulingGates"] = json!([{"name": "a/b"}]);
         pod["spec"]["nodeName"] = json!("n");

@@ -74,10 +74,7 @@ fn template(entry: &str) -> Result<Template, AllowedHostError> {
 }
 
 fn refuse(entry: &str, reason: impl Into<String>) -> AllowedHostError {
-    AllowedHostError {
-        entry: entry.to_owned(),
-        reason: reason.into(),
-    }
+    AllowedHostError { entry: entry.to_owned(), reason: reason.into() }
 }
 
 /// Where a request goes. The port is `None` where it is the scheme's own.
@@ -90,11 +87,7 @@ struct Destination {
 impl Destination {
     fn parse(uri: &http::Uri) -> Option<Self> {
         let url = Url::parse(&uri.to_string()).ok()?;
-        Some(Self {
-            scheme: url.scheme().to_owned(),
-            host: Host::parse(url.host_str()?).ok()?,
-            port: url.port(),
-        })
+        Some(Self { scheme: url.scheme().to_owned(), host: Host::parse(url.host_str()?).ok()?, port: url.port() })
     }
 }
 
@@ -154,9 +147,7 @@ impl AllowedHost {
     fn allows(&self, to: &Destination) -> bool {
         self.scheme.allows(&to.scheme)
             && self.host.allows(&to.host)
-            && self
-                .port
-                .allows(to.port.or_else(|| well_known_port(&to.scheme)))
+            && self.port.allows(to.port.or_else(|| well_known_port(&to.scheme)))
     }
 
     fn allows_self(&self) -> bool {
@@ -172,9 +163,7 @@ impl Scheme {
         match scheme {
             "*" => Ok(Self::Any),
             _ if scheme.chars().all(char::is_alphabetic) => Ok(Self::Exact(scheme.to_owned())),
-            _ => Err(format!(
-                "has the scheme {scheme:?}; use letters only, or \"*\""
-            )),
+            _ => Err(format!("has the scheme {scheme:?}; use letters only, or \"*\"")),
         }
     }
 
@@ -209,9 +198,7 @@ impl HostPattern {
         match host.strip_prefix("*.") {
             Some(domain) if !domain.contains('*') => Ok(Self::Subdomains(format!(".{domain}"))),
             _ if host.contains('*') => Err("has a \"*\" that isn't the whole first label".into()),
-            _ => Host::parse(host)
-                .map(Self::Exact)
-                .map_err(|error| format!("has the host {host:?}: {error}")),
+            _ => Host::parse(host).map(Self::Exact).map_err(|error| format!("has the host {host:?}: {error}")),
         }
     }
 
@@ -220,12 +207,8 @@ impl HostPattern {
             (Self::Any, _) => true,
             (Self::Exact(exact), _) => exact == host,
             (Self::Subdomains(suffix), Host::Domain(name)) => name.ends_with(suffix),
-            (Self::Network(network), Host::Ipv4(address)) => {
-                network.contains(IpAddr::from(*address))
-            }
-            (Self::Network(network), Host::Ipv6(address)) => {
-                network.contains(IpAddr::from(*address))
-            }
+            (Self::Network(network), Host::Ipv4(address)) => network.contains(IpAddr::from(*address)),
+            (Self::Network(network), Host::Ipv6(address)) => network.contains(IpAddr::from(*address)),
             (Self::ToSelf | Self::Subdomains(_) | Self::Network(_), _) => false,
         }
     }
@@ -235,9 +218,7 @@ impl Ports {
     fn parse(port: &str, scheme: &str) -> Result<Self, String> {
         let number = |text: &str| {
             let parsed = text.parse::<u16>();
-            parsed.map_err(|_| {
-                format!("has the port {port:?}; use a number, a range 80..90 or \"*\"")
-            })
+            parsed.map_err(|_| format!("has the port {port:?}; use a number, a range 80..90 or \"*\""))
         };
         match port {
             "" => well_known_port(scheme)
@@ -282,11 +263,7 @@ mod tests {
     #[track_caller]
     fn check(entry: &str, uri: &str, expected: bool) {
         let allowed = AllowedHosts(vec![AllowedHost::parse(entry).unwrap()]);
-        assert_eq!(
-            allowed.allows(&uri.parse().unwrap()),
-            expected,
-            "{entry} {uri}"
-        );
+        assert_eq!(allowed.allows(&uri.parse().unwrap()), expected, "{entry} {uri}");
     }
 
     #[track_caller]
@@ -308,24 +285,12 @@ mod tests {
             ("http://a:80..82", "http://a:81/", "http://a:82/"),
             ("*://a:80", "http://a/", "https://a/"),
             ("http://*", "http://x.y/", "http://x.y:81/"),
-            (
-                "http://*.svc.cluster.local",
-                "http://a.b.svc.cluster.local/",
-                "http://svc.cluster.local/",
-            ),
+            ("http://*.svc.cluster.local", "http://a.b.svc.cluster.local/", "http://svc.cluster.local/"),
             ("http://*.b", "http://a.b/", "http://ab/"),
-            (
-                "http://localhost:80",
-                "http://localhost/",
-                "http://127.0.0.1/",
-            ),
+            ("http://localhost:80", "http://localhost/", "http://127.0.0.1/"),
             ("http://127.0.0.1", "http://127.0.0.1/", "http://localhost/"),
             ("http://10.0.0.0/8", "http://10.1.2.3/", "http://11.0.0.1/"),
-            (
-                "http://10.0.0.0/8:81",
-                "http://10.1.2.3:81/",
-                "http://10.1.2.3/",
-            ),
+            ("http://10.0.0.0/8:81", "http://10.1.2.3:81/", "http://10.1.2.3/"),
             ("http://[::1]:80", "http://[::1]/", "http://[::2]/"),
             ("*://ff00::/8:80", "http://[ff00::1]/", "http://[fe00::1]/"),
         ] {
@@ -379,10 +344,7 @@ mod tests {
     }
 
     fn resolve(value: &str) -> Result<AllowedHosts, AllowedHostError> {
-        let sources = VariableSources {
-            flags: map(&[("url", value)]),
-            ..Default::default()
-        };
+        let sources = VariableSources { flags: map(&[("url", value)]), ..Default::default() };
         let variables = Variables::resolve(&manifest(&[("url", Some("http://d"))]), &sources);
         AllowedHosts::resolve(&entries(), &variables.unwrap())
     }
@@ -403,10 +365,7 @@ mod tests {
     #[test]
     fn a_default_is_checked_even_when_something_overrides_it() {
         let validate = |default: Option<&str>| {
-            AllowedHosts::validate(
-                &entries(),
-                &Variables::defaults(&manifest(&[("url", default)])),
-            )
+            AllowedHosts::validate(&entries(), &Variables::defaults(&manifest(&[("url", default)])))
         };
         assert!(validate(Some("http://x")).is_ok());
         assert!(validate(None).is_ok());

@@ -130,9 +130,7 @@ struct Inner {
 impl std::fmt::Debug for Application {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = self.name();
-        f.debug_struct("Application")
-            .field("name", &name)
-            .finish_non_exhaustive()
+        f.debug_struct("Application").field("name", &name).finish_non_exhaustive()
     }
 }
 
@@ -160,10 +158,7 @@ impl Application {
             logs: options.logs,
             after_response: Tasks::default(),
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-            own_address: None,
-        })
+        Ok(Self { inner: Arc::new(inner), own_address: None })
     }
 
     /// The name in the manifest.
@@ -192,9 +187,7 @@ impl Application {
         let body = body.map_err(|_| wasmtime_wasi_http::Error::HttpProtocolError);
         let body = TimedBody::new(body.boxed_unsync(), DEFAULT_TIMEOUT);
         let (sender, answer) = oneshot::channel();
-        let guest = self
-            .instance()?
-            .run(Request::from_parts(parts, body), sender);
+        let guest = self.instance()?.run(Request::from_parts(parts, body), sender);
         Ok(self.respond(guest, answer).await)
     }
 
@@ -211,17 +204,9 @@ impl Application {
 
     fn instance(&self) -> Result<Instance, HandleError> {
         let inner = &*self.inner;
-        let hooks = Hooks {
-            outbound: inner.outbound.clone(),
-            own_address: self.own_address,
-        };
-        let state = State::new(
-            &inner.manifest.component,
-            inner.variables.clone(),
-            hooks,
-            &inner.logs,
-            inner.max_memory,
-        );
+        let hooks = Hooks { outbound: inner.outbound.clone(), own_address: self.own_address };
+        let state =
+            State::new(&inner.manifest.component, inner.variables.clone(), hooks, &inner.logs, inner.max_memory);
         let state = state.map_err(|error| HandleError::Instance(one_line(&error)))?;
         Ok(Instance::new(inner.linked.clone(), state))
     }
@@ -247,9 +232,7 @@ impl Application {
                 self.response(answer)
             }
             (Err(_), Ok(())) => self.failed("the component gave no response"),
-            (Err(_), Err(error)) => {
-                self.failed(format_args!("the component failed: {}", one_line(&error)))
-            }
+            (Err(_), Err(error)) => self.failed(format_args!("the component failed: {}", one_line(&error))),
         }
     }
 
@@ -281,10 +264,7 @@ pub(super) fn empty() -> BoxBody {
 }
 
 fn log_failure(logs: &Logs, error: &wasmtime::Error) {
-    logs.line(format_args!(
-        "the component failed after its response: {}",
-        one_line(error)
-    ));
+    logs.line(format_args!("the component failed after its response: {}", one_line(error)));
 }
 
 /// An error with its causes, each by its first line: a guest's stack follows
@@ -292,9 +272,7 @@ fn log_failure(logs: &Logs, error: &wasmtime::Error) {
 fn one_line(error: &wasmtime::Error) -> String {
     let causes = error.chain().map(ToString::to_string);
     let first_lines = causes.filter_map(|cause| cause.lines().next().map(str::to_owned));
-    let told: Vec<_> = first_lines
-        .filter(|line| !line.starts_with("error while executing"))
-        .collect();
+    let told: Vec<_> = first_lines.filter(|line| !line.starts_with("error while executing")).collect();
     told.join(": ")
 }
 
@@ -302,15 +280,9 @@ fn link(path: &Path) -> Result<Linked, LoadError> {
     let component = compile(path)?;
     let imports = unknown_imports(&component);
     if !imports.is_empty() {
-        return Err(LoadError::Imports {
-            path: path.into(),
-            imports,
-        });
+        return Err(LoadError::Imports { path: path.into(), imports });
     }
-    Linked::new(&component).map_err(|error| LoadError::Link {
-        path: path.into(),
-        reason: one_line(&error),
-    })
+    Linked::new(&component).map_err(|error| LoadError::Link { path: path.into(), reason: one_line(&error) })
 }
 
 /// A compiled file: its path, and when it was last changed.
@@ -320,10 +292,7 @@ type Compiled = HashMap<(PathBuf, SystemTime), Component>;
 fn compile(path: &Path) -> Result<Component, LoadError> {
     static COMPILED: Mutex<Option<Compiled>> = Mutex::new(None);
 
-    let unreadable = |reason| LoadError::Read {
-        path: path.into(),
-        reason,
-    };
+    let unreadable = |reason| LoadError::Read { path: path.into(), reason };
     let path = path.canonicalize().map_err(unreadable)?;
     let modified = path.metadata().and_then(|file| file.modified());
     let key = (path.clone(), modified.map_err(unreadable)?);
@@ -333,10 +302,8 @@ fn compile(path: &Path) -> Result<Component, LoadError> {
     if let Some(component) = compiled.get(&key) {
         return Ok(component.clone());
     }
-    let component = Component::from_file(engine(), &path).map_err(|error| LoadError::Compile {
-        path,
-        reason: one_line(&error),
-    })?;
+    let component =
+        Component::from_file(engine(), &path).map_err(|error| LoadError::Compile { path, reason: one_line(&error) })?;
     compiled.insert(key, component.clone());
     Ok(component)
 }

@@ -43,10 +43,7 @@ pub(super) fn prepare(parts: &mut Parts) -> Result<(), RequestError> {
             return Err(RequestError::NotText(name.clone()));
         }
     }
-    let host = host
-        .as_ref()
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("localhost");
+    let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let client = parts.extensions.get::<ClientAddr>();
     let client = client.map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)), |client| client.0);
@@ -68,9 +65,8 @@ pub(super) fn prepare(parts: &mut Parts) -> Result<(), RequestError> {
 
 /// Puts scheme and authority into the URI of a request that came in without.
 fn complete_uri(parts: &mut Parts, host: Option<&HeaderValue>) -> Result<(), RequestError> {
-    let from_header = host
-        .map(|host| Authority::try_from(host.as_bytes()).map_err(|_| RequestError::InvalidHost))
-        .transpose()?;
+    let from_header =
+        host.map(|host| Authority::try_from(host.as_bytes()).map_err(|_| RequestError::InvalidHost)).transpose()?;
     let mut uri = std::mem::take(&mut parts.uri).into_parts();
     uri.authority = match (from_header, uri.authority) {
         (None, None) => return Err(RequestError::NoHost),
@@ -78,8 +74,7 @@ fn complete_uri(parts: &mut Parts, host: Option<&HeaderValue>) -> Result<(), Req
         (header, uri) => header.or(uri),
     };
     uri.scheme = Some(Scheme::HTTP);
-    uri.path_and_query
-        .get_or_insert_with(|| http::uri::PathAndQuery::from_static("/"));
+    uri.path_and_query.get_or_insert_with(|| http::uri::PathAndQuery::from_static("/"));
     parts.uri = Uri::from_parts(uri).map_err(|_| RequestError::InvalidHost)?;
     Ok(())
 }
@@ -96,9 +91,7 @@ mod tests {
     #[test]
     fn spins_headers_are_added() {
         let client = ClientAddr(([10, 0, 0, 1], 99).into());
-        let request = http::Request::builder()
-            .uri("/a/b?c=d")
-            .header("host", "h:1");
+        let request = http::Request::builder().uri("/a/b?c=d").header("host", "h:1");
         let parts = prepared(request.extension(client)).unwrap();
         assert_eq!(parts.uri, "http://h:1/a/b?c=d");
         for (name, value) in [
@@ -116,9 +109,7 @@ mod tests {
 
     #[test]
     fn a_clients_own_spin_header_stays_in_front() {
-        let request = http::Request::builder()
-            .uri("http://h/")
-            .header("spin-base-path", "x");
+        let request = http::Request::builder().uri("http://h/").header("spin-base-path", "x");
         let parts = prepared(request).unwrap();
         let values: Vec<_> = parts.headers.get_all("spin-base-path").iter().collect();
         assert_eq!(values, ["x", "/"]);

@@ -60,19 +60,9 @@ pub(super) fn unknown_imports(component: &Component) -> Vec<String> {
 }
 
 fn is_provided(import: &str) -> bool {
-    const WASI: [&str; 7] = [
-        "cli",
-        "clocks",
-        "filesystem",
-        "http",
-        "io",
-        "random",
-        "sockets",
-    ];
+    const WASI: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
     let wasi = |package: &str| {
-        let rest = import
-            .strip_prefix("wasi:")
-            .and_then(|rest| rest.strip_prefix(package));
+        let rest = import.strip_prefix("wasi:").and_then(|rest| rest.strip_prefix(package));
         rest.is_some_and(|rest| rest.starts_with('/') && rest.contains("@0.2."))
     };
     import == "fermyon:spin/variables@2.0.0" || WASI.into_iter().any(wasi)
@@ -97,21 +87,14 @@ impl State {
         logs: &Logs,
         max_memory: Option<usize>,
     ) -> wasmtime::Result<Self> {
-        let stream = |source| GuestStream {
-            logs: logs.clone(),
-            source,
-        };
+        let stream = |source| GuestStream { logs: logs.clone(), source };
         let mut wasi = WasiCtx::builder();
         wasi.stdout(stream(LogSource::Stdout));
         wasi.stderr(stream(LogSource::Stderr));
         for (name, value) in &component.environment {
             wasi.env(name, value);
         }
-        for FilesMount {
-            source,
-            destination,
-        } in &component.files
-        {
+        for FilesMount { source, destination } in &component.files {
             wasi.preopened_dir(source, destination, FsPerms::ReadOnly)
                 .map_err(|error| error.context(format!("cannot mount {}", source.display())))?;
         }
@@ -121,41 +104,29 @@ impl State {
             http: WasiHttpCtx::new(),
             hooks,
             variables,
-            limits: StoreLimitsBuilder::new()
-                .memory_size(max_memory.unwrap_or(usize::MAX))
-                .build(),
+            limits: StoreLimitsBuilder::new().memory_size(max_memory.unwrap_or(usize::MAX)).build(),
         })
     }
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            hooks: &mut self.hooks,
-            table: &mut self.table,
-            ctx: &mut self.http,
-        }
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
 impl variables::Host for State {
     fn get(&mut self, name: String) -> Result<String, variables::Error> {
-        self.variables
-            .get(&name)
-            .map(str::to_owned)
-            .map_err(|error| match error {
-                LookupError::InvalidName(_) => variables::Error::InvalidName(error.to_string()),
-                LookupError::Undefined(_) => variables::Error::Undefined(error.to_string()),
-            })
+        self.variables.get(&name).map(str::to_owned).map_err(|error| match error {
+            LookupError::InvalidName(_) => variables::Error::InvalidName(error.to_string()),
+            LookupError::Undefined(_) => variables::Error::Undefined(error.to_string()),
+        })
     }
 }
 
@@ -174,11 +145,7 @@ impl Instance {
 
     /// Lets the guest handle the request. The answer goes to `answer` as soon
     /// as the guest gives it; the guest may go on after that.
-    pub(super) async fn run<B>(
-        mut self,
-        request: Request<B>,
-        answer: oneshot::Sender<Answer>,
-    ) -> wasmtime::Result<()>
+    pub(super) async fn run<B>(mut self, request: Request<B>, answer: oneshot::Sender<Answer>) -> wasmtime::Result<()>
     where
         B: http_body::Body<Data = Bytes, Error = wasmtime_wasi_http::Error> + Send + 'static,
     {
@@ -186,10 +153,7 @@ impl Instance {
         let request = http.new_incoming_request(Scheme::Http, request)?;
         let response = http.new_response_outparam(answer)?;
         let guest = self.linked.0.instantiate_async(&mut self.store).await?;
-        guest
-            .wasi_http_incoming_handler()
-            .call_handle(&mut self.store, request, response)
-            .await
+        guest.wasi_http_incoming_handler().call_handle(&mut self.store, request, response).await
     }
 }
 
@@ -199,19 +163,12 @@ mod tests {
 
     #[test]
     fn only_wasi_0_2_and_spins_variables_are_provided() {
-        for name in [
-            "wasi:http/outgoing-handler@0.2.0",
-            "wasi:cli/environment@0.2.6",
-            "fermyon:spin/variables@2.0.0",
-        ] {
+        for name in ["wasi:http/outgoing-handler@0.2.0", "wasi:cli/environment@0.2.6", "fermyon:spin/variables@2.0.0"] {
             assert!(is_provided(name), "{name}");
         }
-        for name in [
-            "wasi:http/client@0.3.0",
-            "wasi:keyvalue/store@0.2.0-draft2",
-            "fermyon:spin/key-value@2.0.0",
-            "my-import",
-        ] {
+        for name in
+            ["wasi:http/client@0.3.0", "wasi:keyvalue/store@0.2.0-draft2", "fermyon:spin/key-value@2.0.0", "my-import"]
+        {
             assert!(!is_provided(name), "{name}");
         }
     }

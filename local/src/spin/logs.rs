@@ -30,10 +30,7 @@ impl Logs {
         match self {
             // Nobody is left to be told that stderr is gone.
             Self::Stderr => drop(std::io::stderr().write_all(bytes)),
-            Self::Capture(capture) => capture.entries().push(LogWrite {
-                source,
-                bytes: bytes.to_vec(),
-            }),
+            Self::Capture(capture) => capture.entries().push(LogWrite { source, bytes: bytes.to_vec() }),
         }
     }
 
@@ -75,11 +72,7 @@ impl LogCapture {
 
     /// All writes so far as one text.
     pub fn text(&self) -> String {
-        let bytes: Vec<u8> = self
-            .entries()
-            .iter()
-            .flat_map(|w| w.bytes.clone())
-            .collect();
+        let bytes: Vec<u8> = self.entries().iter().flat_map(|w| w.bytes.clone()).collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -142,11 +135,7 @@ impl Pollable for GuestStream {
 }
 
 impl AsyncWrite for GuestStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         self.logs.write(self.source, bytes);
         Poll::Ready(Ok(bytes.len()))
     }
@@ -167,10 +156,7 @@ mod tests {
     #[test]
     fn every_guest_write_is_one_entry() {
         let capture = LogCapture::default();
-        let mut stream = GuestStream {
-            logs: Logs::Capture(capture.clone()),
-            source: LogSource::Stderr,
-        };
+        let mut stream = GuestStream { logs: Logs::Capture(capture.clone()), source: LogSource::Stderr };
         stream.write(Bytes::from_static(b"one line\n")).unwrap();
         stream.write(Bytes::from_static(b"another")).unwrap();
         let writes = capture.writes();

@@ -111,10 +111,7 @@ impl Manifest {
     /// the `files` with the same destination, and need not lie inside the
     /// application's directory.
     pub fn load(path: &Path, mounts: &Mounts) -> Result<Self, ManifestError> {
-        let text = std::fs::read_to_string(path).map_err(|reason| ManifestError::Read {
-            path: path.into(),
-            reason,
-        })?;
+        let text = std::fs::read_to_string(path).map_err(|reason| ManifestError::Read { path: path.into(), reason })?;
         let reader = Reader { path };
         let raw = reader.parse(&text)?;
         reader.manifest(raw, mounts)
@@ -214,11 +211,7 @@ impl Reader<'_> {
         toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
             let unknown = error.message().starts_with("unknown field");
-            let hint = if unknown {
-                "; this host supports no other key here"
-            } else {
-                ""
-            };
+            let hint = if unknown { "; this host supports no other key here" } else { "" };
             ManifestError::Syntax {
                 path: self.path.into(),
                 line: text[..start].matches('\n').count() + 1,
@@ -237,10 +230,7 @@ impl Reader<'_> {
         let id = self.component_id(&raw.trigger.http)?;
         let mut components = raw.component;
         let Some(component) = components.remove(&id) else {
-            return self.refuse(
-                "trigger.http.component",
-                format!("there is no [component.{id}]"),
-            );
+            return self.refuse("trigger.http.component", format!("there is no [component.{id}]"));
         };
         if let Some(other) = components.keys().next() {
             return self.refuse(
@@ -268,16 +258,10 @@ impl Reader<'_> {
 
     fn component_id(&self, triggers: &[RawTrigger]) -> Result<String, ManifestError> {
         let [trigger] = triggers else {
-            return self.refuse(
-                "trigger.http",
-                "this host supports exactly one HTTP trigger",
-            );
+            return self.refuse("trigger.http", "this host supports exactly one HTTP trigger");
         };
         if trigger.route.as_str() != Some("/...") {
-            return self.refuse(
-                "trigger.http.route",
-                "not supported: this host serves the route \"/...\" only",
-            );
+            return self.refuse("trigger.http.route", "not supported: this host serves the route \"/...\" only");
         }
         match trigger.component.as_str() {
             Some(id) => match check_id(id, '-') {
@@ -291,18 +275,10 @@ impl Reader<'_> {
         }
     }
 
-    fn component(
-        &self,
-        id: String,
-        raw: RawComponent,
-        mounts: &Mounts,
-    ) -> Result<Component, ManifestError> {
+    fn component(&self, id: String, raw: RawComponent, mounts: &Mounts) -> Result<Component, ManifestError> {
         let key = |name: &str| format!("component.{id}.{name}");
         let Some(source) = raw.source.as_str() else {
-            return self.refuse(
-                &key("source"),
-                "not supported: give the path of a file, not a URL or a registry",
-            );
+            return self.refuse(&key("source"), "not supported: give the path of a file, not a URL or a registry");
         };
         for name in raw.variables.keys() {
             if let Err(reason) = check_id(name, '_') {
@@ -320,45 +296,22 @@ impl Reader<'_> {
         })
     }
 
-    fn files(
-        &self,
-        key: &str,
-        raw: Vec<toml::Value>,
-        mounts: &Mounts,
-    ) -> Result<Vec<FilesMount>, ManifestError> {
-        let files = raw
-            .into_iter()
-            .map(|value| self.mount(key, value, mounts))
-            .collect::<Result<Vec<_>, _>>()?;
+    fn files(&self, key: &str, raw: Vec<toml::Value>, mounts: &Mounts) -> Result<Vec<FilesMount>, ManifestError> {
+        let files = raw.into_iter().map(|value| self.mount(key, value, mounts)).collect::<Result<Vec<_>, _>>()?;
         for destination in mounts.keys() {
             if !files.iter().any(|mount| mount.destination == *destination) {
-                return self.refuse(
-                    key,
-                    format!("no entry has the destination {destination:?} to mount over"),
-                );
+                return self.refuse(key, format!("no entry has the destination {destination:?} to mount over"));
             }
         }
         Ok(files)
     }
 
-    fn mount(
-        &self,
-        key: &str,
-        value: toml::Value,
-        mounts: &Mounts,
-    ) -> Result<FilesMount, ManifestError> {
+    fn mount(&self, key: &str, value: toml::Value, mounts: &Mounts) -> Result<FilesMount, ManifestError> {
         if let Some(pattern) = value.as_str() {
-            return self.refuse(
-                key,
-                format!(
-                    "{pattern:?} is not supported: only {{ source = DIR, destination = PATH }} is"
-                ),
-            );
+            return self
+                .refuse(key, format!("{pattern:?} is not supported: only {{ source = DIR, destination = PATH }} is"));
         }
-        let RawMount {
-            source,
-            destination,
-        } = match value.try_into() {
+        let RawMount { source, destination } = match value.try_into() {
             Ok(mount) => mount,
             Err(error) => return self.refuse(key, error.message().replace('\n', " ")),
         };
@@ -369,35 +322,23 @@ impl Reader<'_> {
             Some(over) => self.directory(key, over)?.to_owned(),
             None => self.source_directory(key, &source)?,
         };
-        Ok(FilesMount {
-            source,
-            destination,
-        })
+        Ok(FilesMount { source, destination })
     }
 
     /// A `source` of `files`: relative, there, and inside the application.
     fn source_directory(&self, key: &str, source: &str) -> Result<PathBuf, ManifestError> {
         let relative = Path::new(source);
-        let inside = relative
-            .components()
-            .all(|part| matches!(part, PathPart::Normal(_) | PathPart::CurDir));
+        let inside = relative.components().all(|part| matches!(part, PathPart::Normal(_) | PathPart::CurDir));
         if !inside {
-            return self.refuse(
-                key,
-                format!(
-                    "source {source:?} must be relative and inside the application's directory"
-                ),
-            );
+            return self
+                .refuse(key, format!("source {source:?} must be relative and inside the application's directory"));
         }
         let directory = self.root().join(relative);
         self.directory(key, &directory)?;
         match (directory.canonicalize(), self.root().canonicalize()) {
             (Ok(directory), Ok(root)) if directory.starts_with(&root) => {}
             _ => {
-                return self.refuse(
-                    key,
-                    format!("source {source:?} leads out of the application's directory"),
-                );
+                return self.refuse(key, format!("source {source:?} leads out of the application's directory"));
             }
         }
         Ok(directory)
@@ -407,13 +348,7 @@ impl Reader<'_> {
         if path.is_dir() {
             return Ok(path);
         }
-        self.refuse(
-            key,
-            format!(
-                "{} is not a directory; only directories can be mounted",
-                path.display()
-            ),
-        )
+        self.refuse(key, format!("{} is not a directory; only directories can be mounted", path.display()))
     }
 
     /// The directory that paths in the manifest are relative to.
@@ -425,11 +360,7 @@ impl Reader<'_> {
     }
 
     fn refuse<T>(&self, key: &str, message: impl Into<String>) -> Result<T, ManifestError> {
-        Err(ManifestError::Value {
-            path: self.path.into(),
-            key: key.into(),
-            message: message.into(),
-        })
+        Err(ManifestError::Value { path: self.path.into(), key: key.into(), message: message.into() })
     }
 }
 
@@ -446,9 +377,7 @@ pub(super) fn check_id(id: &str, separator: char) -> Result<(), String> {
     if fine {
         return Ok(());
     }
-    Err(format!(
-        "{id:?} is no name: use lower-case words joined by single {separator:?}, each beginning with a letter"
-    ))
+    Err(format!("{id:?} is no name: use lower-case words joined by single {separator:?}, each beginning with a letter"))
 }
 
 #[cfg(test)]
@@ -524,48 +453,21 @@ watch = ["src"]
 
     #[test]
     fn what_is_not_supported_is_named() {
-        refused(
-            &with("key_value_stores = [\"default\"]"),
-            "spin.toml:10: unknown field `key_value_stores`",
-        );
+        refused(&with("key_value_stores = [\"default\"]"), "spin.toml:10: unknown field `key_value_stores`");
         refused(&with("exclude_files = []"), "`exclude_files`");
-        refused(
-            &with("[[trigger.redis]]\nchannel = \"c\""),
-            "unknown field `redis`",
-        );
+        refused(&with("[[trigger.redis]]\nchannel = \"c\""), "unknown field `redis`");
         refused(&with("files = [\"*.txt\"]"), "\"*.txt\" is not supported");
-        refused(
-            &with("[component.two]\nsource = \"two.wasm\""),
-            "component.two: not supported",
-        );
+        refused(&with("[component.two]\nsource = \"two.wasm\""), "component.two: not supported");
         refused(&MINIMAL.replace("\"/...\"", "\"/a\""), "trigger.http.route");
+        refused(&MINIMAL.replace("\"/...\"", "{ private = true }"), "trigger.http.route");
+        refused(&MINIMAL.replace("= \"one\"", "= { source = \"one.wasm\" }"), "inline components");
+        refused(&MINIMAL.replace("version = 2", "version = 1"), "only version 2");
         refused(
-            &MINIMAL.replace("\"/...\"", "{ private = true }"),
-            "trigger.http.route",
-        );
-        refused(
-            &MINIMAL.replace("= \"one\"", "= { source = \"one.wasm\" }"),
-            "inline components",
-        );
-        refused(
-            &MINIMAL.replace("version = 2", "version = 1"),
-            "only version 2",
-        );
-        refused(
-            &MINIMAL.replace(
-                "\"one.wasm\"",
-                "{ url = \"https://x\", digest = \"sha256:0\" }",
-            ),
+            &MINIMAL.replace("\"one.wasm\"", "{ url = \"https://x\", digest = \"sha256:0\" }"),
             "component.one.source: not supported",
         );
-        refused(
-            &with("[[trigger.http]]\nroute = \"/...\"\ncomponent = \"one\""),
-            "exactly one",
-        );
-        refused(
-            &MINIMAL.replace("component = \"one\"", "component = \"other\""),
-            "no [component.other]",
-        );
+        refused(&with("[[trigger.http]]\nroute = \"/...\"\ncomponent = \"one\""), "exactly one");
+        refused(&MINIMAL.replace("component = \"one\"", "component = \"other\""), "no [component.other]");
     }
 
     #[test]
@@ -582,13 +484,7 @@ watch = ["src"]
         ] {
             refused(&with(&format!("[variables]\n{line}")), expected);
         }
-        assert!(
-            load(
-                &with("[variables]\na_b2 = { default = \"\" }"),
-                &Mounts::new()
-            )
-            .is_ok()
-        );
+        assert!(load(&with("[variables]\na_b2 = { default = \"\" }"), &Mounts::new()).is_ok());
     }
 
     #[test]
@@ -600,17 +496,9 @@ watch = ["src"]
             ("one.wasm", "is not a directory"),
             ("out", "leads out of"),
         ] {
-            refused(
-                &with(&format!(
-                    "files = [{{ source = \"{source}\", destination = \"/d\" }}]"
-                )),
-                expected,
-            );
+            refused(&with(&format!("files = [{{ source = \"{source}\", destination = \"/d\" }}]")), expected);
         }
-        refused(
-            &with("files = [{ source = \"data\", destination = \"d\" }]"),
-            "must be absolute",
-        );
+        refused(&with("files = [{ source = \"data\", destination = \"d\" }]"), "must be absolute");
     }
 
     #[test]
@@ -623,10 +511,6 @@ watch = ["src"]
 
         let elsewhere = Mounts::from([("/e".to_owned(), over.path().to_owned())]);
         let with_source = with("files = [{ source = \"data\", destination = \"/d\" }]");
-        assert!(
-            load(&with_source, &elsewhere)
-                .unwrap_err()
-                .contains("\"/e\"")
-        );
+        assert!(load(&with_source, &elsewhere).unwrap_err().contains("\"/e\""));
     }
 }

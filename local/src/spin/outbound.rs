@@ -95,17 +95,12 @@ impl Outbound {
         self.direct(&mut request, own_address)?;
         // The connection sets it, in the way of its version of HTTP.
         request.headers_mut().remove(header::HOST);
-        let response = CONNECT_TIMEOUT.scope(
-            options.connect_timeout.unwrap_or(DEFAULT_TIMEOUT),
-            self.0.client.request(request),
-        );
-        let response = timeout(
-            options.first_byte_timeout.unwrap_or(DEFAULT_TIMEOUT),
-            response,
-        )
-        .await
-        .map_err(|_| ErrorCode::ConnectionReadTimeout)?
-        .map_err(|error| error_code(&error))?;
+        let response =
+            CONNECT_TIMEOUT.scope(options.connect_timeout.unwrap_or(DEFAULT_TIMEOUT), self.0.client.request(request));
+        let response = timeout(options.first_byte_timeout.unwrap_or(DEFAULT_TIMEOUT), response)
+            .await
+            .map_err(|_| ErrorCode::ConnectionReadTimeout)?
+            .map_err(|error| error_code(&error))?;
         let between_bytes = options.between_bytes_timeout.unwrap_or(DEFAULT_TIMEOUT);
         Ok(response.map(|body| {
             let body = body.map_err(|error| error_code(&error).into());
@@ -115,11 +110,7 @@ impl Outbound {
 
     /// Denies what isn't allowed, and turns a request to `self` to the
     /// application's own address.
-    fn direct(
-        &self,
-        request: &mut Request<WasiBody>,
-        own_address: Option<SocketAddr>,
-    ) -> Result<(), ErrorCode> {
+    fn direct(&self, request: &mut Request<WasiBody>, own_address: Option<SocketAddr>) -> Result<(), ErrorCode> {
         let host = request.uri().host().unwrap_or_default();
         if !host.is_empty() && host != "self.alt" {
             let uri = request.uri();
@@ -132,9 +123,7 @@ impl Outbound {
     }
 
     fn check(&self, uri: &Uri, allows: impl Fn(&AllowedHosts) -> bool) -> Result<(), ErrorCode> {
-        let Inner {
-            component_id, logs, ..
-        } = &*self.0;
+        let Inner { component_id, logs, .. } = &*self.0;
         match &self.0.allowed_hosts {
             Ok(allowed) if allows(allowed) => return Ok(()),
             Ok(_) => logs.line(format_args!(
@@ -227,22 +216,15 @@ impl Body for TimedBody {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             this.wait = None;
             return Poll::Ready(frame);
         }
         let limit = this.limit;
-        let wait = this
-            .wait
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        wait.as_mut()
-            .poll(context)
-            .map(|()| Some(Err(Error::ConnectionReadTimeout)))
+        let wait = this.wait.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        wait.as_mut().poll(context).map(|()| Some(Err(Error::ConnectionReadTimeout)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -282,9 +264,7 @@ impl tower_service::Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let config = self.0.clone();
         // Read here: the connection may go on in a task of its own.
-        let limit = CONNECT_TIMEOUT
-            .try_with(|limit| *limit)
-            .unwrap_or(DEFAULT_TIMEOUT);
+        let limit = CONNECT_TIMEOUT.try_with(|limit| *limit).unwrap_or(DEFAULT_TIMEOUT);
         Box::pin(async move { config.connect(&uri, limit).await.map(TokioIo::new) })
     }
 }
@@ -301,15 +281,9 @@ impl ConnectorConfig {
                 io::ErrorKind::AddrNotAvailable => dns_error("address not available"),
                 _ => ErrorCode::ConnectionRefused,
             })?;
-        let transport = if secure {
-            Transport::Tls(Box::new(self.secure(uri, tcp).await?))
-        } else {
-            Transport::Plain(tcp)
-        };
-        Ok(Stream {
-            transport,
-            _permit: permit,
-        })
+        let transport =
+            if secure { Transport::Tls(Box::new(self.secure(uri, tcp).await?)) } else { Transport::Plain(tcp) };
+        Ok(Stream { transport, _permit: permit })
     }
 
     async fn resolve(&self, uri: &Uri, default_port: u16) -> Result<Vec<SocketAddr>, ErrorCode> {
@@ -318,10 +292,8 @@ impl ConnectorConfig {
             Some(_) => authority.to_string(),
             None => format!("{authority}:{default_port}"),
         };
-        let mut addresses: Vec<_> = tokio::net::lookup_host(&host_and_port)
-            .await
-            .map_err(|_| dns_error("address not available"))?
-            .collect();
+        let mut addresses: Vec<_> =
+            tokio::net::lookup_host(&host_and_port).await.map_err(|_| dns_error("address not available"))?.collect();
         let found = addresses.len();
         addresses.retain(|address| !self.blocked_networks.contains(address.ip()));
         if found > 0 && addresses.is_empty() {
@@ -337,8 +309,7 @@ impl ConnectorConfig {
     async fn secure(&self, uri: &Uri, tcp: TcpStream) -> Result<TlsStream<TcpStream>, ErrorCode> {
         let host = uri.host().unwrap_or_default().to_owned();
         let connector = TlsConnector::from(self.tls.for_host(&host));
-        let name = rustls_pki_types::ServerName::try_from(host)
-            .map_err(|_| dns_error("invalid dns name"))?;
+        let name = rustls_pki_types::ServerName::try_from(host).map_err(|_| dns_error("invalid dns name"))?;
         connector.connect(name, tcp).await.map_err(|error| {
             tracing::debug!(%error, %uri, "no TLS");
             ErrorCode::TlsProtocolError
@@ -347,10 +318,7 @@ impl ConnectorConfig {
 }
 
 fn dns_error(rcode: &str) -> ErrorCode {
-    ErrorCode::DnsError(DnsErrorPayload {
-        rcode: Some(rcode.to_owned()),
-        info_code: Some(0),
-    })
+    ErrorCode::DnsError(DnsErrorPayload { rcode: Some(rcode.to_owned()), info_code: Some(0) })
 }
 
 /// A connection, with the permission to have it.
@@ -368,9 +336,7 @@ impl Connection for Stream {
     fn connected(&self) -> Connected {
         match &self.transport {
             Transport::Plain(_) => Connected::new(),
-            Transport::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Connected::new().negotiated_h2()
-            }
+            Transport::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => Connected::new().negotiated_h2(),
             Transport::Tls(_) => Connected::new(),
         }
     }
@@ -387,21 +353,13 @@ macro_rules! forward {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         forward!(self.poll_read(context, buffer))
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         forward!(self.poll_write(context, bytes))
     }
 

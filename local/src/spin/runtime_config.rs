@@ -43,10 +43,7 @@ pub struct OutboundHttp {
 
 impl Default for OutboundHttp {
     fn default() -> Self {
-        Self {
-            connection_pooling: true,
-            max_concurrent_requests: None,
-        }
+        Self { connection_pooling: true, max_concurrent_requests: None }
     }
 }
 
@@ -68,10 +65,7 @@ impl BlockedNetworks {
             std::net::IpAddr::V4(_) => None,
         };
         private
-            || self
-                .networks
-                .iter()
-                .any(|network| network.contains(address))
+            || self.networks.iter().any(|network| network.contains(address))
             || v4.is_some_and(|v4| self.contains(v4.into()))
     }
 }
@@ -102,10 +96,7 @@ pub struct ClientCert {
 
 impl Clone for ClientCert {
     fn clone(&self) -> Self {
-        Self {
-            chain: self.chain.clone(),
-            key: self.key.clone_key(),
-        }
+        Self { chain: self.chain.clone(), key: self.key.clone_key() }
     }
 }
 
@@ -134,9 +125,7 @@ pub enum RuntimeConfigError {
     #[error("client_tls: {0}")]
     ClientTls(String),
     /// A network in `block_networks` is none.
-    #[error(
-        "outbound_networking: block_networks: {0:?} is neither \"private\" nor a network such as 10.0.0.0/8"
-    )]
+    #[error("outbound_networking: block_networks: {0:?} is neither \"private\" nor a network such as 10.0.0.0/8")]
     Network(String),
 }
 
@@ -154,10 +143,7 @@ impl ClientTls {
             component_ids: None,
             hosts,
             use_webpki_roots: ca_roots.is_none(),
-            ca_roots: ca_roots
-                .map(|pem| certificates(pem, "ca_roots"))
-                .transpose()?
-                .unwrap_or_default(),
+            ca_roots: ca_roots.map(|pem| certificates(pem, "ca_roots")).transpose()?.unwrap_or_default(),
             client_cert: None,
         })
     }
@@ -169,24 +155,15 @@ impl ClientTls {
     }
 }
 
-fn client_cert(
-    cert: &[u8],
-    cert_name: &str,
-    key: &[u8],
-    key_name: &str,
-) -> Result<ClientCert, RuntimeConfigError> {
+fn client_cert(cert: &[u8], cert_name: &str, key: &[u8], key_name: &str) -> Result<ClientCert, RuntimeConfigError> {
     Ok(ClientCert {
         chain: certificates(cert, cert_name)?,
-        key: PrivateKeyDer::from_pem_slice(key).map_err(|error| {
-            client_tls(format!("{key_name} has no private key in PEM: {error}"))
-        })?,
+        key: PrivateKeyDer::from_pem_slice(key)
+            .map_err(|error| client_tls(format!("{key_name} has no private key in PEM: {error}")))?,
     })
 }
 
-fn certificates(
-    pem: &[u8],
-    name: &str,
-) -> Result<Vec<CertificateDer<'static>>, RuntimeConfigError> {
+fn certificates(pem: &[u8], name: &str) -> Result<Vec<CertificateDer<'static>>, RuntimeConfigError> {
     CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| client_tls(format!("{name} is not PEM: {error}")))
@@ -196,9 +173,7 @@ fn check_host(host: &str) -> Result<(), RuntimeConfigError> {
     let authority = host.parse::<http::uri::Authority>();
     let authority = authority.map_err(|error| client_tls(format!("host {host:?}: {error}")))?;
     if authority.port().is_some() || host.contains('@') {
-        return Err(client_tls(format!(
-            "host {host:?} must be a host alone, without a port"
-        )));
+        return Err(client_tls(format!("host {host:?} must be a host alone, without a port")));
     }
     Ok(())
 }
@@ -247,11 +222,7 @@ impl RuntimeConfig {
         let directory = path.parent().unwrap_or(Path::new(""));
         let read_tls = |raw| read_client_tls(raw, directory);
         Ok(Self {
-            client_tls: raw
-                .client_tls
-                .into_iter()
-                .map(read_tls)
-                .collect::<Result<_, _>>()?,
+            client_tls: raw.client_tls.into_iter().map(read_tls).collect::<Result<_, _>>()?,
             outbound_http: raw.outbound_http,
             blocked_networks: blocked_networks(raw.outbound_networking.block_networks)?,
             max_instance_memory: raw.max_instance_memory,
@@ -263,11 +234,7 @@ fn parse(path: &Path, text: &str) -> Result<RawConfig, RuntimeConfigError> {
     toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
         let unknown = error.message().starts_with("unknown field");
-        let hint = if unknown {
-            "; this host supports no other key here"
-        } else {
-            ""
-        };
+        let hint = if unknown { "; this host supports no other key here" } else { "" };
         RuntimeConfigError::Syntax {
             path: path.into(),
             line: text[..start].matches('\n').count() + 1,
@@ -277,10 +244,7 @@ fn parse(path: &Path, text: &str) -> Result<RawConfig, RuntimeConfigError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, RuntimeConfigError> {
-    std::fs::read(path).map_err(|reason| RuntimeConfigError::Read {
-        path: path.into(),
-        reason,
-    })
+    std::fs::read(path).map_err(|reason| RuntimeConfigError::Read { path: path.into(), reason })
 }
 
 fn blocked_networks(names: Vec<String>) -> Result<BlockedNetworks, RuntimeConfigError> {
@@ -319,14 +283,10 @@ fn read_client_tls(raw: RawClientTls, directory: &Path) -> Result<ClientTls, Run
             &key.display().to_string(),
         )?),
         (Some(_), None) => {
-            return Err(client_tls(
-                "`client_cert_file` needs `client_private_key_file`",
-            ));
+            return Err(client_tls("`client_cert_file` needs `client_private_key_file`"));
         }
         (None, Some(_)) => {
-            return Err(client_tls(
-                "`client_private_key_file` needs `client_cert_file`",
-            ));
+            return Err(client_tls("`client_private_key_file` needs `client_cert_file`"));
         }
     };
     Ok(tls)
@@ -341,11 +301,7 @@ mod tests {
         let signed = rcgen::generate_simple_self_signed(["kube".to_owned()]).unwrap();
         std::fs::create_dir(dir.path().join("sub")).unwrap();
         std::fs::write(dir.path().join("sub/ca.crt"), signed.cert.pem()).unwrap();
-        std::fs::write(
-            dir.path().join("ca.key"),
-            signed.signing_key.serialize_pem(),
-        )
-        .unwrap();
+        std::fs::write(dir.path().join("ca.key"), signed.signing_key.serialize_pem()).unwrap();
         std::fs::write(dir.path().join("bad.crt"), "-----BEGIN CERTIFICATE-----\n?").unwrap();
         let path = dir.path().join("runtime-config.toml");
         std::fs::write(&path, text).unwrap();
@@ -380,9 +336,7 @@ mod tests {
         let public = |rest: &str| load(&tls(rest)).unwrap().client_tls[0].use_webpki_roots;
         assert!(public(""));
         assert!(!public("ca_roots_file = \"sub/ca.crt\""));
-        assert!(public(
-            "ca_roots_file = \"sub/ca.crt\"\nca_use_webpki_roots = true"
-        ));
+        assert!(public("ca_roots_file = \"sub/ca.crt\"\nca_use_webpki_roots = true"));
         assert!(!public("ca_use_webpki_roots = false"));
     }
 
@@ -390,34 +344,13 @@ mod tests {
     fn client_tls_that_cannot_work_is_refused() {
         refused(&tls("ca_roots_file = \"gone.crt\""), "gone.crt");
         refused(&tls("ca_roots_file = \"bad.crt\""), "bad.crt is not PEM");
-        refused(
-            &tls("client_cert_file = \"sub/ca.crt\""),
-            "needs `client_private_key_file`",
-        );
-        refused(
-            &tls("client_private_key_file = \"ca.key\""),
-            "needs `client_cert_file`",
-        );
-        refused(
-            &tls("client_cert_file = \"sub/ca.crt\"\nclient_private_key_file = \"sub/ca.crt\""),
-            "no private key",
-        );
-        refused(
-            &tls("verify = false"),
-            "runtime-config.toml:4: unknown field `verify`",
-        );
-        refused(
-            &tls("").replace("\"kube\"", "\"kube:443\""),
-            "without a port",
-        );
-        refused(
-            &tls("").replace("\"kube\"", ""),
-            "`hosts` must not be empty",
-        );
-        refused(
-            &tls("").replace("\"one\"", ""),
-            "`component_ids` must not be empty",
-        );
+        refused(&tls("client_cert_file = \"sub/ca.crt\""), "needs `client_private_key_file`");
+        refused(&tls("client_private_key_file = \"ca.key\""), "needs `client_cert_file`");
+        refused(&tls("client_cert_file = \"sub/ca.crt\"\nclient_private_key_file = \"sub/ca.crt\""), "no private key");
+        refused(&tls("verify = false"), "runtime-config.toml:4: unknown field `verify`");
+        refused(&tls("").replace("\"kube\"", "\"kube:443\""), "without a port");
+        refused(&tls("").replace("\"kube\"", ""), "`hosts` must not be empty");
+        refused(&tls("").replace("\"one\"", ""), "`component_ids` must not be empty");
         refused(&tls("").replace("\"one\"", "\"a_b\""), "is no name");
         refused("[[client_tls]]\nhosts = [\"a\"]", "component_ids");
     }
@@ -435,18 +368,9 @@ mod tests {
     fn other_keys() {
         let config = load("max_instance_memory = 1000\nstate_dir = \"\"").unwrap();
         assert_eq!(config.max_instance_memory, Some(1000));
-        refused(
-            "variables_provider = []",
-            "unknown field `variables_provider`",
-        );
-        refused(
-            "[key_value_store.default]\ntype = \"spin\"",
-            "`key_value_store`",
-        );
-        refused(
-            "[outbound_networking]\nblock_networks = [\"privat\"]",
-            "\"privat\"",
-        );
+        refused("variables_provider = []", "unknown field `variables_provider`");
+        refused("[key_value_store.default]\ntype = \"spin\"", "`key_value_store`");
+        refused("[outbound_networking]\nblock_networks = [\"privat\"]", "\"privat\"");
         refused("=", "runtime-config.toml:1");
         let missing = RuntimeConfig::from_file(Path::new("/gone.toml")).unwrap_err();
         assert!(missing.to_string().starts_with("cannot read /gone.toml"));
@@ -464,11 +388,7 @@ mod tests {
             ("::1", true),
             ("::ffff:1.1.1.1", true),
         ] {
-            assert_eq!(
-                blocked.contains(address.parse().unwrap()),
-                expected,
-                "{address}"
-            );
+            assert_eq!(blocked.contains(address.parse().unwrap()), expected, "{address}");
         }
     }
 }

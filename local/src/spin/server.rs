@@ -67,11 +67,7 @@ impl Server {
         };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Self {
-            application: application.with_own_address(address),
-            listener,
-            address,
-        })
+        Ok(Self { application: application.with_own_address(address), listener, address })
     }
 
     /// Where it listens.
@@ -92,11 +88,7 @@ impl Server {
             };
             match accepted {
                 Ok((stream, client)) => {
-                    let service = Service {
-                        application: self.application.clone(),
-                        requests: requests.clone(),
-                        client,
-                    };
+                    let service = Service { application: self.application.clone(), requests: requests.clone(), client };
                     connections.spawn(service.serve(stream, stopped.clone()));
                 }
                 // Out of file descriptors, most likely: others will be closed.
@@ -140,10 +132,7 @@ impl Service {
         }
     }
 
-    async fn handle(
-        self,
-        mut request: Request<Incoming>,
-    ) -> Result<Response<BoxBody>, HandleError> {
+    async fn handle(self, mut request: Request<Incoming>) -> Result<Response<BoxBody>, HandleError> {
         if let Some(name) = request.uri().path().strip_prefix(WELL_KNOWN) {
             return Ok(well_known(name));
         }
@@ -153,9 +142,7 @@ impl Service {
         self.requests.spawn(async move {
             let response = application.handle(request).await;
             if let Err(error) = &response {
-                application.logs().line(format_args!(
-                    "closed a connection without an answer: {error}"
-                ));
+                application.logs().line(format_args!("closed a connection without an answer: {error}"));
             }
             // The client may be gone.
             drop(sender.send(response));

@@ -33,10 +33,7 @@ impl VariableSources {
         let upper = name.to_ascii_uppercase();
         let from_env = || self.env.get(&format!("SPIN_VARIABLE_{upper}"));
         let from_container = || self.shim.then(|| self.env.get(&upper)).flatten();
-        self.flags
-            .get(name)
-            .or_else(from_container)
-            .or_else(from_env)
+        self.flags.get(name).or_else(from_container).or_else(from_env)
     }
 }
 
@@ -53,9 +50,7 @@ pub enum VariableError {
         name: String,
     },
     /// A flag names no variable of the application.
-    #[error(
-        "--variable {name}: the application declares no variable of that name; it has: {known}"
-    )]
+    #[error("--variable {name}: the application declares no variable of that name; it has: {known}")]
     UnknownFlag {
         /// The flag's name.
         name: String,
@@ -102,10 +97,7 @@ impl Variables {
         for (name, template) in &manifest.component.variables {
             let value = Template::parse(template)
                 .and_then(|template| values.expand(&template))
-                .map_err(|reason| VariableError::Template {
-                    name: name.clone(),
-                    reason,
-                })?;
+                .map_err(|reason| VariableError::Template { name: name.clone(), reason })?;
             values.component.insert(name.clone(), value);
         }
         Ok(values)
@@ -113,22 +105,15 @@ impl Variables {
 
     /// Only what the defaults give: what Spin validates a manifest with.
     pub fn defaults(manifest: &Manifest) -> Self {
-        let default = |(name, variable): (&String, &Variable)| {
-            Some((name.clone(), variable.default.clone()?))
-        };
-        Self {
-            application: manifest.variables.iter().filter_map(default).collect(),
-            component: BTreeMap::new(),
-        }
+        let default = |(name, variable): (&String, &Variable)| Some((name.clone(), variable.default.clone()?));
+        Self { application: manifest.variables.iter().filter_map(default).collect(), component: BTreeMap::new() }
     }
 
     /// The component's variable.
     pub fn get(&self, name: &str) -> Result<&str, LookupError> {
         check_key(name).map_err(LookupError::InvalidName)?;
         let value = self.component.get(name);
-        value
-            .map(String::as_str)
-            .ok_or_else(|| LookupError::Undefined(name.to_owned()))
+        value.map(String::as_str).ok_or_else(|| LookupError::Undefined(name.to_owned()))
     }
 
     /// The template with the application's variables put in.
@@ -149,11 +134,7 @@ impl Variables {
 
 fn check_flags(manifest: &Manifest, sources: &VariableSources) -> Result<(), VariableError> {
     let declared = &manifest.variables;
-    match sources
-        .flags
-        .keys()
-        .find(|name| !declared.contains_key(*name))
-    {
+    match sources.flags.keys().find(|name| !declared.contains_key(*name)) {
         None => Ok(()),
         Some(name) => Err(VariableError::UnknownFlag {
             name: name.clone(),
@@ -162,26 +143,15 @@ fn check_flags(manifest: &Manifest, sources: &VariableSources) -> Result<(), Var
     }
 }
 
-fn resolve_one(
-    name: &str,
-    variable: &Variable,
-    sources: &VariableSources,
-) -> Result<String, VariableError> {
+fn resolve_one(name: &str, variable: &Variable, sources: &VariableSources) -> Result<String, VariableError> {
     let value = sources.get(name).or(variable.default.as_ref());
-    value.cloned().ok_or_else(|| VariableError::Required {
-        name: name.to_owned(),
-    })
+    value.cloned().ok_or_else(|| VariableError::Required { name: name.to_owned() })
 }
 
 /// The rule for a name that a component asks for: a little wider than that for
 /// one in a manifest, since a word may begin with a digit.
 fn check_key(key: &str) -> Result<(), String> {
-    let word = |word: &str| {
-        !word.is_empty()
-            && word
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-    };
+    let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     let fine = key.starts_with(|c: char| c.is_ascii_lowercase()) && key.split('_').all(word);
     if fine { Ok(()) } else { check_id(key, '_') }
 }
@@ -220,9 +190,7 @@ impl Template {
         let mut rest = text;
         while let Some((literal, after)) = rest.split_once("{{") {
             let Some((name, after)) = after.split_once("}}") else {
-                return Err(TemplateError::Unclosed {
-                    template: text.to_owned(),
-                });
+                return Err(TemplateError::Unclosed { template: text.to_owned() });
             };
             parts.push(Part::Literal(literal.to_owned()));
             parts.push(Part::Variable(name.trim().to_owned()));
@@ -257,9 +225,7 @@ pub(super) mod tests {
             };
             (name.to_string(), variable)
         });
-        let handed = variables
-            .iter()
-            .map(|(name, _)| (name.to_string(), format!("{{{{ {name} }}}}")));
+        let handed = variables.iter().map(|(name, _)| (name.to_string(), format!("{{{{ {name} }}}}")));
         Manifest {
             name: "app".into(),
             variables: declared.collect(),
@@ -281,11 +247,7 @@ pub(super) mod tests {
 
     #[track_caller]
     fn check(flags: &[(&str, &str)], env: &[(&str, &str)], shim: bool, expected: &str) {
-        let sources = VariableSources {
-            flags: map(flags),
-            env: map(env),
-            shim,
-        };
+        let sources = VariableSources { flags: map(flags), env: map(env), shim };
         let variables = Variables::resolve(&manifest(&[("k_sink", Some("d"))]), &sources).unwrap();
         assert_eq!(variables.get("k_sink"), Ok(expected));
     }
@@ -305,12 +267,7 @@ pub(super) mod tests {
     fn under_the_shim_the_containers_environment_beats_spins() {
         let env = [("SPIN_VARIABLE_K_SINK", "env"), ("K_SINK", "container")];
         check(&[], &env, true, "container");
-        check(
-            &[],
-            &[("SPIN_VARIABLE_K_SINK", "env"), ("K_SINK", "")],
-            true,
-            "",
-        );
+        check(&[], &[("SPIN_VARIABLE_K_SINK", "env"), ("K_SINK", "")], true, "");
         check(&[], &[("k_sink", "lower")], true, "d");
         check(&[], &[("SPIN_VARIABLE_K_SINK", "env")], true, "env");
     }
@@ -320,19 +277,13 @@ pub(super) mod tests {
         let manifest = manifest(&[("token", None)]);
         let error = Variables::resolve(&manifest, &VariableSources::default()).unwrap_err();
         assert!(error.to_string().contains("SPIN_VARIABLE_TOKEN"), "{error}");
-        let sources = VariableSources {
-            env: map(&[("SPIN_VARIABLE_TOKEN", "")]),
-            ..Default::default()
-        };
+        let sources = VariableSources { env: map(&[("SPIN_VARIABLE_TOKEN", "")]), ..Default::default() };
         assert!(Variables::resolve(&manifest, &sources).is_ok());
     }
 
     #[test]
     fn a_flag_for_an_undeclared_variable_is_an_error() {
-        let sources = VariableSources {
-            flags: map(&[("tokn", "x")]),
-            ..Default::default()
-        };
+        let sources = VariableSources { flags: map(&[("tokn", "x")]), ..Default::default() };
         let error = Variables::resolve(&manifest(&[("token", Some(""))]), &sources).unwrap_err();
         assert!(error.to_string().contains("it has: token"), "{error}");
     }
@@ -340,36 +291,21 @@ pub(super) mod tests {
     #[test]
     fn a_component_gets_its_own_variables_only() {
         let variables = Variables::resolve(&manifest(&[]), &VariableSources::default()).unwrap();
-        assert!(matches!(
-            variables.get("other"),
-            Err(LookupError::Undefined(_))
-        ));
+        assert!(matches!(variables.get("other"), Err(LookupError::Undefined(_))));
         for name in ["", "A", "a-b", "_a", "a_", "a__b", "1a"] {
-            assert!(
-                matches!(variables.get(name), Err(LookupError::InvalidName(_))),
-                "{name}"
-            );
+            assert!(matches!(variables.get(name), Err(LookupError::InvalidName(_))), "{name}");
         }
     }
 
     #[test]
     fn templates() {
-        let values = Variables {
-            application: map(&[("a", "1"), ("b", "2")]),
-            component: BTreeMap::new(),
-        };
+        let values = Variables { application: map(&[("a", "1"), ("b", "2")]), component: BTreeMap::new() };
         let expand = |text: &str| values.expand(&Template::parse(text)?);
         assert_eq!(expand("").unwrap(), "");
         assert_eq!(expand("x {{ a }}{{b}} }} y").unwrap(), "x 12 }} y");
         assert!(Template::parse("plain } {").unwrap().is_literal());
         assert!(!Template::parse("{{ a }}").unwrap().is_literal());
-        assert!(matches!(
-            expand("{{ c }}"),
-            Err(TemplateError::Unknown { .. })
-        ));
-        assert!(matches!(
-            expand("{{ a }} {{ b"),
-            Err(TemplateError::Unclosed { .. })
-        ));
+        assert!(matches!(expand("{{ c }}"), Err(TemplateError::Unknown { .. })));
+        assert!(matches!(expand("{{ a }} {{ b"), Err(TemplateError::Unclosed { .. })));
     }
 }

@@ -69,10 +69,7 @@ impl App {
     }
 
     fn load(&self) -> Result<Application, LoadError> {
-        let options = Options {
-            logs: Logs::Capture(self.capture.clone()),
-            ..Default::default()
-        };
+        let options = Options { logs: Logs::Capture(self.capture.clone()), ..Default::default() };
         Application::load(&self.dir.path().join("spin.toml"), options)
     }
 }
@@ -86,15 +83,7 @@ async fn a_trap_is_a_500_and_a_line_in_the_log() {
     let app = App::running("unreachable");
     let response = app.load().unwrap().handle(request()).await.unwrap();
     assert_eq!(response.status(), 500);
-    assert!(
-        response
-            .into_body()
-            .collect()
-            .await
-            .unwrap()
-            .to_bytes()
-            .is_empty()
-    );
+    assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
     assert_eq!(
         app.capture.text(),
         "answered 500: the component failed: wasm trap: wasm `unreachable` instruction executed\n"
@@ -139,10 +128,7 @@ async fn instances_run_beside_each_other() {
 #[tokio::test]
 async fn an_unknown_import_is_named() {
     let import = r#"(import "fermyon:spin/key-value@2.0.0" (instance))"#;
-    let error = App::new(&component("", import))
-        .load()
-        .unwrap_err()
-        .to_string();
+    let error = App::new(&component("", import)).load().unwrap_err().to_string();
     assert!(error.contains("fermyon:spin/key-value@2.0.0"), "{error}");
 }
 
@@ -184,8 +170,5 @@ async fn a_request_without_a_host_is_an_error() {
     let application = App::running("unreachable").load().unwrap();
     let request = Request::get("/").body(empty()).unwrap();
     let result = application.handle(request).await;
-    assert!(matches!(
-        result,
-        Err(HandleError::Request(RequestError::NoHost))
-    ));
+    assert!(matches!(result, Err(HandleError::Request(RequestError::NoHost))));
 }

@@ -63,9 +63,7 @@ fn server_config(
         None => WebPkiClientVerifier::no_client_auth(),
         Some(roots) => {
             let roots = Arc::new(roots);
-            WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
-                .build()
-                .unwrap()
+            WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).build().unwrap()
         }
     };
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -103,10 +101,7 @@ impl Peer {
                 }
             }
         });
-        Self {
-            address,
-            connections,
-        }
+        Self { address, connections }
     }
 
     fn connections(&self) -> usize {
@@ -120,23 +115,13 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         if request.uri().path() == "/slow" {
             tokio::time::sleep(Duration::from_secs(5)).await;
         }
-        let host = request
-            .headers()
-            .get(header::HOST)
-            .map(|host| host.to_str().unwrap());
+        let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap());
         let text = format!("{:?} {host:?}", request.version());
-        let body = Text {
-            text: Some(Bytes::from(text)),
-            ends: request.uri().path() != "/stall",
-        };
+        let body = Text { text: Some(Bytes::from(text)), ends: request.uri().path() != "/stall" };
         Ok::<_, Error>(Response::new(body))
     });
     let builder = Builder::new(TokioExecutor::new());
-    drop(
-        builder
-            .serve_connection(TokioIo::new(stream), service)
-            .await,
-    );
+    drop(builder.serve_connection(TokioIo::new(stream), service).await);
 }
 
 /// A body of one piece, that may never end.
@@ -149,10 +134,7 @@ impl Body for Text {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match self.text.take() {
             None if !self.ends => Poll::Pending,
             text => Poll::Ready(text.map(|text| Ok(Frame::data(text)))),
@@ -170,26 +152,15 @@ fn outbound(config: RuntimeConfig) -> Outbound {
 
 fn trusting(ca_pem: &str, hosts: &[&str]) -> RuntimeConfig {
     let hosts = hosts.iter().map(ToString::to_string).collect();
-    RuntimeConfig {
-        client_tls: vec![ClientTls::new(hosts, Some(ca_pem.as_bytes())).unwrap()],
-        ..Default::default()
-    }
+    RuntimeConfig { client_tls: vec![ClientTls::new(hosts, Some(ca_pem.as_bytes())).unwrap()], ..Default::default() }
 }
 
 fn timeouts(millis: u64) -> RequestOptions {
     let limit = Some(Duration::from_millis(millis));
-    RequestOptions {
-        connect_timeout: limit,
-        first_byte_timeout: limit,
-        between_bytes_timeout: limit,
-    }
+    RequestOptions { connect_timeout: limit, first_byte_timeout: limit, between_bytes_timeout: limit }
 }
 
-async fn send(
-    outbound: &Outbound,
-    uri: &str,
-    options: RequestOptions,
-) -> Result<Response<WasiBody>, ErrorCode> {
+async fn send(outbound: &Outbound, uri: &str, options: RequestOptions) -> Result<Response<WasiBody>, ErrorCode> {
     let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
     let request = Request::get(uri).header(header::HOST, "guest").body(body);
     outbound.send(request.unwrap(), options, None).await
@@ -206,9 +177,7 @@ async fn plain_requests_share_one_connection() {
     let peer = Peer::start(None).await;
     let outbound = outbound(RuntimeConfig::default());
     for _ in 0..5 {
-        let answer = get(&outbound, &format!("http://{}/", peer.address))
-            .await
-            .unwrap();
+        let answer = get(&outbound, &format!("http://{}/", peer.address)).await.unwrap();
         assert_eq!(answer, format!("HTTP/1.1 Some(\"{}\")", peer.address));
     }
     assert_eq!(peer.connections(), 1);
@@ -218,16 +187,11 @@ async fn plain_requests_share_one_connection() {
 async fn without_pooling_every_request_has_its_own_connection() {
     let peer = Peer::start(None).await;
     let outbound = outbound(RuntimeConfig {
-        outbound_http: OutboundHttp {
-            connection_pooling: false,
-            max_concurrent_requests: Some(1),
-        },
+        outbound_http: OutboundHttp { connection_pooling: false, max_concurrent_requests: Some(1) },
         ..Default::default()
     });
     for _ in 0..3 {
-        get(&outbound, &format!("http://{}/", peer.address))
-            .await
-            .unwrap();
+        get(&outbound, &format!("http://{}/", peer.address)).await.unwrap();
     }
     assert_eq!(peer.connections(), 3);
 }
@@ -252,9 +216,7 @@ async fn a_peer_without_http_2_is_asked_in_http_1() {
     Arc::make_mut(&mut authority.server).alpn_protocols.clear();
     let peer = Peer::start(Some(authority.server)).await;
     let outbound = outbound(trusting(&authority.ca_pem, &["127.0.0.1"]));
-    let answer = get(&outbound, &format!("https://{}/", peer.address))
-        .await
-        .unwrap();
+    let answer = get(&outbound, &format!("https://{}/", peer.address)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1"), "{answer}");
 }
 
@@ -264,14 +226,8 @@ async fn only_the_hosts_named_trust_the_authority() {
     let peer = Peer::start(Some(authority.server)).await;
     let outbound = outbound(trusting(&authority.ca_pem, &["localhost"]));
     let port = peer.address.port();
-    assert!(
-        get(&outbound, &format!("https://localhost:{port}/"))
-            .await
-            .is_ok()
-    );
-    let error = get(&outbound, &format!("https://127.0.0.1:{port}/"))
-        .await
-        .unwrap_err();
+    assert!(get(&outbound, &format!("https://localhost:{port}/")).await.is_ok());
+    let error = get(&outbound, &format!("https://127.0.0.1:{port}/")).await.unwrap_err();
     assert!(matches!(error, ErrorCode::TlsProtocolError), "{error:?}");
 }
 
@@ -303,15 +259,9 @@ async fn failures_to_connect_have_spins_codes() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    assert_code(
-        &get(&outbound, &format!("http://{address}/")).await,
-        "ConnectionRefused",
-    );
+    assert_code(&get(&outbound, &format!("http://{address}/")).await, "ConnectionRefused");
     assert_code(&get(&outbound, "http://nowhere.invalid/").await, "DnsError");
-    assert_code(
-        &get(&outbound, &format!("https://[::1]:{}/", address.port())).await,
-        "Error",
-    );
+    assert_code(&get(&outbound, &format!("https://[::1]:{}/", address.port())).await, "Error");
 }
 
 #[tokio::test]
@@ -341,28 +291,14 @@ async fn a_slow_connect_and_a_slow_answer_are_different_timeouts() {
     let address = full.local_addr().unwrap();
     let _waiting = TcpStream::connect(address).await.unwrap();
     let outbound = outbound(RuntimeConfig::default());
-    let options = RequestOptions {
-        connect_timeout: Some(Duration::from_millis(100)),
-        ..Default::default()
-    };
+    let options = RequestOptions { connect_timeout: Some(Duration::from_millis(100)), ..Default::default() };
     let started = Instant::now();
     let result = send(&outbound, &format!("http://{address}/"), options).await;
-    assert!(
-        matches!(result, Err(ErrorCode::ConnectionTimeout)),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(ErrorCode::ConnectionTimeout)), "{result:?}");
 
     let peer = Peer::start(None).await;
-    let result = send(
-        &outbound,
-        &format!("http://{}/slow", peer.address),
-        timeouts(100),
-    )
-    .await;
-    assert!(
-        matches!(result, Err(ErrorCode::ConnectionReadTimeout)),
-        "{result:?}"
-    );
+    let result = send(&outbound, &format!("http://{}/slow", peer.address), timeouts(100)).await;
+    assert!(matches!(result, Err(ErrorCode::ConnectionReadTimeout)), "{result:?}");
     assert!(started.elapsed() < Duration::from_secs(3));
 }
 
@@ -370,12 +306,7 @@ async fn a_slow_connect_and_a_slow_answer_are_different_timeouts() {
 async fn a_body_that_stalls_is_a_timeout() {
     let peer = Peer::start(None).await;
     let outbound = outbound(RuntimeConfig::default());
-    let response = send(
-        &outbound,
-        &format!("http://{}/stall", peer.address),
-        timeouts(100),
-    )
-    .await;
+    let response = send(&outbound, &format!("http://{}/stall", peer.address), timeouts(100)).await;
     let mut body = response.unwrap().into_body();
     assert!(body.frame().await.unwrap().is_ok());
     let error = body.frame().await.unwrap().unwrap_err();
@@ -388,24 +319,10 @@ async fn a_denied_destination_is_named_in_one_line() {
     let allowed = AllowedHosts::resolve(&["http://a".to_owned()], &Variables::default());
     let logs = Logs::Capture(capture.clone());
     let outbound = Outbound::new("one", allowed, RuntimeConfig::default(), logs).unwrap();
-    assert_code(
-        &get(&outbound, "http://b:81/path").await,
-        "HttpRequestDenied",
-    );
-    assert!(
-        capture.text().contains("\"http://b:81\""),
-        "{}",
-        capture.text()
-    );
-    assert_code(
-        &get(&outbound, "http://self.alt/").await,
-        "HttpRequestDenied",
-    );
-    assert!(
-        capture.text().contains("\"http://self\""),
-        "{}",
-        capture.text()
-    );
+    assert_code(&get(&outbound, "http://b:81/path").await, "HttpRequestDenied");
+    assert!(capture.text().contains("\"http://b:81\""), "{}", capture.text());
+    assert_code(&get(&outbound, "http://self.alt/").await, "HttpRequestDenied");
+    assert!(capture.text().contains("\"http://self\""), "{}", capture.text());
     assert_eq!(capture.writes().len(), 2);
     assert_eq!(capture.text().matches('\n').count(), 2);
 }
@@ -430,8 +347,5 @@ async fn a_request_to_self_goes_to_the_applications_own_address() {
     let own = Some(peer.address);
     let response = outbound.send(request, RequestOptions::default(), own).await;
     assert_eq!(response.unwrap().status(), 200);
-    assert_code(
-        &get(&outbound, "http://self.alt/x").await,
-        "HttpRequestUriInvalid",
-    );
+    assert_code(&get(&outbound, "http://self.alt/x").await, "HttpRequestUriInvalid");
 }

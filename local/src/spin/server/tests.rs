@@ -17,13 +17,9 @@ fn application(capture: &LogCapture) -> Application {
         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"one\"\n\
         [component.one]\nsource = \"one.wasm\"\n";
     std::fs::write(dir.path().join("spin.toml"), manifest).unwrap();
-    let wat =
-        crate::spin::application::tests::component("(call $sleep (i64.const 100)) unreachable", "");
+    let wat = crate::spin::application::tests::component("(call $sleep (i64.const 100)) unreachable", "");
     std::fs::write(dir.path().join("one.wasm"), wat::parse_str(wat).unwrap()).unwrap();
-    let options = Options {
-        logs: Logs::Capture(capture.clone()),
-        ..Default::default()
-    };
+    let options = Options { logs: Logs::Capture(capture.clone()), ..Default::default() };
     Application::load(&dir.path().join("spin.toml"), options).unwrap()
 }
 
@@ -36,18 +32,11 @@ struct Running {
 
 async fn start() -> Running {
     let capture = LogCapture::default();
-    let server = Server::bind(application(&capture), ANY.into())
-        .await
-        .unwrap();
+    let server = Server::bind(application(&capture), ANY.into()).await.unwrap();
     let address = server.local_addr();
     let (stop, stopped) = oneshot::channel();
     let served = tokio::spawn(server.serve(async { drop(stopped.await) }));
-    Running {
-        address,
-        stop,
-        served,
-        capture,
-    }
+    Running { address, stop, served, capture }
 }
 
 async fn ask(address: SocketAddr, request: &str) -> String {
@@ -63,17 +52,11 @@ async fn health_is_answered_without_the_component() {
     let running = start().await;
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
     let answer = ask(running.address, &get("/.well-known/spin/health")).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nOK"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nOK"), "{answer}");
     let answer = ask(running.address, &get("/.well-known/spin/other")).await;
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     let answer = ask(running.address, &get("/")).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 500") && answer.ends_with("\r\n\r\n"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 500") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
 #[tokio::test]
@@ -85,22 +68,15 @@ async fn a_request_without_a_host_gets_no_answer() {
 #[tokio::test]
 async fn a_port_in_use_is_an_error_with_the_address_in_it() {
     let running = start().await;
-    let error = Server::bind(application(&running.capture), running.address)
-        .await
-        .unwrap_err();
-    assert!(
-        error.to_string().starts_with(&running.address.to_string()),
-        "{error}"
-    );
+    let error = Server::bind(application(&running.capture), running.address).await.unwrap_err();
+    assert!(error.to_string().starts_with(&running.address.to_string()), "{error}");
 }
 
 #[tokio::test]
 async fn a_stopped_server_closes_idle_connections_and_returns() {
     let running = start().await;
     let mut idle = TcpStream::connect(running.address).await.unwrap();
-    idle.write_all(b"GET /.well-known/spin/health HTTP/1.1\r\nhost: h\r\n\r\n")
-        .await
-        .unwrap();
+    idle.write_all(b"GET /.well-known/spin/health HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
     let mut head = [0; 12];
     idle.read_exact(&mut head).await.unwrap();
     running.stop.send(()).unwrap();
@@ -115,18 +91,11 @@ async fn a_stopped_server_closes_idle_connections_and_returns() {
 async fn a_client_that_goes_away_does_not_stop_the_component() {
     let running = start().await;
     let mut client = TcpStream::connect(running.address).await.unwrap();
-    client
-        .write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
-        .await
-        .unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(30)).await;
     drop(client);
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(
-        running.capture.text().contains("answered 500"),
-        "{}",
-        running.capture.text()
-    );
+    assert!(running.capture.text().contains("answered 500"), "{}", running.capture.text());
 }
 
 #[tokio::test]
@@ -146,9 +115,8 @@ async fn http_2_is_served_to_clients_that_begin_with_it() {
     use hyper_util::client::legacy::{Client, connect::HttpConnector};
 
     let running = start().await;
-    let client: Client<HttpConnector, BoxBody> = Client::builder(TokioExecutor::new())
-        .http2_only(true)
-        .build(HttpConnector::new());
+    let client: Client<HttpConnector, BoxBody> =
+        Client::builder(TokioExecutor::new()).http2_only(true).build(HttpConnector::new());
     let uri = format!("http://{}/.well-known/spin/health", running.address);
     let response = client.get(uri.parse().unwrap()).await.unwrap();
     assert_eq!(response.version(), http::Version::HTTP_2);
