@@ -1,10 +1,12 @@
 //! Contract tests: the built component, in the native host, against a scripted peer.
 
 mod answers;
+mod command;
 mod crash;
 mod exactly_once;
 mod healing;
 mod load;
+mod readme;
 mod secrets;
 mod surface;
 mod timeouts;
@@ -28,6 +30,7 @@ struct Case {
     row: &'static str,
     name: &'static str,
     variables: Vec<(&'static str, &'static str)>,
+    token_is_mounted: bool,
     request: Delivery,
     script: Vec<Step>,
     end: End,
@@ -35,11 +38,16 @@ struct Case {
 
 impl Case {
     fn new(row: &'static str, name: &'static str, request: Delivery, script: Vec<Step>, end: End) -> Self {
-        Self { row, name, variables: Vec::new(), request, script, end }
+        Self { row, name, variables: Vec::new(), token_is_mounted: true, request, script, end }
     }
 
     fn with(mut self, name: &'static str, value: &'static str) -> Self {
         self.variables.push((name, value));
+        self
+    }
+
+    fn without_token(mut self) -> Self {
+        self.token_is_mounted = false;
         self
     }
 }
@@ -47,6 +55,9 @@ impl Case {
 async fn run(case: Case) {
     let peer = Peer::start(case.script).await;
     let provisioner = Provisioner::start(&peer.url(), &case.variables);
+    if !case.token_is_mounted {
+        std::fs::remove_file(provisioner.token_file()).unwrap();
+    }
     let reply = provisioner.deliver(case.request).await;
     assert_eq!(end_of(&reply), case.end, "{}: {}: {:?}", case.row, case.name, String::from_utf8_lossy(&reply.body));
     peer.finish();

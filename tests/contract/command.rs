@@ -1,0 +1,194 @@
+//! The command as a user runs it: what it prints, how it ends, and what it says to bad input.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::json;
+use tests::events::{Delivery, Reply, pending};
+use tests::peer::{json_step, released, routed};
+use tests::provisioner::repository;
+use tests::{Peer, TOKEN};
+
+use crate::{End, end_of};
+
+const FREE_PORTS: [&str; 6] =
+    ["--listen", "127.0.0.1:0", "--broker-listen", "127.0.0.1:0", "--kubernetes-listen", "127.0.0.1:0"];
+
+fn command(directory: &Path) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let debug = test.ancestors().nth(2).unwrap();
+    let mut command = Command::new(debug.join("cloudevents-podgateway-client-provisioner"));
+    command.current_dir(directory).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    command
+}
+
+/// A directory with the application in it, to be broken by a test.
+fn application() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = |name: &str| {
+        let to = directory.path().join(name);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(repository().join(name), to).unwrap();
+    };
+    copy("spin.toml");
+    copy("serviceaccount/README.md");
+    copy("target/wasm32-wasip2/release/provisioner.wasm");
+    directory
+}
+
+#[track_caller]
+fn check_error(output: &Output, code: i32, expected: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(expected), "{text}");
+    assert!(text.starts_with("error: ") && !text.contains("panicked") && !text.contains("backtrace"), "{text}");
+    assert!(code == 2 || text.lines().count() == 1, "more than one line: {text}");
+}
+
+#[test]
+fn a_flag_that_nobody_knows_is_a_usage_error() {
+    let directory = application();
+    check_error(&command(directory.path()).arg("--nope").output().unwrap(), 2, "unexpected argument '--nope'");
+    check_error(&command(directory.path()).args(["--variable", "x"]).output().unwrap(), 2, "NAME=VALUE");
+    check_error(&command(directory.path()).args(["--listen", "x"]).output().unwrap(), 2, "--listen");
+}
+
+#[test]
+fn what_is_missing_or_broken_is_said_in_one_line() {
+    let directory = application();
+    let run = |arguments: &[&str]| command(directory.path()).args(FREE_PORTS).args(arguments).output().unwrap();
+    check_error(&run(&["--from", "nowhere.toml"]), 1, "nowhere.toml");
+    check_error(&run(&["--kubeconfig", "nowhere"]), 1, "cannot read nowhere");
+    check_error(&run(&["--runtime-config-file", "nowhere"]), 1, "nowhere");
+    check_error(&run(&["--variable", "nobody=1"]), 1, "nobody");
+    std::fs::write(directory.path().join("broken.toml"), "spin_manifest_version = [").unwrap();
+    check_error(&run(&["--from", "broken.toml"]), 1, "broken.toml");
+    std::fs::write(directory.path().join("kubeconfig"), "{}").unwrap();
+    check_error(&run(&["--kubeconfig", "kubeconfig"]), 1, "no context");
+    std::fs::remove_file(directory.path().join("target/wasm32-wasip2/release/provisioner.wasm")).unwrap();
+    check_error(&run(&[]), 1, "build it first");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let directory = application();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for flag in ["--listen", "--broker-listen", "--kubernetes-listen"] {
+        let mut arguments = FREE_PORTS.to_vec();
+        let at = arguments.iter().position(|argument| *argument == flag).unwrap();
+        arguments[at + 1] = &address;
+        check_error(&command(directory.path()).args(arguments).output().unwrap(), 1, &address);
+    }
+}
+
+/// The command, running; it is stopped when it is dropped.
+struct Running {
+    child: Child,
+    stdout: BufReader<std::process::ChildStdout>,
+    head: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+impl Running {
+    fn start(directory: &Path, arguments: &[&str]) -> Self {
+        let mut child = command(directory)
+            .args(FREE_PORTS)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut running = Self { stdout: BufReader::new(child.stdout.take().unwrap()), child, head: String::new() };
+        while !running.head.contains("Ctrl-C stops it.") {
+            assert_ne!(running.stdout.read_line(&mut running.head).unwrap(), 0, "{}", running.head);
+        }
+        running
+    }
+
+    /// The address on the line that begins with `what`.
+    fn address(&self, what: &str) -> String {
+        let line = self.head.lines().find(|line| line.starts_with(what)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    }
+
+    /// Interrupts it, as Ctrl-C does, and gives its exit code and all that it printed.
+    fn interrupt(mut self) -> (Option<i32>, String) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        (self.child.wait().unwrap().code(), format!("{}{rest}{errors}", self.head))
+    }
+}
+
+async fn post(mut request: Delivery, to: &str) -> Reply {
+    *request.uri_mut() = to.parse().unwrap();
+    request.headers_mut().remove("host");
+    Reply::read(Client::builder(TokioExecutor::new()).build_http().request(request).await.unwrap()).await
+}
+
+#[tokio::test]
+async fn an_event_becomes_a_pod_and_ctrl_c_ends_it() {
+    let directory = application();
+    let running = Running::start(directory.path(), &["--client-namespace=routed-clients", "--client-image=busybox"]);
+    let reply = post(pending("1", "foo"), &format!("{}/", running.address("provisioner"))).await;
+    assert_eq!(end_of(&reply), End::Done);
+    let name = reply.json()["pod_name"].as_str().unwrap().to_owned();
+    let path = format!("{}/api/v1/namespaces/routed-clients/pods/{name}", running.address("kubernetes"));
+    let mut get = pending("1", "foo");
+    *get.method_mut() = http::Method::GET;
+    *get.body_mut() = Default::default();
+    let pod = post(get, &path).await.json();
+    let names = |list: &str| -> Vec<_> {
+        pod["spec"][list].as_array().unwrap().iter().map(|container| container["name"].clone()).collect()
+    };
+    assert_eq!(names("initContainers"), [json!("gateway-init")]);
+    assert_eq!(names("containers"), [json!("client"), json!("gateway-sidecar")]);
+    assert_eq!(pod["spec"]["containers"][0]["image"], "busybox");
+    assert_eq!(pod["spec"].get("schedulingGates"), None);
+    let (code, output) = running.interrupt();
+    assert_eq!(code, Some(0));
+    assert!(output.contains("released  [gateway-init, client, gateway-sidecar]"), "{output}");
+    assert!(output.contains("\"outcome\":\"done\""), "{output}");
+}
+
+#[tokio::test]
+async fn a_kubeconfig_takes_the_place_of_the_embedded_api_and_its_token_stays_secret() {
+    let peer = Peer::start(vec![json_step("POST", 201, routed), json_step("PATCH", 200, released)]).await;
+    let directory = application();
+    let kubeconfig = kubeconfig(directory.path(), &peer.url());
+    let running = Running::start(directory.path(), &["--kubeconfig", kubeconfig.to_str().unwrap()]);
+    let reply = post(pending("1", "foo"), &format!("{}/", running.address("provisioner"))).await;
+    assert_eq!(end_of(&reply), End::Done);
+    for call in peer.finish() {
+        assert_eq!(call.headers["authorization"], format!("Bearer {TOKEN}"));
+    }
+    let (code, output) = running.interrupt();
+    assert_eq!(code, Some(0));
+    assert!(!output.contains(TOKEN) && !format!("{reply:?}").contains(TOKEN), "{output}");
+    assert!(!output.contains("embedded"), "{output}");
+}
+
+fn kubeconfig(directory: &Path, server: &str) -> PathBuf {
+    let config = json!({
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {"token": TOKEN}}],
+    });
+    let path = directory.join("kubeconfig");
+    std::fs::write(&path, config.to_string()).unwrap();
+    path
+}

@@ -1,0 +1,94 @@
+//! The README tells the truth: its curl gets its answer, and its tables name what there is.
+
+use local::kubernetes::{Config, EmbeddedApi};
+use tests::events::Reply;
+use tests::provisioner::repository;
+use tests::table::first_column;
+use tests::{Provisioner, TOKEN};
+
+fn readme() -> String {
+    std::fs::read_to_string(repository().join("README.md")).unwrap()
+}
+
+/// The fenced block that begins with `beginning`.
+fn block(text: &str, beginning: &str) -> String {
+    let from = text.find(&format!("```{beginning}")).unwrap_or_else(|| panic!("no block {beginning:?}")) + 3;
+    let block = &text[from..];
+    block[..block.find("\n```").unwrap()].to_owned()
+}
+
+/// The request that a curl command line stands for.
+fn request_of(curl: &str) -> tests::events::Delivery {
+    let words = shell_words::split(&curl.replace("\\\n", " ")).unwrap();
+    let after =
+        |flag: &str| words.windows(2).filter(|pair| pair[0] == flag).map(|pair| pair[1].clone()).collect::<Vec<_>>();
+    let mut request = http::Request::builder().method("POST").uri("/").header("host", "localhost");
+    for header in after("-H") {
+        let (name, value) = header.split_once(": ").unwrap();
+        request = request.header(name, value);
+    }
+    request.body(bytes::Bytes::from(after("-d").remove(0)).into()).unwrap()
+}
+
+fn lines_of(reply: &Reply) -> Vec<String> {
+    let mut lines = vec![format!("HTTP/1.1 {}", reply.status)];
+    lines.extend(reply.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())));
+    lines.push(String::from_utf8(reply.body.to_vec()).unwrap());
+    lines
+}
+
+/// A line without what differs from run to run.
+fn stable(line: &str) -> String {
+    let cut = |marker| line.find(marker).map(|at| line[..at].to_owned());
+    cut("ce-time: ").or_else(|| cut("\"pod_uid\":")).unwrap_or_else(|| line.to_owned())
+}
+
+#[tokio::test]
+async fn the_curl_gets_the_answer_that_is_printed_below_it() {
+    let readme = readme();
+    let config = Config { token: TOKEN.to_owned(), ..Config::demo() };
+    let api = EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let provisioner = Provisioner::start(&api.url(), &[]);
+    let reply = provisioner.deliver(request_of(&block(&readme, "sh\ncurl"))).await;
+    let mut answered: Vec<String> = lines_of(&reply).iter().map(|line| stable(line)).collect();
+    let printed = block(&readme, "\nHTTP/1.1 200 OK");
+    // The date is the server's, which isn't asked here.
+    let printed = printed.lines().filter(|line| !line.is_empty() && !line.starts_with("date: "));
+    let mut printed: Vec<String> = printed.map(stable).collect();
+    answered.sort();
+    printed.sort();
+    assert_eq!(answered, printed);
+    api.shutdown().await;
+}
+
+#[test]
+fn the_variables_are_those_of_the_manifest() {
+    let manifest: toml::Table = std::fs::read_to_string(repository().join("spin.toml")).unwrap().parse().unwrap();
+    let declared: Vec<String> = manifest["variables"].as_table().unwrap().keys().cloned().collect();
+    let cells = first_column("README.md", "Variables").join(", ");
+    let mut documented: Vec<String> = cells.split(", ").map(|name| name.trim_matches('`').to_owned()).collect();
+    documented.sort();
+    assert_eq!(documented, declared);
+}
+
+#[test]
+fn the_reasons_are_those_of_the_closed_list() {
+    let documented = first_column("README.md", "The answer").into_iter().map(|cell| cell.trim_matches('`').to_owned());
+    let known = provisioner::reason::Reason::ALL.map(|reason| serde_json::to_value(reason).unwrap());
+    let known = known.iter().map(|word| word.as_str().unwrap().to_owned());
+    // These two belong to what is not there yet.
+    let known = known.filter(|word| !matches!(word.as_str(), "PodTemplateInvalid" | "Undeliverable"));
+    assert_eq!(documented.collect::<Vec<_>>(), known.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_size_that_is_stated_is_the_size_that_is_built() {
+    let wasm = repository().join("target/wasm32-wasip2/release/provisioner.wasm");
+    let kilobytes = (std::fs::metadata(wasm).unwrap().len() + 500) / 1000;
+    assert!(kilobytes <= 700, "{kilobytes} KB");
+    let readme = readme();
+    let stated = readme.split("The component is ").nth(1).and_then(|rest| rest.split(" KB").next()).unwrap();
+    let stated: u64 = stated.parse().unwrap();
+    // Toolchains differ by a little; a README that is off by more tells a story of another build.
+    assert!(stated.abs_diff(kilobytes) <= 10, "the README says {stated} KB, and it is {kilobytes} KB");
+}
