@@ -59,7 +59,7 @@ fn rejected() -> Vec<Case> {
         problem("no type", without(pending("1", "foo"), "ce-type")),
         problem("no specversion", without(pending("1", "foo"), "ce-specversion")),
         problem("an attribute twice", with_header(pending("1", "foo"), "ce-id", b"2")),
-        problem("another specversion", structured(edit(valid.clone(), |event| event["specversion"] = json!("2.0")))),
+        problem("another specversion", structured(edit(valid, |event| event["specversion"] = json!("2.0")))),
         problem("malformed JSON", body("application/cloudevents+json", "{")),
         problem("an attribute that is not UTF-8", with_header(pending("1", "foo"), "ce-subject", b"%FF")),
         problem("a time that is none", with_header(pending("1", "foo"), "ce-time", b"now")),
@@ -109,7 +109,7 @@ fn refused() -> Vec<Case> {
         api("nobody took it", removed(stored), "GatewayNotInjected"),
         api("the wrong gateway", removed(|pod| routed_by("elsewhere", pod)), "WrongGatewayInjected")
             .with("gateway_address", "pod-gateway-{gateway}.gateway-system.svc.cluster.local"),
-        api("another image", removed(|pod| swapped_image(pod)), "UnsafePod"),
+        api("another image", removed(swapped_image), "UnsafePod"),
         api("no gate", removed(released), "UnsafePod"),
         api("a denial", vec![status("POST", 400, "BadRequest", DENIED)], "PodRejected"),
     ]
