@@ -206,8 +206,8 @@ fn check_required(members: &Map<String, Value>, attribute: &str) -> Result<(), B
     }
 }
 
-/// CloudEvents 1.0.2, "Naming Conventions". What is named otherwise is no attribute, and no reason to lose an event.
-fn is_attribute_name(name: &str) -> bool {
+/// Whether `name` can be an attribute's: CloudEvents 1.0.2, "Naming Conventions". What is named otherwise is no attribute, and no reason to lose an event.
+pub fn is_attribute_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
 }
 

@@ -25,13 +25,9 @@ use wasi::clocks::monotonic_clock::subscribe_duration;
 use wasi::io::poll::Pollable;
 
 use crate::endpoint::{self, Body, BodyError, LARGEST_BODY, Surroundings};
-use crate::kubernetes::{Answer, Bounds, NoAnswer};
-use crate::provision::Outbound;
+use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
 
 const TOKEN_FILE: &str = "/serviceaccount/token";
-
-/// The largest answer that is read: well above the largest object that etcd holds, 1.5 MiB by default.
-const LARGEST_ANSWER: usize = 4 << 20;
 
 /// How long a request's body may take, where no configuration says otherwise.
 const LONGEST_BODY: Duration = Duration::from_secs(30);
@@ -143,12 +139,12 @@ impl Outbound for WasiHttp {
         if left.is_zero() {
             return Err(NoAnswer("the time for this delivery is up".into()));
         }
-        let answer = within(left, exchange(request, left)).await;
+        let answer = within(left, exchange(request, left, bounds.answer)).await;
         answer.unwrap_or_else(|| Err(NoAnswer(format!("not within {left:?}"))))
     }
 }
 
-async fn exchange(request: Request<Vec<u8>>, timeout: Duration) -> Answer {
+async fn exchange(request: Request<Vec<u8>>, timeout: Duration, largest: usize) -> Answer {
     let (request, body) = outgoing_request(request).ok_or_else(|| NoAnswer("the request can't be formed".into()))?;
     let sink = (!body.is_empty()).then(|| request.take_body());
     let handle = outgoing_handler::handle(request, Some(options(timeout))).map_err(no_answer)?;
@@ -156,7 +152,7 @@ async fn exchange(request: Request<Vec<u8>>, timeout: Duration) -> Answer {
         sink.send(body).await.map_err(|e| NoAnswer(format!("the request could not be sent: {e}")))?;
     }
     let response = Pending { token: None, handle }.await.map_err(no_answer)?;
-    read_answer(response).await
+    read_answer(response, largest).await
 }
 
 fn outgoing_request(request: Request<Vec<u8>>) -> Option<(OutgoingRequest, Vec<u8>)> {
@@ -187,14 +183,17 @@ fn no_answer(error: ErrorCode) -> NoAnswer {
     NoAnswer(format!("{error:?}"))
 }
 
-async fn read_answer(incoming: IncomingResponse) -> Answer {
+async fn read_answer(incoming: IncomingResponse, largest: usize) -> Answer {
     let mut response = Response::new(Vec::new());
     *response.status_mut() =
         http::StatusCode::from_u16(incoming.status()).map_err(|_| NoAnswer("an impossible status".into()))?;
     *response.headers_mut() = headers(&incoming.headers());
-    *response.body_mut() = match read_body(incoming.take_body_stream(), LARGEST_ANSWER).await {
+    if largest == 0 {
+        return Ok(response);
+    }
+    *response.body_mut() = match read_body(incoming.take_body_stream(), largest).await {
         Ok(body) => body,
-        Err(Unread::TooLarge) => return Err(NoAnswer("the answer is larger than 4 MiB".into())),
+        Err(Unread::TooLarge) => return Err(NoAnswer(format!("the answer is larger than {largest} bytes"))),
         Err(Unread::CutOff) => return Err(NoAnswer("the answer was cut off".into())),
     };
     Ok(response)

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use http::uri::{Authority, Scheme, Uri};
 
-use crate::names::{is_dns_label, is_label_value, is_qualified_name};
+use crate::names::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
+use crate::outbound::Bounds;
+use crate::sink::Sink;
 
 /// The placeholder for the gateway's name in `gateway_address`.
 pub const GATEWAY_PLACEHOLDER: &str = "{gateway}";
@@ -28,6 +30,8 @@ pub struct Config {
     pub client_image: String,
     /// The command of the container `client`; empty for the image's own entrypoint.
     pub client_command: Vec<String>,
+    /// The PodTemplate in the client namespace that clients are made from; `None` for image and command above.
+    pub client_pod_template: Option<String>,
     /// The key of the annotation and of the label by which the gateways' admission controllers know their clients.
     pub gateway_key: String,
     /// The gateways that may be asked for; empty for any.
@@ -40,6 +44,8 @@ pub struct Config {
     pub kube_api_url: BaseUrl,
     /// The bound on one call to the Kubernetes API, connecting and reading the whole answer included.
     pub kube_api_timeout: Duration,
+    /// Where replies go; `None` for the answer to the delivery.
+    pub sink: Option<Sink>,
 }
 
 /// Whether the gateway is verified before a client may run.
@@ -109,12 +115,15 @@ impl Config {
             client_namespace: client_namespace(read("client_namespace")?)?,
             client_image: client_image(read("client_image")?)?,
             client_command: client_command(&read("client_command")?)?,
+            client_pod_template: client_pod_template(read("client_pod_template")?)?,
             gateway_key: gateway_key(read("gateway_key")?)?,
             gateways: gateways(&read("gateways")?)?,
             gateway_address: gateway_address(read("gateway_address")?)?,
             gateway_verification: gateway_verification(&read("gateway_verification")?)?,
             kube_api_url: kube_api_url(&read("kube_api_url")?)?,
             kube_api_timeout: kube_api_timeout(&read("kube_api_timeout")?)?,
+            sink: Sink::parse(&read("k_sink")?, &read("k_ce_overrides")?, &read("sink_origin")?)
+                .map_err(|(variable, problem)| ConfigError::new(variable, problem))?,
         })
     }
 
@@ -126,6 +135,11 @@ impl Config {
     /// The address that `gateway` has to inject, or `None` where any will do.
     pub fn address_of(&self, gateway: &str) -> Option<String> {
         self.gateway_address.as_ref().map(|pattern| pattern.replace(GATEWAY_PLACEHOLDER, gateway))
+    }
+
+    /// How long a call may take; how much may come back is for the caller to say.
+    pub fn bounds(&self) -> Bounds {
+        Bounds { call: self.kube_api_timeout, delivery: self.delivery_timeout(), answer: 0 }
     }
 
     /// The bound on one whole delivery, from its first byte to its answer.
@@ -163,6 +177,14 @@ fn client_command(value: &str) -> Result<Vec<String>, ConfigError> {
         return serde_json::from_str(value).map_err(|e| error(format!("is no JSON array of strings: {e}")));
     }
     shell_words::split(value).map_err(|e| error(format!("can't be split into words: {e}")))
+}
+
+fn client_pod_template(value: String) -> Result<Option<String>, ConfigError> {
+    if value.is_empty() || is_dns_subdomain(&value) {
+        return Ok(Some(value).filter(|value| !value.is_empty()));
+    }
+    let problem = format!("is {value:?}, which is no PodTemplate's name: use lower-case letters, digits, - and .");
+    Err(ConfigError::new("client_pod_template", problem))
 }
 
 fn gateway_key(value: String) -> Result<String, ConfigError> {
@@ -288,6 +310,9 @@ pub(crate) mod tests {
             "[1]",
             "is no JSON array of strings: invalid type: integer `1`, expected a string at line 1 column 2",
         );
+        check_error("k_sink", "broker", "is \"broker\": use an http:// or https:// URL with a host");
+        let problem = "is \"A b\", which is no PodTemplate's name: use lower-case letters, digits, - and .";
+        check_error("client_pod_template", "A b", problem);
         check_error("gateway_verification", "yes", "is \"yes\": use required or off");
         check_error("gateways", "a/b", "holds \"a/b\", which can't be a label value: use names such as foo,bar");
         for key in ["", "a b", "app.kubernetes.io/name"] {

@@ -13,17 +13,22 @@ use http::{Method, Request, Response, StatusCode};
 
 use crate::binding::{self, BindingError};
 use crate::config::Config;
-use crate::event::{Context, PENDING, PendingClient, requested_gateway};
-use crate::kubernetes::{Answer, Api, Token};
+use crate::event::{Context, PENDING, PendingClient, requested_gateway, undeliverable};
+use crate::kubernetes::{Api, Token};
 use crate::log::{Entry, Kind};
+use crate::outbound::{Answer, Outbound};
 use crate::pod;
-use crate::provision::{Delivery, Outbound, Outcome, Retry};
+use crate::provision::{Delivery, Outcome, Retry};
 use crate::reason::{Failure, Reason};
 use crate::reply;
+use crate::sink::Sink;
 
 /// How many bytes of a request's body are taken, at most.
 pub const LARGEST_BODY: usize = 1 << 20;
 
+const DEAD_LETTER: &str = "/dead-letter";
+const NO_SINK: &str = "dead letters are settled by way of a sink, because Knative throws away what a dead letter sink \
+                       answers: set k_sink, which a SinkBinding does";
 const EVENT_METHODS: &str = "POST, OPTIONS";
 const PROBE_METHODS: &str = "GET";
 const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
@@ -87,13 +92,23 @@ impl Answered {
     }
 }
 
+/// By which way an event comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// As the Trigger's subscriber.
+    Subscriber,
+    /// As the Trigger's dead letter sink, after the broker gave up.
+    DeadLetter,
+}
+
 /// Answers a request: the table of design section 3.
 pub async fn answer(request: Request<Body>, surroundings: &Surroundings<'_>, outbound: &impl Outbound) -> Answered {
     let (parts, body) = request.into_parts();
+    let route = if parts.uri.path() == DEAD_LETTER { Route::DeadLetter } else { Route::Subscriber };
     match (parts.uri.path(), &parts.method) {
-        ("/", &Method::POST) => deliver(&parts.headers, body, surroundings, outbound).await,
-        ("/", &Method::OPTIONS) => Answered::silent(handshake(&parts.headers)),
-        ("/", _) => method_not_allowed(EVENT_METHODS),
+        ("/" | DEAD_LETTER, &Method::POST) => deliver(route, &parts.headers, body, surroundings, outbound).await,
+        ("/" | DEAD_LETTER, &Method::OPTIONS) => Answered::silent(handshake(&parts.headers)),
+        ("/" | DEAD_LETTER, _) => method_not_allowed(EVENT_METHODS),
         ("/healthz", &Method::GET) => Answered::silent(reply::empty(StatusCode::OK)),
         ("/readyz", &Method::GET) => readiness(surroundings),
         ("/healthz" | "/readyz", _) => method_not_allowed(PROBE_METHODS),
@@ -128,6 +143,7 @@ fn readiness(surroundings: &Surroundings<'_>) -> Answered {
 }
 
 async fn deliver(
+    route: Route,
     headers: &HeaderMap,
     body: Body,
     surroundings: &Surroundings<'_>,
@@ -138,12 +154,16 @@ async fn deliver(
         Err((status, detail)) => return Answered::problem(status, &detail),
     };
     if event.ty() != PENDING {
-        return Answered::logged(reply::empty(StatusCode::ACCEPTED), entry(Kind::Ignored, &event));
+        return Answered::logged(reply::empty(StatusCode::ACCEPTED), entry(Kind::Ignored, route, &event));
     }
-    match surroundings.config() {
-        Ok(config) => deliver_pending(&event, &config, surroundings, outbound).await,
+    let config = surroundings.config().and_then(|config| match (route, &config.sink) {
+        (Route::DeadLetter, None) => Err(NO_SINK.to_owned()),
+        _ => Ok(config),
+    });
+    match config {
+        Ok(config) => deliver_pending(route, &event, &config, surroundings, outbound).await,
         Err(missing) => {
-            let mut entry = entry(Kind::Retry, &event);
+            let mut entry = entry(Kind::Retry, route, &event);
             entry.message = Some(missing.clone());
             Answered::logged(reply::problem(StatusCode::SERVICE_UNAVAILABLE, &missing), entry)
         }
@@ -161,51 +181,67 @@ fn read_event(headers: &HeaderMap, body: Body) -> Result<Event, (StatusCode, Str
     })
 }
 
-/// A pending event that can be acted upon gets its outcome here; design section 4, the lower half of the table.
+/// A pending event gets its outcome here: design section 4, the lower half of the table, and section 7.
 async fn deliver_pending(
+    route: Route,
     event: &Event,
     config: &Config,
     surroundings: &Surroundings<'_>,
     outbound: &impl Outbound,
 ) -> Answered {
-    let outbound = Counting { inner: outbound, calls: Cell::new(0) };
-    let client = PendingClient::from_event(event, config);
-    let outcome = match &client {
-        Ok(client) => provision(client, config, surroundings, &outbound).await,
-        Err(failure) => Outcome::Failed(failure.clone()),
-    };
-    let mut entry = entry(Kind::Done, event);
-    entry.api_calls = outbound.calls.get();
-    if let Ok(client) = &client {
-        entry.pod = Some(pod::name(&client.context));
-        entry.namespace = Some(config.client_namespace.clone());
-    }
-    let response = match (&outcome, &client) {
-        (Outcome::Done(pod), Ok(client)) => {
-            reply::event_response(&reply::done(client, pod, config.gateway_verification, surroundings.now))
+    let calls = Counting { inner: outbound, calls: Cell::new(0) };
+    let mut entry = entry(Kind::Done, route, event);
+    let reply = match PendingClient::from_event(event, config) {
+        Err(failure) => Ok(failed(event, &failure, surroundings.now, &mut entry)),
+        Ok(client) => {
+            entry.pod = Some(pod::name(&client.context));
+            entry.namespace = Some(config.client_namespace.clone());
+            match settle(route, event, &client, config, surroundings, &calls).await {
+                Outcome::Done(pod) => Ok(reply::done(&client, &pod, config.gateway_verification, surroundings.now)),
+                Outcome::Failed(failure) => Ok(failed(event, &failure, surroundings.now, &mut entry)),
+                Outcome::Retry(retry) => Err(retry),
+            }
         }
-        (Outcome::Failed(failure), _) => failed(event, failure, surroundings.now, &mut entry),
-        (Outcome::Retry(retry), _) => retried(retry, &mut entry),
-        (Outcome::Done(_), Err(_)) => unreachable!("there is no Pod of an event that was refused"),
     };
+    entry.api_calls = calls.calls.get();
+    let sent = match reply {
+        Ok(reply) => send_reply(event, &reply, config, outbound).await,
+        Err(retry) => Err(retry),
+    };
+    let response = sent.unwrap_or_else(|retry| retried(&retry, &mut entry));
     Answered::logged(response, entry)
 }
 
-fn failed(event: &Event, failure: &Failure, now: DateTime<Utc>, entry: &mut Entry) -> Response<Vec<u8>> {
+/// Hands the reply to the sink, where there is one, or else makes it the answer to the delivery.
+async fn send_reply(
+    event: &Event,
+    reply: &Event,
+    config: &Config,
+    outbound: &impl Outbound,
+) -> Result<Response<Vec<u8>>, Retry> {
+    let Some(sink) = &config.sink else { return Ok(reply::event_response(reply)) };
+    let request = sink.request(reply, &Context::of(event).trace(), config.bounds());
+    Sink::read_answer(outbound.send(request).await).map_err(Retry::because)?;
+    Ok(reply::empty(StatusCode::ACCEPTED))
+}
+
+fn failed(event: &Event, failure: &Failure, now: DateTime<Utc>, entry: &mut Entry) -> Event {
     entry.outcome = Kind::Failed;
     entry.reason = Some(failure.reason);
     entry.message = Some(failure.message.clone());
-    let gateway = requested_gateway(event).ok();
-    reply::event_response(&reply::failed(&Context::of(event), gateway, failure, now))
+    reply::failed(&Context::of(event), requested_gateway(event).ok(), failure, now)
 }
 
 fn retried(retry: &Retry, entry: &mut Entry) -> Response<Vec<u8>> {
     entry.outcome = Kind::Retry;
+    entry.reason = None;
     entry.message = Some(retry.cause.clone());
     reply::retry_response(retry)
 }
 
-async fn provision(
+async fn settle(
+    route: Route,
+    event: &Event,
     client: &PendingClient,
     config: &Config,
     surroundings: &Surroundings<'_>,
@@ -215,7 +251,11 @@ async fn provision(
         Ok(token) => token,
         Err(problem) => return Outcome::Retry(Retry::because(problem)),
     };
-    let delivery = Delivery { client, config, api: Api::new(config, &token), outbound };
+    let api = Api::new(config, &token, client.context.trace());
+    let delivery = Delivery { client, config, api, outbound };
+    if route == Route::DeadLetter {
+        return delivery.settle_or(undeliverable(event)).await;
+    }
     if client.is_expired(surroundings.now) {
         // An earlier delivery may have made the Pod while there was time: then that is this event's answer.
         let message = "the event's expirytime has passed: send a new event";
@@ -224,9 +264,10 @@ async fn provision(
     delivery.provision().await
 }
 
-fn entry(outcome: Kind, event: &Event) -> Entry {
+fn entry(outcome: Kind, route: Route, event: &Event) -> Entry {
     let context = Context::of(event);
     let mut entry = Entry::new(outcome);
+    entry.dead_letter = route == Route::DeadLetter;
     entry.trace_id = context.trace_id().map(str::to_owned);
     entry.event_source = Some(context.source);
     entry.event_id = Some(context.id);
@@ -252,7 +293,7 @@ impl<O: Outbound> Outbound for Counting<'_, O> {
 mod tests {
     use super::*;
     use crate::config::tests::variables;
-    use crate::kubernetes::NoAnswer;
+    use crate::outbound::NoAnswer;
     use crate::provision::tests::{Script, answer as api_answer, run};
     use serde_json::{Value, json};
 
@@ -339,7 +380,12 @@ mod tests {
     #[test]
     fn other_paths_and_methods_are_told_what_there_is() {
         check(Case::new(Method::POST, "/nope"), 404, Some(Kind::Rejected));
-        for (path, allowed) in [("/", EVENT_METHODS), ("/healthz", PROBE_METHODS), ("/readyz", PROBE_METHODS)] {
+        for (path, allowed) in [
+            ("/", EVENT_METHODS),
+            (DEAD_LETTER, EVENT_METHODS),
+            ("/healthz", PROBE_METHODS),
+            ("/readyz", PROBE_METHODS),
+        ] {
             let response = check(Case::new(Method::TRACE, path), 405, Some(Kind::Rejected));
             assert_eq!(response.headers()[ALLOW], allowed);
         }
@@ -406,5 +452,52 @@ mod tests {
         assert_eq!((entry.event_id.as_deref(), entry.gateway.as_deref()), (Some("1"), Some("foo")));
         assert_eq!(entry.namespace.as_deref(), Some("default"));
         assert!(entry.pod.is_some() && entry.message.unwrap().contains("refused"));
+    }
+
+    const SINK: [(&str, &str); 2] = [("k_sink", "http://sink/default"), ("sink_origin", "http://sink")];
+
+    fn taken() -> (&'static str, Answer) {
+        ("POST", api_answer(202, &json!(null)))
+    }
+
+    #[test]
+    fn with_a_sink_the_reply_goes_there_and_the_answer_is_empty() {
+        let mut case = Case::event(PENDING, "{}");
+        case.variables = SINK.to_vec();
+        case.script = vec![taken()];
+        assert!(check(case, 202, Some(Kind::Failed)).body().is_empty());
+    }
+
+    #[test]
+    fn a_sink_that_does_not_take_the_reply_keeps_the_event_with_the_broker() {
+        for answer in [api_answer(307, &json!(null)), api_answer(500, &json!(null)), Err(NoAnswer("refused".into()))] {
+            let mut case = Case::event(PENDING, "{}");
+            case.variables = SINK.to_vec();
+            case.script = vec![("POST", answer)];
+            assert!(check(case, 503, Some(Kind::Retry)).body().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_is_settled_by_way_of_the_sink_and_not_without() {
+        let mut case = Case::pending();
+        case.path = DEAD_LETTER;
+        let response = check(case, 503, Some(Kind::Retry));
+        assert!(String::from_utf8_lossy(response.body()).contains("k_sink"));
+
+        let mut case = Case::pending();
+        case.path = DEAD_LETTER;
+        case.variables = SINK.to_vec();
+        case.script = vec![("GET", api_answer(404, &json!({"reason": "NotFound"}))), taken()];
+        check(case, 202, Some(Kind::Failed));
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_no_pending_event_is_acknowledged() {
+        let mut case = Case::event("other", "");
+        case.path = DEAD_LETTER;
+        let answered = case.answer();
+        assert!(answered.log.unwrap().dead_letter);
+        assert_eq!(answered.response.status(), 202);
     }
 }

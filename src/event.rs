@@ -4,9 +4,11 @@
 //! ([`Context`]), which gateway is asked for, and whether it may be. No part of a Pod ever comes from an event but the
 //! gateway's name, so that is all there is to read. Design, section 4.
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use chrono::{DateTime, Utc};
 use cloudevents::event::Data;
 use cloudevents::{AttributesReader, Event};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::binding::extension;
@@ -16,6 +18,12 @@ use crate::reason::{Failure, Reason};
 
 /// The type of the events that are acted upon.
 pub const PENDING: &str = "io.podgateway.client.pending";
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// How much of a dead letter's last answer is quoted, in characters.
+const LONGEST_QUOTE: usize = 512;
 
 /// What an answer says of the event that it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +50,19 @@ impl Context {
             traceparent: extension(event, "traceparent"),
             tracestate: extension(event, "tracestate"),
         }
+    }
+
+    /// The headers with which a request goes on with the trace (W3C Trace Context, section 3): none where the event
+    /// has no well-formed `traceparent`.
+    pub fn trace(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if self.trace_id().is_some() {
+            for (name, value) in [(TRACEPARENT, &self.traceparent), (TRACESTATE, &self.tracestate)] {
+                let value = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok());
+                headers.extend(value.map(|value| (name, value)));
+            }
+        }
+        headers
     }
 
     /// The trace id within `traceparent` (W3C Trace Context, section 3.2): 32 hexadecimal digits.
@@ -99,6 +120,20 @@ pub fn requested_gateway(event: &Event) -> Result<&str, Failure> {
         Some(_) => Err(error("gateway_name is not a string")),
         None => Err(error("the event's data has no gateway_name")),
     }
+}
+
+/// Why the broker gave up on a dead-lettered event, from Knative's extensions on it: `knativeerrorcode` and, in base64,
+/// `knativeerrordata`.
+pub fn undeliverable(event: &Event) -> Failure {
+    let code = extension(event, "knativeerrorcode").map_or(String::new(), |code| format!(" with {code}"));
+    let data = extension(event, "knativeerrordata").unwrap_or_default();
+    let data = BASE64_STANDARD.decode(&data).map_or(data, |bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let quoted: String = data.chars().take(LONGEST_QUOTE).collect();
+    let quoted = if quoted.is_empty() { quoted } else { format!(": {quoted}") };
+    let message = format!(
+        "the broker gave up on the event, whose last delivery ended{code}{quoted}; no Pod was left: send a new event"
+    );
+    Failure::new(Reason::Undeliverable, message)
 }
 
 fn check_gateway(name: &str, config: &Config) -> Result<(), Failure> {
@@ -200,5 +235,26 @@ pub(crate) mod tests {
         assert_eq!(trace_id(well_formed).as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
         assert_eq!(trace_id("00-xyz-1-01"), None);
         assert_eq!(trace_id(""), None);
+    }
+
+    #[test]
+    fn a_well_formed_trace_goes_on_as_headers() {
+        let trace = |traceparent: &str| {
+            let event = pending(json!({})).extension("traceparent", traceparent).extension("tracestate", "k=v");
+            Context::of(&event.build().unwrap()).trace()
+        };
+        let headers = trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        assert_eq!((headers.len(), &headers[TRACESTATE]), (2, &HeaderValue::from_static("k=v")));
+        assert!(trace("00-broken").is_empty());
+    }
+
+    #[test]
+    fn a_dead_letter_says_why_the_broker_gave_up() {
+        let event = pending(json!({})).extension("knativeerrorcode", 503i64).extension("knativeerrordata", "bm8=");
+        let failure = undeliverable(&event.build().unwrap());
+        assert_eq!(failure.reason, Reason::Undeliverable);
+        assert!(failure.message.contains("ended with 503: no;"), "{}", failure.message);
+        let bare = undeliverable(&pending(json!({})).build().unwrap());
+        assert!(bare.message.contains("delivery ended; no Pod was left"), "{}", bare.message);
     }
 }

@@ -5,10 +5,14 @@
 //! Pod may name another gateway. A Pod that nobody took comes back with 201 all the same; that is the leak which
 //! [`verify`] closes, and it reads nothing but the API server's own answer. Design, section 6, step 2.
 
+use serde::Deserialize;
+use serde_json::Value;
+
 use crate::config::Config;
 use crate::event::PendingClient;
-use crate::pod::{CLIENT_CONTAINER, Container, EnvVar, Pod};
+use crate::pod::{Container, EnvVar, Pod};
 use crate::reason::{Failure, Reason};
+use crate::template::{CLIENT_CONTAINER, is_overpowered};
 
 /// The environment variable with which a gateway's admission controller names the gateway's address.
 const GATEWAY_VARIABLE: &str = "gateway";
@@ -17,18 +21,18 @@ const ADVICE: &str = "check which admission webhooks act in the client namespace
 /// Checks that `pod` can only go out through the gateway that `client` asked for.
 ///
 /// The failure's message speaks of the Pod as "it": what became of the Pod is for the caller to say.
-/// Image and command of the client are compared while the Pod is gated only: once it was released they were right,
-/// and a newer configuration is no reason to take a running client away.
+/// The container `client` is held against `wanted`, the manifest, while the Pod is gated only: once it was released it
+/// was right, and a newer configuration is no reason to take a running client away.
 ///
 /// # Errors
 /// `GatewayNotInjected`, `WrongGatewayInjected` or `UnsafePod`, with what to look at.
-pub fn verify(pod: &Pod, client: &PendingClient, config: &Config) -> Result<(), Failure> {
+pub fn verify(pod: &Pod, client: &PendingClient, config: &Config, wanted: &Value) -> Result<(), Failure> {
     check_network(pod)?;
     check_key(pod, client, config)?;
     let address = injected_address(pod)?;
     check_address(address, client, config)?;
     check_single_gateway(pod, address)?;
-    if pod.is_gated() { check_client_container(pod, config) } else { Ok(()) }
+    if pod.is_gated() { check_client_container(pod, wanted) } else { Ok(()) }
 }
 
 fn check_network(pod: &Pod) -> Result<(), Failure> {
@@ -96,16 +100,29 @@ fn check_single_gateway(pod: &Pod, address: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_client_container(pod: &Pod, config: &Config) -> Result<(), Failure> {
+fn check_client_container(pod: &Pod, wanted: &Value) -> Result<(), Failure> {
     let client = pod.spec.containers.iter().find(|container| container.name == CLIENT_CONTAINER);
-    let Some(client) = client else { return Err(unsafe_pod("its container client is gone")) };
-    if client.image.as_deref() != Some(&config.client_image) {
+    let (Some(found), Some(wanted)) = (client, wanted_client(wanted)) else {
+        return Err(unsafe_pod("its container client is gone"));
+    };
+    if found.image != wanted.image {
         return Err(unsafe_pod("the image of its container client was changed"));
     }
-    if client.command.as_deref().unwrap_or_default() != config.client_command {
+    let words =
+        |container: &Container| [container.command.clone(), container.args.clone()].map(Option::unwrap_or_default);
+    if words(found) != words(&wanted) {
         return Err(unsafe_pod("the command of its container client was changed"));
     }
+    if is_overpowered(&found.security_context) {
+        return Err(unsafe_pod("its container client was given the power to change its routes"));
+    }
     Ok(())
+}
+
+fn wanted_client(manifest: &Value) -> Option<Container> {
+    let mut containers = manifest["spec"]["containers"].as_array()?.iter();
+    let client = containers.find(|container| container["name"] == CLIENT_CONTAINER)?;
+    Container::deserialize(client).ok()
 }
 
 fn gateway_variable(container: &Container) -> Option<&EnvVar> {
@@ -130,13 +147,13 @@ pub(crate) mod tests {
     use crate::config::tests::config;
     use crate::event::tests::client;
     use crate::pod::manifest;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     pub(crate) const ADDRESS: &str = "pod-gateway-foo.gateway-system.svc.cluster.local";
 
     /// The answer of an API server whose gateway `foo` took the client's Pod.
     pub(crate) fn routed(client: &PendingClient, config: &Config) -> Value {
-        let mut pod = stored(manifest(client, config));
+        let mut pod = stored(manifest(client, config, None));
         let container = |name| json!({"name": name, "image": "gw", "env": [{"name": "gateway", "value": ADDRESS}]});
         pod["spec"]["initContainers"] = json!([container("gateway-init")]);
         pod["spec"]["containers"].as_array_mut().unwrap().push(container("gateway-sidecar"));
@@ -155,7 +172,7 @@ pub(crate) mod tests {
         let (client, config) = (client("foo"), config(changes));
         let mut pod = routed(&client, &config);
         change(&mut pod);
-        verify(&serde_json::from_value(pod).unwrap(), &client, &config)
+        verify(&serde_json::from_value(pod).unwrap(), &client, &config, &manifest(&client, &config, None))
     }
 
     #[track_caller]
@@ -173,7 +190,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_pod_that_nobody_took_is_not_injected() {
-        let bare = |pod: &mut Value| *pod = stored(manifest(&client("foo"), &config(&[])));
+        let bare = |pod: &mut Value| *pod = stored(manifest(&client("foo"), &config(&[]), None));
         check_reason(Reason::GatewayNotInjected, bare);
         check_reason(Reason::GatewayNotInjected, |pod| pod["spec"]["initContainers"] = json!(null));
         check_reason(Reason::GatewayNotInjected, |pod| pod["spec"]["initContainers"][0]["env"] = json!([]));
@@ -227,6 +244,10 @@ pub(crate) mod tests {
         let swap_image = |pod: &mut Value| pod["spec"]["containers"][0]["image"] = json!("evil");
         check_reason(Reason::UnsafePod, swap_image);
         check_reason(Reason::UnsafePod, |pod| pod["spec"]["containers"][0]["command"] = json!(["rm"]));
+        check_reason(Reason::UnsafePod, |pod| pod["spec"]["containers"][0]["command"] = json!(null));
+        check_reason(Reason::UnsafePod, |pod| {
+            pod["spec"]["containers"][0]["securityContext"]["capabilities"]["add"] = json!(["NET_ADMIN"]);
+        });
         check_reason(Reason::UnsafePod, |pod| pod["spec"]["containers"][0]["name"] = json!("other"));
         let released_long_ago = |pod: &mut Value| {
             swap_image(pod);

@@ -4,20 +4,24 @@
 //! `reason` first and by the code second, because one code can mean two things (409 is `AlreadyExists` or `Conflict`,
 //! and they need opposite treatment). Design, section 6; Kubernetes API conventions, "Response Status Kind".
 
-use std::time::Duration;
-
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
 use http::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::{BaseUrl, Config};
+use crate::outbound::{Answer, Bounds, NoAnswer};
 use crate::pod::{GATE, MANAGED_BY, Pod};
 use crate::reason::Reason;
 
 const JSON: &str = "application/json";
 const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The largest answer that is read, in bytes: well above the largest object that etcd holds, 1.5 MiB by default.
+const LARGEST_ANSWER: usize = 4 << 20;
 
 /// How much of an API server's message is quoted, in characters.
 const LONGEST_QUOTE: usize = 1_024;
@@ -50,38 +54,35 @@ impl Token {
     }
 }
 
-/// How long a call may take. Every call carries it, as an extension of its request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bounds {
-    /// For this call: connecting, sending, and reading the whole of its answer.
-    pub call: Duration,
-    /// For the whole delivery that the call belongs to, from the delivery's first byte.
-    pub delivery: Duration,
-}
-
 /// The Pods of the client namespace, as calls.
 pub struct Api<'a> {
     url: &'a BaseUrl,
     namespace: &'a str,
     token: &'a Token,
+    trace: HeaderMap,
     bounds: Bounds,
 }
 
 impl<'a> Api<'a> {
-    /// The API at `kube_api_url`, spoken to with `token`.
-    pub fn new(config: &'a Config, token: &'a Token) -> Self {
-        let bounds = Bounds { call: config.kube_api_timeout, delivery: config.delivery_timeout() };
-        Self { url: &config.kube_api_url, namespace: &config.client_namespace, token, bounds }
+    /// The API at `kube_api_url`, spoken to with `token`, as part of a `trace`.
+    pub fn new(config: &'a Config, token: &'a Token, trace: HeaderMap) -> Self {
+        let bounds = Bounds { answer: LARGEST_ANSWER, ..config.bounds() };
+        Self { url: &config.kube_api_url, namespace: &config.client_namespace, token, trace, bounds }
     }
 
     /// `POST pods`.
     pub fn create(&self, pod: &Value) -> Request<Vec<u8>> {
-        self.request(Method::POST, "", Some((JSON, pod)))
+        self.request(Method::POST, "pods", Some((JSON, pod)))
     }
 
     /// `GET pods/NAME`.
     pub fn get(&self, name: &str) -> Request<Vec<u8>> {
-        self.request(Method::GET, name, None)
+        self.request(Method::GET, &format!("pods/{name}"), None)
+    }
+
+    /// `GET podtemplates/NAME`.
+    pub fn get_template(&self, name: &str) -> Request<Vec<u8>> {
+        self.request(Method::GET, &format!("podtemplates/{name}"), None)
     }
 
     /// `PATCH pods/NAME`: takes our gate away and nothing else. Idempotent; the uid pins the object.
@@ -90,7 +91,7 @@ impl<'a> Api<'a> {
             "metadata": { "uid": pod.metadata.uid },
             "spec": { "schedulingGates": [{ "$patch": "delete", "name": GATE }] },
         });
-        self.request(Method::PATCH, &pod.metadata.name, Some((STRATEGIC_MERGE_PATCH, &patch)))
+        self.request(Method::PATCH, &format!("pods/{}", pod.metadata.name), Some((STRATEGIC_MERGE_PATCH, &patch)))
     }
 
     /// `DELETE pods/NAME`, at once, and only the very object that was judged.
@@ -108,12 +109,11 @@ impl<'a> Api<'a> {
             "gracePeriodSeconds": 0,
             "preconditions": preconditions,
         });
-        self.request(Method::DELETE, &pod.metadata.name, Some((JSON, &options)))
+        self.request(Method::DELETE, &format!("pods/{}", pod.metadata.name), Some((JSON, &options)))
     }
 
-    fn request(&self, method: Method, name: &str, body: Option<(&'static str, &Value)>) -> Request<Vec<u8>> {
-        let slash = if name.is_empty() { "" } else { "/" };
-        let uri = self.url.join(&format!("/api/v1/namespaces/{}/pods{slash}{name}", self.namespace));
+    fn request(&self, method: Method, path: &str, body: Option<(&'static str, &Value)>) -> Request<Vec<u8>> {
+        let uri = self.url.join(&format!("/api/v1/namespaces/{}/{path}", self.namespace));
         let bytes = body.map(|(_, value)| value.to_string().into_bytes()).unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
@@ -128,7 +128,9 @@ impl<'a> Api<'a> {
         if let Some((content_type, _)) = body {
             request = request.header(CONTENT_TYPE, content_type).header(CONTENT_LENGTH, bytes.len());
         }
-        request.body(bytes).expect("every part of the request was parsed when it came in")
+        let mut request = request.body(bytes).expect("every part of the request was parsed when it came in");
+        request.headers_mut().extend(self.trace.clone());
+        request
     }
 
     /// The Pod `name` in an answer to `create`, `get` or `release`.
@@ -142,6 +144,19 @@ impl<'a> Api<'a> {
             return Err(ApiError::Unreadable(format!("it is not the Pod {name}")));
         }
         Ok(pod)
+    }
+
+    /// The PodTemplate in an answer to `get_template`.
+    ///
+    /// # Errors
+    /// [`ApiError`] for every answer but a 2xx with a PodTemplate.
+    pub fn read_template(&self, answer: Answer) -> Result<Value, ApiError> {
+        let body = self.read_success(answer)?;
+        let template: Value = serde_json::from_slice(&body).map_err(|e| ApiError::Unreadable(e.to_string()))?;
+        if template["kind"] != "PodTemplate" {
+            return Err(ApiError::Unreadable("it is not a PodTemplate".into()));
+        }
+        Ok(template)
     }
 
     /// Whether an answer to `delete` says that the object is gone or going. That it was gone already is as good.
@@ -176,13 +191,6 @@ impl<'a> Api<'a> {
         }
     }
 }
-
-/// What came back from a call, or did not.
-pub type Answer = Result<Response<Vec<u8>>, NoAnswer>;
-
-/// There was no whole answer: refused, not trusted, too slow, cut off, too large. The text is for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoAnswer(pub String);
 
 /// The `Status` object, as far as it is read (meta/v1).
 #[derive(Default, Deserialize)]
@@ -324,7 +332,7 @@ mod tests {
     #[track_caller]
     fn check_call(call: impl Fn(&Api, &Pod) -> Request<Vec<u8>>, method: Method, path: &str, content_type: &str) {
         let (config, token) = config_and_token();
-        let request = call(&Api::new(&config, &token), &pod(&config).1);
+        let request = call(&Api::new(&config, &token, HeaderMap::new()), &pod(&config).1);
         assert_eq!((request.method(), request.uri().path()), (&method, path));
         assert_eq!(request.uri().authority().unwrap(), "api:6443");
         assert_eq!(request.headers()[AUTHORIZATION], "Bearer s3cret");
@@ -347,7 +355,7 @@ mod tests {
     #[test]
     fn release_and_delete_are_pinned_to_the_object_that_was_judged() {
         let (config, token) = config_and_token();
-        let (api, pod) = (Api::new(&config, &token), pod(&config).1);
+        let (api, pod) = (Api::new(&config, &token, HeaderMap::new()), pod(&config).1);
         let patch: Value = serde_json::from_slice(api.release(&pod).body()).unwrap();
         let gate = json!([{"$patch": "delete", "name": GATE}]);
         assert_eq!(patch, json!({"metadata": {"uid": "uid-1"}, "spec": {"schedulingGates": gate}}));
@@ -360,7 +368,7 @@ mod tests {
     fn an_empty_token_is_for_a_proxy_on_http_only() {
         let (proxy, https) = (config(&[("kube_api_url", "http://localhost:8001")]), config(&[]));
         let token = Token::parse("\n", &proxy.kube_api_url).ok().unwrap();
-        assert_eq!(Api::new(&proxy, &token).get("x").headers().get(AUTHORIZATION), None);
+        assert_eq!(Api::new(&proxy, &token, HeaderMap::new()).get("x").headers().get(AUTHORIZATION), None);
         assert!(Token::parse("", &https.kube_api_url).is_err());
         assert!(Token::parse("a\nb", &https.kube_api_url).is_err());
     }
@@ -368,7 +376,7 @@ mod tests {
     #[test]
     fn only_the_very_pod_is_an_answer() {
         let (config, token) = config_and_token();
-        let api = Api::new(&config, &token);
+        let api = Api::new(&config, &token, HeaderMap::new());
         let (value, pod) = pod(&config);
         let read = |body: &str| {
             api.read_pod(Ok(Response::builder().status(200).body(body.into()).unwrap()), &pod.metadata.name)
@@ -387,7 +395,7 @@ mod tests {
     fn refusal(code: u16, body: &str) -> ApiError {
         let (config, token) = config_and_token();
         let response = Response::builder().status(code).body(body.as_bytes().to_vec()).unwrap();
-        Api::new(&config, &token).read_pod(Ok(response), "x").unwrap_err()
+        Api::new(&config, &token, HeaderMap::new()).read_pod(Ok(response), "x").unwrap_err()
     }
 
     fn status(code: u16, reason: &str, message: &str) -> ApiError {
@@ -464,7 +472,9 @@ mod tests {
                 response = response.header(RETRY_AFTER, value);
             }
             let body = json!({"details": {"retryAfterSeconds": detail}}).to_string();
-            let error = Api::new(&config, &token).read_pod(Ok(response.body(body.into()).unwrap()), "x").unwrap_err();
+            let error = Api::new(&config, &token, HeaderMap::new())
+                .read_pod(Ok(response.body(body.into()).unwrap()), "x")
+                .unwrap_err();
             match verdict(&error) {
                 Verdict::Retry { too_many_requests: true, retry_after } => retry_after,
                 other => panic!("{other:?}"),
@@ -480,14 +490,15 @@ mod tests {
         let ApiError::Refused(refusal) = status(400, "BadRequest", "bad header: Bearer s3cret") else { panic!() };
         assert_eq!(refusal.message, "bad header: Bearer [redacted]");
         let (config, token) = config_and_token();
-        let error = Api::new(&config, &token).read_deletion(Err(NoAnswer("s3cret".into()))).unwrap_err();
+        let error =
+            Api::new(&config, &token, HeaderMap::new()).read_deletion(Err(NoAnswer("s3cret".into()))).unwrap_err();
         assert_eq!(error, ApiError::NoAnswer("[redacted]".into()));
     }
 
     #[test]
     fn an_object_that_is_gone_was_deleted() {
         let (config, token) = config_and_token();
-        let api = Api::new(&config, &token);
+        let api = Api::new(&config, &token, HeaderMap::new());
         let answer = |code: u16| Ok(Response::builder().status(code).body(Vec::new()).unwrap());
         for code in [200, 202, 404] {
             assert_eq!(api.read_deletion(answer(code)), Ok(()), "{code}");

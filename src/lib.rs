@@ -7,7 +7,7 @@
 //! ```
 //!
 //! **Invariants.** The core (everything but `component`) does no input and no output: time, variables and the token
-//! come in as arguments, and calls go out through [`provision::Outbound`]. Data goes one way: a module uses only those
+//! come in as arguments, and calls go out through [`outbound::Outbound`]. Data goes one way: a module uses only those
 //! above it in the list below. `spin-sdk` is a dependency of the wasm target alone, so a core module that names it
 //! does not compile natively.
 //!
@@ -20,15 +20,23 @@
 //! | `pending`, and there can never be a client of it | 200 | `failed`, with its [`reason::Reason`] |
 //! | `pending`, and its Pod is verified and released | 200 | `done` |
 //! | `pending`, and something that can heal is in the way | 503 or 429, empty | none: the broker redelivers |
+//!
+//! With a sink the event is POSTed there, and the answer is 202 and empty. `POST /dead-letter` takes what the broker
+//! gave up on and settles it in the same way, but for that it makes no new Pod.
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
 
 pub mod names;
+pub mod outbound;
 pub mod reason;
+
+pub mod binding;
+pub mod sink;
 
 pub mod config;
 
-pub mod binding;
 pub mod event;
+pub mod template;
+
 pub mod pod;
 
 pub mod gateway;

@@ -59,6 +59,8 @@ pub struct Entry {
     pub trace_id: Option<String>,
     /// What happened, in words.
     pub message: Option<String>,
+    /// Whether it came as a dead letter.
+    pub dead_letter: bool,
 }
 
 impl Entry {
@@ -77,6 +79,7 @@ impl Entry {
             api_calls: 0,
             trace_id: None,
             message: None,
+            dead_letter: false,
         }
     }
 
@@ -103,6 +106,7 @@ impl Entry {
             api_calls: self.api_calls,
             trace_id: cut(&self.trace_id, limit),
             message: cut(&self.message, limit),
+            dead_letter: self.dead_letter,
         };
         serde_json::to_string(&line).unwrap_or_default() + "\n"
     }
@@ -141,6 +145,8 @@ struct Line<'a> {
     trace_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dead_letter: bool,
 }
 
 /// The beginning of a text, at most `limit` bytes of it and whole characters only.

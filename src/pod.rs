@@ -9,16 +9,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::config::{Config, Verification};
 use crate::event::{Context, PendingClient};
+use crate::template::{self, Base, CLIENT_CONTAINER};
 
 /// The scheduling gate under which a client is created and which is removed once its gateway was seen.
 pub const GATE: &str = "podgateway.io/gateway-verification";
-/// The container that is the client's own.
-pub const CLIENT_CONTAINER: &str = "client";
 /// Who made the Pod: `app.kubernetes.io/managed-by`, and the User-Agent of every call.
 pub const MANAGED_BY: &str = "cloudevents-podgateway-client-provisioner";
 /// The annotation that holds the pending event's `source`.
@@ -42,52 +41,65 @@ pub fn name(context: &Context) -> String {
     name_based_uuid(&[&context.source, &context.id]).to_string()
 }
 
-/// The Pod to create: a core/v1 Pod as JSON.
-pub fn manifest(client: &PendingClient, config: &Config) -> Value {
+/// The Pod to create, a core/v1 Pod as JSON: what the promises need, laid over `base`.
+pub fn manifest(client: &PendingClient, config: &Config, base: Option<Base>) -> Value {
     let name = name(&client.context);
-    let mut pod = json!({
+    let Base { mut labels, mut annotations, mut spec } = base.unwrap_or_else(|| plain(config));
+    labels.extend(text_map([
+        ("app.kubernetes.io/name", "podgateway-client"),
+        ("app.kubernetes.io/instance", &name),
+        ("app.kubernetes.io/managed-by", MANAGED_BY),
+        (&config.gateway_key, &client.gateway),
+    ]));
+    annotations.extend(text_map([
+        (config.gateway_key.as_str(), client.gateway.as_str()),
+        (EVENT_SOURCE, &client.context.source),
+        (EVENT_ID, &client.context.id),
+    ]));
+    secure(&mut spec, config.gateway_verification);
+    json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": name,
             "namespace": config.client_namespace,
-            "labels": {
-                "app.kubernetes.io/name": "podgateway-client",
-                "app.kubernetes.io/instance": name,
-                "app.kubernetes.io/managed-by": MANAGED_BY,
-                &config.gateway_key: client.gateway,
-            },
-            "annotations": {
-                &config.gateway_key: client.gateway,
-                EVENT_SOURCE: client.context.source,
-                EVENT_ID: client.context.id,
-            },
+            "labels": labels,
+            "annotations": annotations,
         },
-        "spec": {
-            "automountServiceAccountToken": false,
-            "containers": [container(config)],
-        },
-    });
-    if config.gateway_verification == Verification::Required {
-        pod["spec"]["schedulingGates"] = json!([{ "name": GATE }]);
-    }
-    pod
+        "spec": spec,
+    })
 }
 
-fn container(config: &Config) -> Value {
-    let mut container = json!({
-        "name": CLIENT_CONTAINER,
-        "image": config.client_image,
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "capabilities": { "drop": ["ALL"] },
-            "seccompProfile": { "type": "RuntimeDefault" },
-        },
-    });
+/// The base of a Pod where there is no PodTemplate.
+fn plain(config: &Config) -> Base {
+    let mut container = json!({ "name": CLIENT_CONTAINER, "image": config.client_image });
     if !config.client_command.is_empty() {
         container["command"] = json!(config.client_command);
     }
-    container
+    Base { labels: Map::new(), annotations: Map::new(), spec: json!({ "containers": [container] }) }
+}
+
+fn text_map<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> impl Iterator<Item = (String, Value)> {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value)))
+}
+
+/// Lays over a spec what the promises need. Another's scheduling gates stay: they hold the Pod back as well.
+fn secure(spec: &mut Value, verification: Verification) {
+    spec["automountServiceAccountToken"] = json!(false);
+    if let Some(client) = client_container(spec) {
+        template::harden(client);
+    }
+    if verification == Verification::Required {
+        let mut gates = spec["schedulingGates"].as_array().cloned().unwrap_or_default();
+        gates.retain(|gate| gate["name"] != GATE);
+        gates.push(json!({ "name": GATE }));
+        spec["schedulingGates"] = json!(gates);
+    }
+}
+
+fn client_container(spec: &mut Value) -> Option<&mut Value> {
+    let containers = spec["containers"].as_array_mut()?;
+    containers.iter_mut().find(|container| container["name"] == CLIENT_CONTAINER)
 }
 
 /// A Pod as the API server answers with it, as far as it matters here.
@@ -139,6 +151,7 @@ pub struct Spec {
 
 /// Part of a core/v1 Container.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Container {
     /// Its name, unique in its Pod.
     pub name: String,
@@ -146,8 +159,13 @@ pub struct Container {
     pub image: Option<String>,
     /// Its entrypoint.
     pub command: Option<Vec<String>>,
+    /// The arguments of its entrypoint.
+    pub args: Option<Vec<String>>,
     /// Its environment.
     pub env: Option<Vec<EnvVar>>,
+    /// What it may do, kept as it came.
+    #[serde(default)]
+    pub security_context: Value,
 }
 
 /// A core/v1 EnvVar: literal where it has a value.
@@ -204,6 +222,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::tests::config;
     use crate::event::tests::client;
+    use crate::template::tests::pod_template;
 
     fn context(source: &str, id: &str) -> Context {
         let mut context = client("foo").context;
@@ -225,7 +244,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_manifest_is_a_gated_pod_that_kubernetes_knows() {
-        let manifest = manifest(&client("foo"), &config(&[]));
+        let manifest = manifest(&client("foo"), &config(&[]), None);
         let pod: k8s_openapi::api::core::v1::Pod = serde_json::from_value(manifest.clone()).unwrap();
         assert_eq!(serde_json::to_value(&pod).unwrap(), manifest, "a field is misspelt or unknown");
         let spec = pod.spec.unwrap();
@@ -239,13 +258,40 @@ pub(crate) mod tests {
 
     #[test]
     fn without_verification_there_is_no_gate() {
-        let manifest = manifest(&client("foo"), &config(&[("gateway_verification", "off")]));
+        let manifest = manifest(&client("foo"), &config(&[("gateway_verification", "off")]), None);
         assert_eq!(manifest["spec"].get("schedulingGates"), None);
     }
 
     #[test]
     fn an_empty_command_leaves_the_entrypoint_to_the_image() {
-        let manifest = manifest(&client("foo"), &config(&[("client_command", "[]")]));
+        let manifest = manifest(&client("foo"), &config(&[("client_command", "[]")]), None);
         assert_eq!(manifest["spec"]["containers"][0].get("command"), None);
+    }
+
+    #[test]
+    fn a_template_is_kept_but_for_what_the_promises_need() {
+        let template = pod_template(|spec| {
+            spec["automountServiceAccountToken"] = json!(true);
+            spec["schedulingGates"] = json!([{"name": "example.com/later"}]);
+            spec["containers"].as_array_mut().unwrap().push(json!({"name": "sidecar", "image": "s"}));
+        });
+        let base = template::base("crawler", template).unwrap();
+        let manifest = manifest(&client("foo"), &config(&[]), Some(base));
+        let pod: k8s_openapi::api::core::v1::Pod = serde_json::from_value(manifest.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&pod).unwrap(), manifest);
+        assert_eq!(
+            (&manifest["metadata"]["labels"]["team"], &manifest["metadata"]["annotations"]["note"]),
+            (&json!("a"), &json!("b"))
+        );
+        assert_eq!(manifest["metadata"]["labels"]["setGateway"], "foo");
+        let spec = &manifest["spec"];
+        assert_eq!(
+            (&spec["nodeSelector"]["disk"], &spec["automountServiceAccountToken"]),
+            (&json!("ssd"), &json!(false))
+        );
+        assert_eq!(spec["schedulingGates"], json!([{"name": "example.com/later"}, {"name": GATE}]));
+        assert_eq!(spec["containers"][0]["image"], "crawler:1", "the template's image, not the variable's");
+        assert_eq!(spec["containers"][0]["securityContext"]["capabilities"], json!({"drop": ["ALL"]}));
+        assert_eq!(spec["containers"][1], json!({"name": "sidecar", "image": "s"}));
     }
 }

@@ -5,22 +5,17 @@
 //! broker owns them), state (the Pod is the state, and a crash between any two calls leaves at worst a gated Pod that
 //! a redelivery settles), and clocks. Design, sections 6 and 7.
 
-use std::future::Future;
-
 use http::Request;
+use serde_json::Value;
 
 use crate::config::{Config, Verification};
 use crate::event::PendingClient;
 use crate::gateway::verify;
-use crate::kubernetes::{Answer, Api, ApiError, Verdict, verdict};
+use crate::kubernetes::{Api, ApiError, Verdict, verdict};
+use crate::outbound::Outbound;
 use crate::pod::{self, Pod};
 use crate::reason::{Failure, Reason};
-
-/// The one door to the outside.
-pub trait Outbound {
-    /// Sends a request and waits for the whole of its answer, or for as long as it may take.
-    fn send(&self, request: Request<Vec<u8>>) -> impl Future<Output = Answer>;
-}
+use crate::template;
 
 /// How a delivery of a pending event ends.
 #[derive(Clone, Debug)]
@@ -63,45 +58,81 @@ pub struct Delivery<'a, O> {
     pub outbound: &'a O,
 }
 
+/// The Pod that an event is to have, or the failure that stands in its way for good.
+type Wanted = Result<Value, Failure>;
+
 impl<O: Outbound> Delivery<'_, O> {
     /// Makes the client, or finds it where an earlier delivery made it.
     pub async fn provision(&self) -> Outcome {
-        let manifest = pod::manifest(self.client, self.config);
+        let manifest = match self.wanted().await {
+            Ok(Ok(manifest)) => manifest,
+            // An earlier delivery may have had a template that could be used: then its Pod is this event's answer.
+            Ok(Err(failure)) => return self.settle_existing(&Err(failure.clone()), Some(failure)).await,
+            Err(error) => return retry(error),
+        };
         match self.pod_from(self.api.create(&manifest)).await {
-            Ok(pod) => self.settle_created(pod).await,
-            Err(ApiError::Refused(refusal)) if refusal.is_already_exists() => self.settle_existing().await,
+            Ok(pod) => self.settle_created(pod, &Ok(manifest)).await,
+            Err(ApiError::Refused(refusal)) if refusal.is_already_exists() => {
+                self.settle_existing(&Ok(manifest), None).await
+            }
             Err(error) => outcome_of(error),
         }
     }
 
     /// Settles an event for which no new Pod may be made: what is there is finished, and what is absent has failed.
     pub async fn settle_or(&self, absent: Failure) -> Outcome {
-        match self.pod_from(self.api.get(&self.name())).await {
-            Ok(pod) => self.settle_found(pod).await,
-            Err(ApiError::Refused(refusal)) if refusal.is_not_found() => Outcome::Failed(absent),
+        match self.wanted().await {
+            Ok(wanted) => self.settle_existing(&wanted, Some(absent)).await,
             Err(error) => retry(error),
         }
     }
 
+    /// The Pod that this event is to have, made from the PodTemplate where there is one.
+    ///
+    /// # Errors
+    /// When the PodTemplate can't be read now, but may be later.
+    async fn wanted(&self) -> Result<Wanted, ApiError> {
+        let Some(name) = &self.config.client_pod_template else {
+            return Ok(Ok(pod::manifest(self.client, self.config, None)));
+        };
+        let answer = self.outbound.send(self.api.get_template(name)).await;
+        match self.api.read_template(answer) {
+            Ok(template) => {
+                let base = template::base(name, template);
+                Ok(base.map(|base| pod::manifest(self.client, self.config, Some(base))))
+            }
+            Err(error) => match verdict(&error) {
+                Verdict::Retry { .. } => Err(error),
+                Verdict::Terminal(Reason::Forbidden) => Ok(Err(Failure::new(Reason::Forbidden, error.to_string()))),
+                Verdict::Terminal(_) => Ok(Err(template::invalid(name, &error.to_string()))),
+            },
+        }
+    }
+
     /// A Pod that came back without the gate it was sent with was never held back: this cluster can't keep promises.
-    async fn settle_created(&self, pod: Pod) -> Outcome {
+    async fn settle_created(&self, pod: Pod, wanted: &Wanted) -> Outcome {
         if self.is_verifying() && !pod.is_gated() {
             let message = "the scheduling gate was taken from it: this takes Kubernetes 1.27 or newer, and no \
                            admission webhook that removes schedulingGates";
             return self.remove(&pod, Failure::new(Reason::UnsafePod, message)).await;
         }
-        self.settle(pod).await
+        self.settle(pod, wanted).await
     }
 
-    /// The name was taken. By whom is in the object; that it may be gone again is the next delivery's business.
-    async fn settle_existing(&self) -> Outcome {
-        match self.pod_from(self.api.get(&self.name())).await {
-            Ok(pod) => self.settle_found(pod).await,
-            Err(error) => retry(error),
+    /// Settles the Pod that has the event's name. Where it is gone, the event has failed with `absent`; without that,
+    /// it went a moment ago, and the next delivery sees what comes of it.
+    async fn settle_existing(&self, wanted: &Wanted, absent: Option<Failure>) -> Outcome {
+        let error = match self.pod_from(self.api.get(&self.name())).await {
+            Ok(pod) => return self.settle_found(pod, wanted).await,
+            Err(error) => error,
+        };
+        match (&error, absent) {
+            (ApiError::Refused(refusal), Some(failure)) if refusal.is_not_found() => Outcome::Failed(failure),
+            _ => retry(error),
         }
     }
 
-    async fn settle_found(&self, pod: Pod) -> Outcome {
+    async fn settle_found(&self, pod: Pod, wanted: &Wanted) -> Outcome {
         if !pod.belongs_to(&self.client.context) {
             let message = format!("a Pod {} exists that was not made of this event: remove or rename it", self.name());
             return Outcome::Failed(Failure::new(Reason::PodNameConflict, message));
@@ -110,18 +141,23 @@ impl<O: Outbound> Delivery<'_, O> {
             (true, true) => Outcome::Retry(Retry::because("the Pod is being removed by another delivery")),
             // It was released once, so the event has had its one client.
             (true, false) => Outcome::Done(Box::new(pod)),
-            (false, _) => self.settle(pod).await,
+            (false, _) => self.settle(pod, wanted).await,
         }
     }
 
-    /// Releases a Pod that is routed and removes one that isn't.
-    async fn settle(&self, pod: Pod) -> Outcome {
-        if self.is_verifying()
-            && let Err(failure) = verify(&pod, self.client, self.config)
-        {
-            return self.remove(&pod, failure).await;
+    /// Releases a Pod that is routed and removes one that isn't, or of which nobody can say what it should be.
+    async fn settle(&self, pod: Pod, wanted: &Wanted) -> Outcome {
+        let verified = match wanted {
+            _ if !self.is_verifying() => Ok(()),
+            Err(failure) if pod.is_gated() => Err(failure.clone()),
+            Err(_) => verify(&pod, self.client, self.config, &Value::Null),
+            Ok(manifest) => verify(&pod, self.client, self.config, manifest),
+        };
+        match verified {
+            Err(failure) => self.remove(&pod, failure).await,
+            Ok(()) if pod.is_gated() => self.release(pod).await,
+            Ok(()) => Outcome::Done(Box::new(pod)),
         }
-        if pod.is_gated() { self.release(pod).await } else { Outcome::Done(Box::new(pod)) }
     }
 
     async fn release(&self, pod: Pod) -> Outcome {
@@ -185,12 +221,16 @@ pub(crate) mod tests {
     use crate::config::tests::config;
     use crate::event::tests::client;
     use crate::gateway::tests::{routed, stored};
-    use crate::kubernetes::{NoAnswer, Token};
+    use crate::kubernetes::Token;
+    use crate::outbound::{Answer, NoAnswer};
     use crate::pod::manifest;
+    use crate::template::tests::pod_template;
     use http::Response;
-    use serde_json::{Value, json};
+    use http::header::HeaderMap;
+    use serde_json::json;
     use std::cell::RefCell;
     use std::collections::VecDeque;
+    use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
@@ -249,7 +289,7 @@ pub(crate) mod tests {
     }
 
     fn unrouted() -> Value {
-        stored(manifest(&client("foo"), &config(&[])))
+        stored(manifest(&client("foo"), &config(&[]), None))
     }
 
     fn deleting(pod: Value) -> Value {
@@ -267,7 +307,8 @@ pub(crate) mod tests {
     ) -> T {
         let (client, config, outbound) = (client("foo"), config(changes), Script::new(script));
         let token = Token::parse("token", &config.kube_api_url).ok().unwrap();
-        act(&Delivery { client: &client, config: &config, api: Api::new(&config, &token), outbound: &outbound })
+        let api = Api::new(&config, &token, HeaderMap::new());
+        act(&Delivery { client: &client, config: &config, api, outbound: &outbound })
     }
 
     #[track_caller]
@@ -393,5 +434,54 @@ pub(crate) mod tests {
         assert!(matches!(outcome, Outcome::Failed(failure) if failure == absent()));
         assert!(matches!(settle(vec![("GET", answer(200, &released()))]), Outcome::Done(_)));
         assert!(matches!(settle(vec![("GET", status(500, ""))]), Outcome::Retry(_)));
+    }
+
+    const TEMPLATE: [(&str, &str); 1] = [("client_pod_template", "crawler")];
+
+    fn made_from(template: &Value, released: bool) -> Value {
+        let base = template::base("crawler", template.clone()).unwrap();
+        let mut pod = gated();
+        let made = stored(manifest(&client("foo"), &config(&TEMPLATE), Some(base)));
+        pod["spec"]["containers"][0] = made["spec"]["containers"][0].clone();
+        if released {
+            pod["spec"]["schedulingGates"] = json!(null);
+        }
+        pod
+    }
+
+    #[test]
+    fn a_template_is_read_before_its_pod_is_made() {
+        let template = pod_template(|_| ());
+        let script = vec![
+            ("GET", answer(200, &template)),
+            ("POST", answer(201, &made_from(&template, false))),
+            ("PATCH", answer(200, &made_from(&template, true))),
+        ];
+        assert!(matches!(deliver(&TEMPLATE, script), Outcome::Done(_)));
+        let script =
+            vec![("GET", answer(200, &template)), ("POST", answer(201, &gated())), ("DELETE", answer(200, &gated()))];
+        let outcome = deliver(&TEMPLATE, script);
+        assert!(matches!(outcome, Outcome::Failed(failure) if failure.reason == Reason::UnsafePod));
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_used_fails_the_event_unless_it_has_its_pod() {
+        let invalid = || ("GET", answer(200, &pod_template(|spec| spec["hostNetwork"] = json!(true))));
+        let missing = || ("GET", status(404, "NotFound"));
+        let absent = || ("GET", status(404, "NotFound"));
+        for template in [invalid(), missing()] {
+            let outcome = deliver(&TEMPLATE, vec![template, absent()]);
+            assert!(matches!(outcome, Outcome::Failed(failure) if failure.reason == Reason::PodTemplateInvalid));
+        }
+        let outcome = deliver(&TEMPLATE, vec![("GET", status(403, "Forbidden")), absent()]);
+        assert!(matches!(outcome, Outcome::Failed(failure) if failure.reason == Reason::Forbidden));
+        let outcome = deliver(&TEMPLATE, vec![invalid(), ("GET", answer(200, &released()))]);
+        assert!(matches!(outcome, Outcome::Done(_)));
+        let script = vec![invalid(), ("GET", answer(200, &gated())), ("DELETE", answer(200, &gated()))];
+        let outcome = deliver(&TEMPLATE, script);
+        assert!(matches!(outcome, Outcome::Failed(failure) if failure.reason == Reason::PodTemplateInvalid));
+        for fault in [status(500, ""), answer(200, &json!({"kind": "Pod"})), Err(NoAnswer("cut".into()))] {
+            assert!(matches!(deliver(&TEMPLATE, vec![("GET", fault)]), Outcome::Retry(_)));
+        }
     }
 }
