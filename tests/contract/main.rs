@@ -8,7 +8,9 @@ mod healing;
 mod load;
 mod readme;
 mod secrets;
+mod settling;
 mod surface;
+mod templates;
 mod timeouts;
 
 use tests::events::Delivery;

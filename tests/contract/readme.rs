@@ -76,8 +76,6 @@ fn the_reasons_are_those_of_the_closed_list() {
     let documented = first_column("README.md", "The answer").into_iter().map(|cell| cell.trim_matches('`').to_owned());
     let known = provisioner::reason::Reason::ALL.map(|reason| serde_json::to_value(reason).unwrap());
     let known = known.iter().map(|word| word.as_str().unwrap().to_owned());
-    // These two belong to what is not there yet.
-    let known = known.filter(|word| !matches!(word.as_str(), "PodTemplateInvalid" | "Undeliverable"));
     assert_eq!(documented.collect::<Vec<_>>(), known.collect::<Vec<_>>());
 }
 

@@ -49,9 +49,12 @@ async fn the_webhook_handshake_is_answered() {
 #[tokio::test]
 async fn other_paths_and_methods_are_refused() {
     assert_eq!(end_of(&ask(bare("GET", "/nowhere"), &[]).await), End::Problem(404));
-    for (method, path, allowed) in
-        [("GET", "/", "POST, OPTIONS"), ("PUT", "/", "POST, OPTIONS"), ("POST", "/healthz", "GET")]
-    {
+    for (method, path, allowed) in [
+        ("GET", "/", "POST, OPTIONS"),
+        ("PUT", "/", "POST, OPTIONS"),
+        ("GET", "/dead-letter", "POST, OPTIONS"),
+        ("POST", "/healthz", "GET"),
+    ] {
         let reply = ask(bare(method, path), &[]).await;
         assert_eq!((end_of(&reply), reply.header("allow")), (End::Problem(405), allowed), "{method} {path}");
     }

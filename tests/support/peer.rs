@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -168,6 +169,9 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
     }
 }
 
+/// The pace of an answer that dawdles.
+const TICK: Duration = Duration::from_millis(20);
+
 type Body = UnsyncBoxBody<Bytes, &'static str>;
 
 async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Response<Body>, &'static str> {
@@ -193,15 +197,19 @@ fn head(code: u16) -> http::response::Builder {
 }
 
 fn unfinished(beginning: &'static [u8]) -> Body {
-    let frames = [Ok(Frame::data(Bytes::from_static(beginning))), Err("cut by the script")];
-    StreamBody::new(futures::stream::iter(frames)).boxed_unsync()
+    // The cut comes a moment later, so that what is before it is on its way and not thrown away with the rest.
+    let cut = async {
+        tokio::time::sleep(TICK).await;
+        Err("cut by the script")
+    };
+    let frames = futures::stream::iter([Ok(Frame::data(Bytes::from_static(beginning)))]);
+    StreamBody::new(frames.chain(futures::stream::once(cut))).boxed_unsync()
 }
 
 fn trickle() -> Body {
-    let tick = std::time::Duration::from_millis(20);
     let frames =
         futures::stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(b" ")))).then(move |frame| async move {
-            tokio::time::sleep(tick).await;
+            tokio::time::sleep(TICK).await;
             frame
         });
     StreamBody::new(frames).boxed_unsync()
