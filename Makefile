@@ -24,6 +24,14 @@ run: $(WASM) ## Run the provisioner with an embedded Kubernetes API and a broker
 	@$(BUILD_COMMAND) --quiet
 	target/debug/$(COMMAND) $(ARGS)
 
+# The cluster that `make doctor` looks at.
+KUBECONFIG ?= $(HOME)/.kube/config
+
+.PHONY: doctor
+doctor: ## Say for each gateway of a real cluster what would become of a client (ARGS="--variable gateways=foo,bar")
+	@$(BUILD_COMMAND) --quiet
+	target/debug/$(COMMAND) --check --kubeconfig $(KUBECONFIG) $(ARGS)
+
 ##@ Build
 .PHONY: build
 build: $(WASM) ## Build the component and the command

@@ -55,8 +55,11 @@ fn check_key(pod: &Pod, client: &PendingClient, config: &Config) -> Result<(), F
     Ok(())
 }
 
-/// The address in the first init container, if that is a gateway's.
-fn injected_address(pod: &Pod) -> Result<&str, Failure> {
+/// The address of the gateway that took the Pod: a literal variable of its first init container.
+///
+/// # Errors
+/// `GatewayNotInjected`, `WrongGatewayInjected` or `UnsafePod`, as in [`verify`].
+pub fn injected_address(pod: &Pod) -> Result<&str, Failure> {
     let first = pod.spec.init_containers.iter().flatten().next();
     match first.and_then(gateway_variable) {
         Some(EnvVar { value: Some(address), .. }) if !address.is_empty() => Ok(address),

@@ -75,6 +75,16 @@ impl<'a> Api<'a> {
         self.request(Method::POST, "pods", Some((JSON, pod)))
     }
 
+    /// `POST pods?dryRun=All`: the answer is the Pod as it would be, after all admission.
+    pub fn rehearse(&self, pod: &Value) -> Request<Vec<u8>> {
+        self.request(Method::POST, "pods?dryRun=All", Some((JSON, pod)))
+    }
+
+    /// `GET` of the client namespace. The provisioner's Role doesn't allow it; whoever looks for a fault may.
+    pub fn get_namespace(&self) -> Request<Vec<u8>> {
+        self.request(Method::GET, "", None)
+    }
+
     /// `GET pods/NAME`.
     pub fn get(&self, name: &str) -> Request<Vec<u8>> {
         self.request(Method::GET, &format!("pods/{name}"), None)
@@ -113,7 +123,8 @@ impl<'a> Api<'a> {
     }
 
     fn request(&self, method: Method, path: &str, body: Option<(&'static str, &Value)>) -> Request<Vec<u8>> {
-        let uri = self.url.join(&format!("/api/v1/namespaces/{}/{path}", self.namespace));
+        let path = format!("/api/v1/namespaces/{}/{path}", self.namespace);
+        let uri = self.url.join(path.trim_end_matches('/'));
         let bytes = body.map(|(_, value)| value.to_string().into_bytes()).unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
@@ -146,17 +157,17 @@ impl<'a> Api<'a> {
         Ok(pod)
     }
 
-    /// The PodTemplate in an answer to `get_template`.
+    /// The object in an answer to `get_template` or `get_namespace`.
     ///
     /// # Errors
-    /// [`ApiError`] for every answer but a 2xx with a PodTemplate.
-    pub fn read_template(&self, answer: Answer) -> Result<Value, ApiError> {
+    /// [`ApiError`] for every answer but a 2xx with an object of this `kind`.
+    pub fn read_object(&self, answer: Answer, kind: &str) -> Result<Value, ApiError> {
         let body = self.read_success(answer)?;
-        let template: Value = serde_json::from_slice(&body).map_err(|e| ApiError::Unreadable(e.to_string()))?;
-        if template["kind"] != "PodTemplate" {
-            return Err(ApiError::Unreadable("it is not a PodTemplate".into()));
+        let object: Value = serde_json::from_slice(&body).map_err(|e| ApiError::Unreadable(e.to_string()))?;
+        if object["kind"] != kind {
+            return Err(ApiError::Unreadable(format!("it is not a {kind}")));
         }
-        Ok(template)
+        Ok(object)
     }
 
     /// Whether an answer to `delete` says that the object is gone or going. That it was gone already is as good.

@@ -79,6 +79,23 @@ impl<O: Outbound> Delivery<'_, O> {
         }
     }
 
+    /// What the API server would make of the event's Pod, without making it.
+    ///
+    /// # Errors
+    /// Why there would be no client of it.
+    pub async fn rehearse(&self) -> Result<Pod, Failure> {
+        let unanswered = |error: ApiError| match verdict(&error) {
+            Verdict::Terminal(reason) => Failure::new(reason, error.to_string()),
+            Verdict::Retry { .. } => Failure::new(Reason::Undeliverable, error.to_string()),
+        };
+        let manifest = self.wanted().await.map_err(unanswered)??;
+        let pod = self.pod_from(self.api.rehearse(&manifest)).await.map_err(unanswered)?;
+        if self.is_verifying() {
+            verify(&pod, self.client, self.config, &manifest)?;
+        }
+        Ok(pod)
+    }
+
     /// Settles an event for which no new Pod may be made: what is there is finished, and what is absent has failed.
     pub async fn settle_or(&self, absent: Failure) -> Outcome {
         match self.wanted().await {
@@ -96,7 +113,7 @@ impl<O: Outbound> Delivery<'_, O> {
             return Ok(Ok(pod::manifest(self.client, self.config, None)));
         };
         let answer = self.outbound.send(self.api.get_template(name)).await;
-        match self.api.read_template(answer) {
+        match self.api.read_object(answer, "PodTemplate") {
             Ok(template) => {
                 let base = template::base(name, template);
                 Ok(base.map(|base| pod::manifest(self.client, self.config, Some(base))))
@@ -434,6 +451,16 @@ pub(crate) mod tests {
         assert!(matches!(outcome, Outcome::Failed(failure) if failure == absent()));
         assert!(matches!(settle(vec![("GET", answer(200, &released()))]), Outcome::Done(_)));
         assert!(matches!(settle(vec![("GET", status(500, ""))]), Outcome::Retry(_)));
+    }
+
+    #[test]
+    fn a_rehearsal_makes_nothing_and_says_what_would_come() {
+        let rehearse = |script| with_delivery(&[], script, |delivery| run(delivery.rehearse()));
+        assert!(rehearse(vec![("POST", answer(201, &gated()))]).is_ok());
+        let reason = |script| rehearse(script).unwrap_err().reason;
+        assert_eq!(reason(vec![("POST", answer(201, &unrouted()))]), Reason::GatewayNotInjected);
+        assert_eq!(reason(vec![("POST", status(403, "Forbidden"))]), Reason::Forbidden);
+        assert_eq!(reason(vec![("POST", status(500, "InternalError"))]), Reason::Undeliverable);
     }
 
     const TEMPLATE: [(&str, &str); 1] = [("client_pod_template", "crawler")];

@@ -85,6 +85,24 @@ fn a_port_that_is_taken_is_named() {
     }
 }
 
+#[test]
+fn a_check_says_for_each_gateway_what_would_become_of_a_client() {
+    let directory = application();
+    let run = |arguments: &[&str]| {
+        command(directory.path()).arg("--check").args(FREE_PORTS).args(arguments).output().unwrap()
+    };
+    let well = run(&[]);
+    assert_eq!(well.status.code(), Some(0), "{well:?}");
+    assert!(String::from_utf8_lossy(&well.stdout).contains("pod-gateway-bar.gateway-system.svc.cluster.local  none"));
+    let unwell = run(&["--variable", "gateways=foo,nope"]);
+    assert_eq!(unwell.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&unwell.stdout).into_owned();
+    assert!(text.contains("no webhook acts on setGateway in default"), "{text}");
+    assert_eq!(String::from_utf8_lossy(&unwell.stderr), "error: 1 of 2 gateways can't take clients\n");
+    let gone = run(&["--client-namespace=gone"]);
+    assert!(String::from_utf8_lossy(&gone.stdout).contains("NamespaceNotFound"), "{gone:?}");
+}
+
 /// The command, running; it is stopped when it is dropped.
 struct Running {
     child: Child,

@@ -53,6 +53,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub kubeconfig: Option<PathBuf>,
 
+    /// Say for each gateway what would become of a client, by a server-side dry run, and end; 1 if any can't be used
+    ///
+    /// The gateways are those of the variable `gateways`. Nothing is created. It asks as the provisioner would: the same
+    /// settings, and the user of the kubeconfig.
+    #[arg(long, help_heading = "Cluster")]
+    pub check: bool,
+
     /// The application's manifest
     #[arg(long, short = 'f', value_name = "FILE", default_value = "spin.toml", help_heading = "Spin")]
     pub from: PathBuf,

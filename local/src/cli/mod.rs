@@ -1,6 +1,8 @@
 //! The command line: flags in, a provisioner with its surroundings out, and what happens to them as lines to read.
 
 mod args;
+mod check;
+mod client;
 mod console;
 mod kubeconfig;
 mod run;

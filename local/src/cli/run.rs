@@ -6,21 +6,29 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use provisioner::config::{Config as Settings, ConfigError};
+use provisioner::event::PENDING;
+use provisioner::kubernetes::Token;
+
 use super::args::Args;
+use super::check::check;
+use super::client::Client;
 use super::console;
 use super::kubeconfig::{Cluster, Credentials, KubeconfigError};
 use crate::ListenError;
 use crate::broker::{Broker, BrokerConfig, BrokerError};
 use crate::kubernetes::{Config, EmbeddedApi, WHAT_IT_IS_NOT};
+use crate::spin::allowed_hosts::AllowedHosts;
+use crate::spin::manifest::Manifest;
+use crate::spin::outbound::Outbound;
 use crate::spin::runtime_config::RuntimeConfigError;
+use crate::spin::variables::Variables;
 use crate::spin::{
     Application, ClientTls, LoadError, Logs, Options, RuntimeConfig, ServeError, Server, VariableSources,
 };
 
 /// The guest's directory for the service account.
 const SERVICE_ACCOUNT: &str = "/serviceaccount";
-/// The type that the Trigger filters for.
-const PENDING: &str = "io.podgateway.client.pending";
 /// What stands in for a token where the client certificate says who asks; the API server looks at that first.
 const NO_TOKEN: &str = "the-client-certificate-counts";
 
@@ -45,6 +53,12 @@ pub enum CliError {
     /// The broker.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// The variables' values, for `--check`.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Something that `--check` needs.
+    #[error("{0}")]
+    Check(String),
     /// This machine gives no threads, temporary directory or signals.
     #[error("this machine does not let it run: {0}")]
     Machine(#[from] io::Error),
@@ -67,6 +81,9 @@ async fn serve(args: Args) -> Result<(), CliError> {
     };
     // After the surroundings, so that the variables given by hand win.
     options.variables.flags.extend(args.flags());
+    if args.check {
+        return check_gateways(&args, options, &kubernetes).await;
+    }
     let application = Application::load(&args.from, options)?;
     let server = Server::bind(application, args.listen).await?;
     let broker = broker(&args, server.local_addr()).await?;
@@ -76,6 +93,30 @@ async fn serve(args: Args) -> Result<(), CliError> {
     broker.shutdown().await;
     kubernetes.shutdown().await;
     Ok(())
+}
+
+/// Checks each gateway of the variable `gateways`; the embedded API's own where that is empty.
+async fn check_gateways(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<(), CliError> {
+    let manifest = Manifest::load(&args.from, &options.mounts).map_err(LoadError::Manifest)?;
+    let variables = Variables::resolve(&manifest, &options.variables).map_err(LoadError::Variables)?;
+    let settings =
+        Settings::from_variables(|name| variables.get(name).map(str::to_owned).map_err(|error| error.to_string()))?;
+    let gateways = match (&settings.gateways, &kubernetes.embedded) {
+        (named, _) if !named.is_empty() => named.clone(),
+        (_, Some(_)) => Config::demo().gateways.into_iter().map(|gateway| gateway.name).collect(),
+        _ => return Err(CliError::Check("name the gateways to check: --variable gateways=foo,bar".to_owned())),
+    };
+    let token = std::fs::read_to_string(kubernetes.service_account.path().join("token"))?;
+    let token = Token::parse(&token, &settings.kube_api_url).map_err(CliError::Check)?;
+    let hosts = AllowedHosts::resolve(&manifest.component.allowed_outbound_hosts, &variables);
+    let outbound = Outbound::new(&manifest.component.id, hosts, options.runtime_config, options.logs);
+    let client = Client(outbound.map_err(LoadError::ClientTls)?);
+    let report = check(&gateways, &settings, &token, &client).await;
+    print!("{report}");
+    match report.failed() {
+        0 => Ok(()),
+        failed => Err(CliError::Check(format!("{failed} of {} gateways can't take clients", gateways.len()))),
+    }
 }
 
 fn options(args: &Args) -> Result<Options, CliError> {
@@ -97,7 +138,7 @@ async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker, CliError
 struct Kubernetes {
     embedded: Option<EmbeddedApi>,
     description: String,
-    _service_account: TempDir,
+    service_account: TempDir,
 }
 
 impl Kubernetes {
@@ -109,7 +150,7 @@ impl Kubernetes {
         options.variables.flags.insert("kube_api_url".to_owned(), api.url());
         tokio::spawn(console::print_pods(api.subscribe()));
         let description = format!("http://{proxy}  embedded: kubectl --server=http://{proxy} get pods");
-        Ok(Self { embedded: Some(api), description, _service_account: service_account })
+        Ok(Self { embedded: Some(api), description, service_account })
     }
 
     fn of_cluster(cluster: Cluster, options: &mut Options) -> Result<Self, CliError> {
@@ -123,7 +164,7 @@ impl Kubernetes {
         };
         options.runtime_config.client_tls.push(tls);
         options.variables.flags.insert("kube_api_url".to_owned(), cluster.url.clone());
-        Ok(Self { embedded: None, description: cluster.url, _service_account: service_account })
+        Ok(Self { embedded: None, description: cluster.url, service_account })
     }
 
     async fn shutdown(self) {
