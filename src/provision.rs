@@ -70,13 +70,18 @@ impl<O: Outbound> Delivery<'_, O> {
             Ok(Err(failure)) => return self.settle_existing(&Err(failure.clone()), Some(failure)).await,
             Err(error) => return retry(error),
         };
-        match self.pod_from(self.api.create(&manifest)).await {
-            Ok(pod) => self.settle_created(pod, &Ok(manifest)).await,
-            Err(ApiError::Refused(refusal)) if refusal.is_already_exists() => {
-                self.settle_existing(&Ok(manifest), None).await
-            }
-            Err(error) => outcome_of(error),
-        }
+        let error = match self.pod_from(self.api.create(&manifest)).await {
+            Ok(pod) => return self.settle_created(pod, &Ok(manifest)).await,
+            Err(error) => error,
+        };
+        // The API server asks for rights, quota and webhooks before it looks at the name: a refusal says nothing of
+        // the Pod that an earlier delivery may have made, which may even be what used the quota up.
+        let absent = match (&error, verdict(&error)) {
+            (ApiError::Refused(refusal), _) if refusal.is_already_exists() => None,
+            (_, Verdict::Terminal(reason)) => Some(Failure::new(reason, error.to_string())),
+            (_, Verdict::Retry { .. }) => return retry(error),
+        };
+        self.settle_existing(&Ok(manifest), absent).await
     }
 
     /// What the API server would make of the event's Pod, without making it.
@@ -145,6 +150,10 @@ impl<O: Outbound> Delivery<'_, O> {
         };
         match (&error, absent) {
             (ApiError::Refused(refusal), Some(failure)) if refusal.is_not_found() => Outcome::Failed(failure),
+            // Who has no rights can't look either: the refusal stands.
+            (_, Some(failure)) if failure.reason == Reason::Forbidden && is_terminal(&error) => {
+                Outcome::Failed(failure)
+            }
             _ => retry(error),
         }
     }
@@ -216,11 +225,8 @@ impl<O: Outbound> Delivery<'_, O> {
     }
 }
 
-fn outcome_of(error: ApiError) -> Outcome {
-    match verdict(&error) {
-        Verdict::Retry { .. } => retry(error),
-        Verdict::Terminal(reason) => Outcome::Failed(Failure::new(reason, error.to_string())),
-    }
+fn is_terminal(error: &ApiError) -> bool {
+    matches!(verdict(error), Verdict::Terminal(_))
 }
 
 /// Leaves it to the broker, whatever the verdict: for calls after which a Pod of the event may be left.
@@ -422,11 +428,25 @@ pub(crate) mod tests {
 
     #[test]
     fn a_create_that_is_refused_says_why() {
-        check_failed(vec![("POST", status(404, "NotFound"))], Reason::NamespaceNotFound);
-        check_failed(vec![("POST", status(422, "Invalid"))], Reason::PodRejected);
+        let absent = || ("GET", status(404, "NotFound"));
+        check_failed(vec![("POST", status(404, "NotFound")), absent()], Reason::NamespaceNotFound);
+        check_failed(vec![("POST", status(422, "Invalid")), absent()], Reason::PodRejected);
+        check_failed(vec![("POST", status(403, "Forbidden")), ("GET", status(403, "Forbidden"))], Reason::Forbidden);
         check_retry(vec![("POST", status(500, "InternalError"))]);
         check_retry(vec![("POST", answer(201, &json!({"kind": "Status"})))]);
         check_retry(vec![("POST", Err(NoAnswer("refused".into())))]);
+    }
+
+    #[test]
+    fn a_create_that_is_refused_says_nothing_of_the_pod_that_is_there() {
+        let refused = || ("POST", status(403, "Forbidden"));
+        let found = |pod: Value| ("GET", answer(200, &pod));
+        assert!(matches!(deliver(&[], vec![refused(), found(released())]), Outcome::Done(_)));
+        let script = vec![refused(), found(gated()), ("PATCH", answer(200, &released()))];
+        assert!(matches!(deliver(&[], script), Outcome::Done(_)));
+        let script = vec![refused(), found(unrouted()), ("DELETE", answer(200, &unrouted()))];
+        check_failed(script, Reason::GatewayNotInjected);
+        check_retry(vec![refused(), ("GET", status(500, "InternalError"))]);
     }
 
     #[test]

@@ -60,8 +60,10 @@ fn retryable() -> Vec<Case> {
 }
 
 fn terminal() -> Vec<Case> {
+    // Each looks for the Pod of an earlier delivery before it is final.
     let on_create = |row, name, code, reason, message, end| {
-        Case::new(row, name, pending("1", "foo"), vec![status("POST", code, reason, message)], End::Failed(end))
+        let script = vec![status("POST", code, reason, message), status("GET", 404, "NotFound", "not found")];
+        Case::new(row, name, pending("1", "foo"), script, End::Failed(end))
     };
     let role = "pods is forbidden: User \"x\" cannot create resource \"pods\"";
     let quota = "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5";

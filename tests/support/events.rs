@@ -67,9 +67,20 @@ impl Reply {
         B: http_body::Body<Data = Bytes>,
         B::Error: std::fmt::Debug,
     {
+        Self::try_read(response).await.expect("the answer arrives whole")
+    }
+
+    /// The same, where it may be cut off.
+    ///
+    /// # Errors
+    /// When it is.
+    pub async fn try_read<B>(response: Response<B>) -> Result<Self, B::Error>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("the answer arrives whole").to_bytes();
-        Self { status: parts.status, headers: parts.headers, body }
+        let body = body.collect().await?.to_bytes();
+        Ok(Self { status: parts.status, headers: parts.headers, body })
     }
 
     /// A context attribute of the event in it, or the empty text.

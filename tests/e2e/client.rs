@@ -1,0 +1,138 @@
+//! A client of the Kubernetes API, as small as tests need it: a verb, a path and JSON in, a code and JSON out.
+//!
+//! Every call has a connection of its own, so a client survives an API server that goes away and comes back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// How long anything may take before a test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the API server said: the code, and the object.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status code.
+    pub code: u16,
+    /// The object, a `Status` for a refusal; a text where it is no JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The object of a success.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[track_caller]
+    pub fn object(self) -> Value {
+        assert!((200..300).contains(&self.code), "{} {}", self.code, self.body);
+        self.body
+    }
+}
+
+/// Somebody who may call the API server.
+#[derive(Clone)]
+pub struct Client {
+    address: SocketAddr,
+    tls: Arc<ClientConfig>,
+    token: Option<String>,
+}
+
+impl Client {
+    /// A client with what its TLS configuration says of it, and with a token.
+    pub fn new(address: SocketAddr, tls: Arc<ClientConfig>, token: Option<String>) -> Self {
+        Self { address, tls, token }
+    }
+
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, None).await
+    }
+
+    /// `POST` of an object, to be created.
+    pub async fn create(&self, path: &str, object: &Value) -> Value {
+        self.call("POST", path, Some(object)).await.object()
+    }
+
+    /// `DELETE`, at once.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call("DELETE", path, Some(&json!({"gracePeriodSeconds": 0}))).await
+    }
+
+    /// The items of a list.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        let list = self.get(path).await.object();
+        list["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Any call. A patch is a merge patch.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let answer = self.try_call(method, path, body).await;
+        answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// The same, where there may be no answer.
+    pub async fn try_call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, String> {
+        let call = self.exchange(self.request(method, path, body));
+        match tokio::time::timeout(PATIENCE, call).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err("no answer in time".to_owned()),
+        }
+    }
+
+    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Request<Full<Bytes>> {
+        let content_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.address.to_string())
+            .header("accept", "application/json")
+            .header("content-type", content_type);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        request.body(bytes.into()).expect("the path is valid")
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let name = ServerName::from(self.address.ip());
+        let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        connection.abort();
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        Ok(Answer { code: head.status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) })
+    }
+}
+
+/// Asks until the answer is yes.
+///
+/// # Panics
+/// When it isn't within [`PATIENCE`]; `what` says what never came to be.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let begin = Instant::now();
+    while !is_so().await {
+        assert!(begin.elapsed() < PATIENCE, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,174 @@
+//! The provisioner's process, killed again and again while events are delivered to it.
+//!
+//! It is the command with `--kubeconfig`, as a process of its own: nothing gets a chance to tidy up. The points at
+//! which it is killed are random; their seed is printed, and `E2E_SEED` sets it.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tests::provisioner::repository;
+use tests::{Reply, pending};
+use tokio::sync::watch;
+
+use crate::client::until;
+use crate::cluster::Cluster;
+use crate::exactly_once::{assert_exactly_once, event_of, gateway_of, gateways};
+use crate::harness::Test;
+use crate::namespace::{Namespace, ROUTED, with_namespace};
+use crate::outcome::{is_released, is_routed};
+use crate::process::Process;
+
+const EVENTS: usize = 200;
+const DELIVERIES: usize = 5;
+const AT_ONCE: usize = 32;
+const KILLS: u64 = 5;
+
+/// The tests.
+pub fn tests() -> Vec<Test> {
+    crate::tests![a_provisioner_that_is_killed_again_and_again_makes_one_pod_per_event]
+}
+
+/// The command, running; it is killed and started again at will.
+struct Command {
+    process: Process,
+    address: watch::Sender<String>,
+    namespace: String,
+    kubeconfig: PathBuf,
+    starts: usize,
+}
+
+impl Command {
+    async fn start(namespace: &Namespace) -> Self {
+        let kubeconfig = namespace.cluster.kubeconfig();
+        let process = spawn(&namespace.name, &kubeconfig, 0);
+        let address = watch::Sender::new(String::new());
+        let mut command = Self { process, address, namespace: namespace.name.clone(), kubeconfig, starts: 0 };
+        command.wait_for_address().await;
+        command
+    }
+
+    async fn kill_and_start(&mut self) {
+        self.process.kill();
+        self.starts += 1;
+        self.process = spawn(&self.namespace, &self.kubeconfig, self.starts);
+        self.wait_for_address().await;
+    }
+
+    async fn wait_for_address(&mut self) {
+        let said = || {
+            let output = self.process.output();
+            let line = output.lines().find(|line| line.starts_with("provisioner "))?.to_owned();
+            line.split_whitespace().nth(1).map(str::to_owned)
+        };
+        until("the command says where it listens", || async { said().is_some() }).await;
+        self.address.send_replace(said().unwrap_or_default());
+    }
+}
+
+fn spawn(namespace: &str, kubeconfig: &std::path::Path, count: usize) -> Process {
+    let program = repository().join("target/debug/cloudevents-podgateway-client-provisioner");
+    let flags = [
+        format!("--from={}", repository().join("spin.toml").display()),
+        format!("--kubeconfig={}", kubeconfig.display()),
+        format!("--client-namespace={namespace}"),
+        "--listen=127.0.0.1:0".to_owned(),
+        "--broker-listen=127.0.0.1:0".to_owned(),
+    ];
+    Process::start(&program, &flags, kubeconfig.with_file_name(format!("command-{count}.log")))
+}
+
+type Http = Client<HttpConnector, Full<Bytes>>;
+
+/// Delivers until there is an answer with an event, as a broker does; counts what was in vain.
+async fn deliver(event: usize, http: Http, mut address: watch::Receiver<String>, in_vain: Arc<AtomicUsize>) -> Reply {
+    loop {
+        let mut request = pending(&event.to_string(), gateway_of(event));
+        let base = address.borrow_and_update().clone();
+        *request.uri_mut() = format!("{base}/").parse().expect("it is a URI");
+        let answer = match http.request(request).await {
+            Ok(response) => Reply::try_read(response).await.ok(),
+            Err(_) => None,
+        };
+        match answer {
+            Some(reply) if reply.status == 200 => return reply,
+            Some(reply) => assert_eq!(reply.status, 503, "{reply:?}"),
+            // Killed: it will listen elsewhere. Or it does so already.
+            None => _ = tokio::time::timeout(std::time::Duration::from_secs(1), address.changed()).await,
+        }
+        in_vain.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Random numbers of which the seed is all that has to be known (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn seeded() -> Self {
+        let given = std::env::var("E2E_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        println!("killing at points of E2E_SEED={seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+/// Kills the command each time that a random number of further answers has come.
+async fn kill_at_random(command: &mut Command, answered: &watch::Receiver<usize>) {
+    let mut random = Random::seeded();
+    let share = (EVENTS * DELIVERIES) as u64 / (KILLS + 1);
+    let mut point = 0;
+    for _ in 0..KILLS {
+        point += 1 + random.below(share) as usize;
+        if answered.clone().wait_for(|answered| *answered >= point).await.is_err() {
+            return;
+        }
+        command.kill_and_start().await;
+    }
+}
+
+async fn a_provisioner_that_is_killed_again_and_again_makes_one_pod_per_event(cluster: Arc<Cluster>) {
+    with_namespace(cluster, "killed", &[ROUTED], |namespace| async move {
+        let _gateways = gateways(&namespace).await;
+        let mut command = Command::start(&namespace).await;
+        let http: Http = Client::builder(TokioExecutor::new()).build_http();
+        let (address, in_vain) = (command.address.subscribe(), Arc::new(AtomicUsize::new(0)));
+        let (answered, so_far) = watch::channel(0);
+        let deliveries = (0..EVENTS * DELIVERIES).map(|delivery| {
+            let (event, answered) = (event_of(delivery), &answered);
+            let delivered = deliver(event, http.clone(), address.clone(), in_vain.clone());
+            async move {
+                let reply = delivered.await;
+                answered.send_modify(|answered| *answered += 1);
+                (event, reply)
+            }
+        });
+        let all = futures::stream::iter(deliveries).buffer_unordered(AT_ONCE).collect::<Vec<_>>();
+        let (replies, ()) = tokio::join!(all, kill_at_random(&mut command, &so_far));
+        assert_nothing_leaked(&namespace).await;
+        println!("killed {KILLS} times, {} deliveries in vain", in_vain.load(Ordering::Relaxed));
+        assert!(in_vain.load(Ordering::Relaxed) > 0, "it was never killed in the middle of anything");
+        assert_exactly_once(&namespace, &replies).await;
+    })
+    .await;
+}
+
+async fn assert_nothing_leaked(namespace: &Namespace) {
+    for pod in namespace.pods().await {
+        assert!(is_released(&pod) && is_routed(&pod), "{pod}");
+    }
+}

@@ -1,0 +1,56 @@
+//! How a delivery ended, in the words of the documented tables; and what has to be true of the Pods then.
+
+use serde_json::Value;
+use tests::{Provisioner, Reply, pending};
+
+use crate::harness;
+use crate::namespace::Namespace;
+
+/// How a delivery ended: `done`, `failed` with its reason, or a status without an event.
+pub fn outcome_of(reply: &Reply) -> String {
+    let code = reply.status.as_u16();
+    match reply.outcome() {
+        "done" if code == 200 => "`done`".to_owned(),
+        "failed" if code == 200 => format!("`failed`, `{}`", reply.json()["reason"].as_str().unwrap_or_default()),
+        _ if reply.body.is_empty() => code.to_string(),
+        outcome => panic!("{code} with {outcome:?} and {:?}", reply.body),
+    }
+}
+
+/// Says how a delivery ended and what the provisioner logged, for those who run with `--nocapture`.
+pub fn note(what: &str, reply: &Reply, provisioner: &Provisioner) {
+    if harness::is_verbose() {
+        let message = reply.json()["message"].as_str().unwrap_or_default().to_owned();
+        eprintln!("{what}: {} {message}\n  {}", outcome_of(reply), provisioner.logs().text().trim_end());
+    }
+}
+
+/// Delivers an event for the gateway `foo` and says how that ended.
+pub async fn deliver(provisioner: &Provisioner, id: &str) -> String {
+    let reply = provisioner.deliver(pending(id, "foo")).await;
+    note(id, &reply, provisioner);
+    outcome_of(&reply)
+}
+
+/// Whether the Pod may be given to a node.
+pub fn is_released(pod: &Value) -> bool {
+    pod["spec"]["schedulingGates"].as_array().is_none_or(Vec::is_empty)
+}
+
+/// Whether what runs first in the Pod is a gateway's.
+pub fn is_routed(pod: &Value) -> bool {
+    let env = pod["spec"]["initContainers"][0]["env"].as_array();
+    env.is_some_and(|env| env.iter().any(|variable| variable["name"] == "gateway"))
+}
+
+/// No Pod may be free of its gate without its gateway; and there are as many as expected.
+///
+/// # Panics
+/// When it isn't so.
+pub async fn assert_pods(namespace: &Namespace, expected: usize) {
+    let pods = namespace.pods().await;
+    for pod in &pods {
+        assert!(!is_released(pod) || is_routed(pod), "a Pod got away: {pod}");
+    }
+    assert_eq!(pods.len(), expected, "Pods in {}", namespace.name);
+}
