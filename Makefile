@@ -19,13 +19,31 @@ else
 SERVERS := $(KUBERNETES)/kube-apiserver $(KUBERNETES)/etcd
 endif
 
+# The image: docker, podman or buildah builds it, and any registry will do.
+CONTAINER_TOOL ?= docker
+REGISTRY ?= ghcr.io/podgateway
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)$(shell git diff --quiet HEAD -- 2>/dev/null || echo -dirty)
+IMAGE ?= $(REGISTRY)/cloudevents-podgateway-client-provisioner:$(VERSION)
+LOCAL_REGISTRY ?= localhost:5000
+# The component is the same on every processor, but an image names one: BUILD_FLAGS="--platform linux/arm64".
+BUILD_FLAGS ?=
+
+# The component names source files where it can panic. These flags leave out where they lay on this machine, so that the
+# same commit gives the same bytes on any other.
+CARGO_DIRECTORY := $(or $(CARGO_HOME),$(HOME)/.cargo)
+RUST_SOURCES := $(shell rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust
+RUST_COMMIT := $(shell rustc --version --verbose 2>/dev/null | sed -n 's/^commit-hash: //p')
+export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS := --remap-path-prefix=$(CARGO_DIRECTORY)=/cargo \
+	--remap-path-prefix=$(RUST_SOURCES)=/rustc/$(RUST_COMMIT) --remap-path-prefix=$(CURDIR)=/src
+
 # What the command of `make run` gets: make run ARGS="--client-namespace=routed-clients"
 ARGS ?=
 
 ##@ Try
 .PHONY: help
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z\/0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z\/0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(WASM) ## Run the provisioner with an embedded Kubernetes API and a broker (ARGS="--help" shows its flags)
@@ -46,6 +64,11 @@ doctor: ## Say for each gateway of a real cluster what would become of a client 
 build: $(WASM) ## Build the component and the command
 	$(BUILD_COMMAND)
 
+.PHONY: component
+component: | wasm-target ## Build the component alone, as `spin build` does
+	cargo build --package podgateway-client-provisioner --target $(TARGET) --release
+	@touch $(WASM)
+
 $(WASM): $(SOURCES) | wasm-target
 	cargo build --package podgateway-client-provisioner --target $(TARGET) --release
 	@touch $@
@@ -57,6 +80,31 @@ wasm-target:
 .PHONY: size
 size: $(WASM) ## Print the size of the component
 	@printf '%s: %d KB (%d bytes)\n' $(notdir $(WASM)) $$(( ($$(stat -c %s $(WASM)) + 500) / 1000 )) $$(stat -c %s $(WASM))
+
+##@ Publish
+.PHONY: image
+image: serviceaccount/clean component ## Build the container image (CONTAINER_TOOL=docker, podman or buildah)
+	$(CONTAINER_TOOL) build $(BUILD_FLAGS) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --tag $(IMAGE) .
+
+.PHONY: publish
+publish: image ## Build the image and push it (IMAGE or REGISTRY says where to)
+	$(CONTAINER_TOOL) push $(PUSH_FLAGS) $(IMAGE)
+
+.PHONY: publish/local
+publish/local: ## Build the image and push it to a registry on this machine (LOCAL_REGISTRY)
+	$(MAKE) publish REGISTRY=$(LOCAL_REGISTRY) \
+	  PUSH_FLAGS=$(if $(filter docker,$(notdir $(CONTAINER_TOOL))),,--tls-verify=false)
+
+.PHONY: push/artifact
+push/artifact: serviceaccount/clean component ## Push an OCI artifact in place of the image, by Spin
+	spin registry push $(IMAGE)-artifact
+
+# An artifact holds whatever lies in this directory, and an image would if .dockerignore were lost: a token must never be
+# published.
+.PHONY: serviceaccount/clean
+serviceaccount/clean:
+	@found="$$(find serviceaccount -mindepth 1 ! -path serviceaccount/README.md)"; \
+	[ -z "$$found" ] || { echo "refusing to publish what may be a token; remove first:"; echo "$$found"; exit 1; } >&2
 
 ##@ Check
 .PHONY: test
@@ -98,6 +146,10 @@ lint: | wasm-target ## Check the formatting, and clippy for the host and for was
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo clippy --workspace --test e2e -- --deny warnings
 	cargo clippy --package podgateway-client-provisioner --target $(TARGET) --release -- --deny warnings
+
+.PHONY: reproducible
+reproducible: component ## Build the component a second time, elsewhere, and compare the bytes
+	.ci/reproducible
 
 .PHONY: clean
 clean: ## Remove everything that was built

@@ -1,0 +1,236 @@
+//! The container image, laid out by the Dockerfile's own lines, runs in the host as a Pod of `deploy/` would run it:
+//! the image's root as root, the token volume over the mount point, the runtime config, the environment by the shim's
+//! rules.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use local::spin::{Application, LogCapture, Logs, Options, RuntimeConfig, VariableSources};
+use tempfile::TempDir;
+use tests::events::{Delivery, bare, pending};
+use tests::manifests::{knative_container, knative_service, named_values, runtime_config, spin_app, spin_app_env};
+use tests::peer::{json_step, released, routed};
+use tests::provisioner::repository;
+use tests::{Peer, Reply, TOKEN};
+
+/// Dockerfile instructions, each with its continuation lines: (`COPY`, `spin.toml /spin.toml`).
+fn dockerfile() -> Vec<(String, String)> {
+    let text = fs::read_to_string(repository().join("Dockerfile")).unwrap().replace("\\\n", "");
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let split = lines.map(|line| line.split_once(' ').unwrap());
+    split.map(|(instruction, rest)| (instruction.to_owned(), rest.to_owned())).collect()
+}
+
+/// Whether `.dockerignore` lets a path of the repository into the build: the last line that matches it decides.
+fn is_in_context(path: &str) -> bool {
+    let ignored = fs::read_to_string(repository().join(".dockerignore")).unwrap();
+    let patterns = ignored.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    patterns.fold(true, |included, line| {
+        let (pattern, includes) = line.strip_prefix('!').map_or((line, false), |pattern| (pattern, true));
+        let matches = match pattern.strip_suffix('*') {
+            Some(directory) => path.len() > directory.len() && path.starts_with(directory),
+            None => path == pattern || path.starts_with(&format!("{pattern}/")),
+        };
+        if matches { includes } else { included }
+    })
+}
+
+/// Does what `COPY source destination` does.
+fn copy(source: &str, destination: &Path) {
+    assert!(is_in_context(source), ".dockerignore leaves {source} out");
+    let path = repository().join(source);
+    if path.is_file() {
+        fs::create_dir_all(destination.parent().unwrap()).unwrap();
+        fs::copy(&path, destination).unwrap_or_else(|e| panic!("{source}: {e} (make test builds the component first)"));
+        return;
+    }
+    fs::create_dir_all(destination).unwrap();
+    for entry in fs::read_dir(path).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let inner = format!("{source}/{name}");
+        if is_in_context(&inner) {
+            copy(&inner, &destination.join(name));
+        }
+    }
+}
+
+/// The image's root directory.
+fn root() -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (_, arguments) in dockerfile().iter().filter(|(instruction, _)| instruction == "COPY") {
+        let [source, destination] = arguments.split(' ').collect::<Vec<_>>()[..] else { panic!("COPY {arguments}") };
+        copy(source, &root.path().join(destination.strip_prefix('/').expect("an absolute destination")));
+    }
+    root
+}
+
+/// Every file and every empty directory below `directory`, with its size, by its path from there.
+fn leaves(directory: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut leaves = BTreeMap::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(path) = open.pop() {
+        let children: Vec<_> = match path.is_dir() {
+            true => fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect(),
+            false => Vec::new(),
+        };
+        if children.is_empty() {
+            let size = if path.is_dir() { 0 } else { path.metadata().unwrap().len() };
+            leaves.insert(path.strip_prefix(directory).unwrap().to_owned(), size);
+        }
+        open.extend(children);
+    }
+    leaves
+}
+
+/// A Pod: the image's root, what is mounted over it, and the application that runs there.
+struct Pod {
+    _root: TempDir,
+    application: Application,
+    logs: LogCapture,
+}
+
+impl Pod {
+    /// Starts with the environment of a container, with what the kubelet mounts or without.
+    fn start(env: BTreeMap<String, String>, mounted: bool) -> Self {
+        let root = root();
+        let mut options = Options {
+            variables: VariableSources { env, shim: true, ..VariableSources::default() },
+            ..Options::default()
+        };
+        if mounted {
+            options.runtime_config = mount(root.path());
+        }
+        let logs = LogCapture::default();
+        options.logs = Logs::Capture(logs.clone());
+        let application = Application::load(&root.path().join("spin.toml"), options).unwrap();
+        Self { _root: root, application, logs }
+    }
+
+    async fn deliver(&self, request: Delivery) -> Reply {
+        Reply::read(self.application.handle(request).await.expect("there is an answer")).await
+    }
+}
+
+/// Puts what the volumes hold into the root: the service account and the Secret's runtime config, which is read from
+/// there.
+fn mount(root: &Path) -> RuntimeConfig {
+    let account = root.join("serviceaccount");
+    let ca = rcgen::generate_simple_self_signed(["kubernetes.default.svc".to_owned()]).unwrap();
+    fs::write(account.join("token"), TOKEN).unwrap();
+    fs::write(account.join("ca.crt"), ca.cert.pem()).unwrap();
+    fs::write(account.join("namespace"), "client-system").unwrap();
+    let file = root.join("runtime-config.toml");
+    // The shim's root is the image's; the host's is this machine's.
+    let here = format!("\"{}/serviceaccount/", root.display());
+    fs::write(&file, runtime_config().replace("\"/serviceaccount/", &here)).unwrap();
+    RuntimeConfig::from_file(&file).unwrap()
+}
+
+/// The environment with the API server's address in place of the cluster's, by whichever name it has there.
+fn at(mut env: BTreeMap<String, String>, peer: &Peer) -> BTreeMap<String, String> {
+    let url = env.iter_mut().find(|(name, _)| name.ends_with("KUBE_API_URL"));
+    *url.expect("the API server is named").1 = peer.url();
+    env
+}
+
+#[test]
+fn the_image_holds_the_application_and_two_empty_directories() {
+    let leaves = leaves(root().path());
+    let names: Vec<_> = leaves.keys().map(|path| path.to_str().unwrap()).collect();
+    let component = "target/wasm32-wasip2/release/provisioner.wasm";
+    assert_eq!(names, [".spin", "serviceaccount", "spin.toml", component]);
+    assert!(leaves.values().sum::<u64>() < 1 << 20, "{leaves:?}");
+    assert_eq!(tests::manifests::application().component.source, repository().join(component));
+}
+
+#[test]
+fn no_token_gets_into_the_image() {
+    for path in ["serviceaccount/token", "serviceaccount/..data/token", "serviceaccount/README.md", ".git/config"] {
+        assert!(!is_in_context(path), "{path}");
+    }
+    assert!(is_in_context("serviceaccount") && is_in_context("spin.toml"));
+}
+
+#[test]
+fn nothing_is_published_while_there_may_be_a_token() {
+    let checkout = tempfile::tempdir().unwrap();
+    fs::copy(repository().join("Makefile"), checkout.path().join("Makefile")).unwrap();
+    fs::create_dir(checkout.path().join("serviceaccount")).unwrap();
+    let write = |name: &str| fs::write(checkout.path().join("serviceaccount").join(name), "x").unwrap();
+    let check = || {
+        let mut make = Command::new("make");
+        make.current_dir(checkout.path()).arg("serviceaccount/clean").env_remove("MAKEFLAGS");
+        make.output().expect("make is there")
+    };
+    write("README.md");
+    assert!(check().status.success());
+    write("..data");
+    let refused = check();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("serviceaccount/..data"));
+}
+
+#[test]
+fn both_ways_to_publish_look_for_a_token_first() {
+    let makefile = fs::read_to_string(repository().join("Makefile")).unwrap();
+    for target in ["image:", "push/artifact:"] {
+        let rule = makefile.lines().find(|line| line.starts_with(target)).unwrap();
+        assert!(rule.starts_with(&format!("{target} serviceaccount/clean ")), "{rule}");
+    }
+}
+
+#[test]
+fn the_image_has_what_the_shim_and_a_registry_want() {
+    let lines = dockerfile();
+    let one = |instruction: &str| {
+        let mut found = lines.iter().filter(|(name, _)| name == instruction);
+        let (Some((_, rest)), None) = (found.next(), found.next()) else { panic!("one {instruction}") };
+        rest.as_str()
+    };
+    assert_eq!((one("FROM"), one("WORKDIR"), one("ENTRYPOINT")), ("scratch", "/", "[\"/spin.toml\"]"));
+    // Nothing can be run in it.
+    assert!(lines.iter().all(|(name, _)| name != "RUN"));
+    for label in ["title", "description", "licenses", "source", "version", "revision"] {
+        assert!(one("LABEL").contains(&format!("org.opencontainers.image.{label}=")), "{label}");
+    }
+
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(lines.contains(&("ARG".to_owned(), format!("VERSION={version}"))));
+    let image = format!("ghcr.io/podgateway/cloudevents-podgateway-client-provisioner:{version}");
+    assert_eq!(spin_app()["spec"]["image"], image.as_str());
+    assert_eq!(knative_service()["spec"]["template"]["spec"]["containers"][0]["image"], image.as_str());
+}
+
+#[tokio::test]
+async fn the_spin_apps_pod_serves_probes_and_events() {
+    let peer = Peer::start(vec![json_step("POST", 201, routed), json_step("PATCH", 200, released)]).await;
+    let pod = Pod::start(at(spin_app_env(), &peer), true);
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(pod.deliver(bare("GET", path)).await.status, 200, "{path}: {}", pod.logs.text());
+    }
+    let reply = pod.deliver(pending("1", "foo")).await;
+    assert_eq!(reply.outcome(), "done", "{}", pod.logs.text());
+    let calls = peer.finish();
+    assert!(calls[0].path.starts_with("/api/v1/namespaces/routed-clients/pods"));
+    assert_eq!(calls[0].headers["authorization"], format!("Bearer {TOKEN}"));
+}
+
+#[tokio::test]
+async fn the_knative_services_pod_serves_the_same() {
+    let peer = Peer::start(vec![json_step("POST", 201, routed), json_step("PATCH", 200, released)]).await;
+    let pod = Pod::start(at(named_values(&knative_container()["env"]), &peer), true);
+    assert_eq!(pod.deliver(bare("GET", "/readyz")).await.status, 200, "{}", pod.logs.text());
+    assert_eq!(pod.deliver(pending("1", "foo")).await.outcome(), "done", "{}", pod.logs.text());
+    peer.finish();
+}
+
+#[tokio::test]
+async fn without_the_token_volume_it_is_alive_and_not_ready() {
+    let pod = Pod::start(spin_app_env(), false);
+    assert_eq!(pod.deliver(bare("GET", "/healthz")).await.status, 200);
+    let reply = pod.deliver(bare("GET", "/readyz")).await;
+    assert_eq!(reply.status, 503);
+    assert!(reply.json()["detail"].as_str().unwrap().contains("/serviceaccount/token"));
+}

@@ -1,0 +1,321 @@
+//! What a cluster is given agrees with the component, with itself and with what Knative and SpinKube do with it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use provisioner::config::Config;
+use provisioner::pod::{GATE, MANAGED_BY};
+use serde_json::{Value, json};
+use tests::manifests::{
+    application, documents, files, knative_container, knative_service, named_values, object, runtime_config, spin_app,
+    strings,
+};
+
+const SYSTEM: &str = "client-system";
+/// How many clients one gateway has addresses for.
+const CLIENTS_PER_GATEWAY: usize = 235;
+
+/// Parsed as the component parses them: the defaults of `spin.toml`, and over them the SpinApp's.
+fn config() -> Config {
+    let (defaults, set) = (application().variables, named_values(&spin_app()["spec"]["variables"]));
+    let value = |name: &str| set.get(name).cloned().or_else(|| defaults[name].default.clone());
+    Config::from_variables(|name| value(name).ok_or_else(|| "unset".to_owned())).unwrap()
+}
+
+/// An ISO 8601 duration of seconds, as Knative takes them.
+fn seconds(duration: &Value) -> Duration {
+    let text = duration.as_str().unwrap();
+    let number = text.strip_prefix("PT").and_then(|rest| rest.strip_suffix('S')).unwrap();
+    Duration::from_secs_f64(number.parse().unwrap())
+}
+
+#[track_caller]
+fn assert_lists(directory: &str, unlisted: &[&str]) -> Vec<String> {
+    let kustomization = &documents(&format!("{directory}/kustomization.yaml"))[0];
+    let listed: Vec<String> = strings(&kustomization["resources"]).into_iter().map(str::to_owned).collect();
+    let resources = files(directory).into_iter().filter(|name| {
+        name != "kustomization.yaml" && !name.ends_with("-values.yaml") && !unlisted.contains(&name.as_str())
+    });
+    let here = listed.iter().filter(|name| !name.starts_with("../")).cloned();
+    assert_eq!(here.collect::<BTreeSet<_>>(), resources.collect::<BTreeSet<_>>(), "{directory}");
+    listed
+}
+
+#[test]
+fn every_manifest_is_an_object_with_a_name() {
+    for directory in ["deploy", "deploy/knative-service", "runtime-class"] {
+        for file in files(directory) {
+            let documents = documents(&format!("{directory}/{file}"));
+            assert!(!documents.is_empty(), "{directory}/{file}");
+            if !["-values.yaml", "kustomization.yaml", "config-features.yaml"].iter().any(|end| file.ends_with(end)) {
+                for object in documents {
+                    assert!(object["apiVersion"].is_string() && object["kind"].is_string(), "{file}: {object}");
+                    assert!(object["metadata"]["name"].is_string(), "{file}: {object}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_kustomization_lists_every_manifest_in_apply_order() {
+    let listed = assert_lists("deploy", &[]);
+    let place = |file: &str| listed.iter().position(|name| name == file).unwrap_or_else(|| panic!("{file}"));
+    assert_eq!(place("namespace.yaml"), 0);
+    for lock in ["quota.yaml", "admission-policy.yaml", "network-policy.yaml", "rbac.yaml"] {
+        assert!(place(lock) < place("provisioner.yaml"), "{lock}");
+    }
+    for (first, then) in [
+        ("runtime-config.yaml", "provisioner.yaml"),
+        ("../runtime-class", "provisioner.yaml"),
+        ("provisioner.yaml", "sinkbinding.yaml"),
+        ("broker.yaml", "sinkbinding.yaml"),
+        ("sinkbinding.yaml", "trigger.yaml"),
+        ("broker.yaml", "cloudevents-player.yaml"),
+    ] {
+        assert!(place(first) < place(then), "{first} before {then}");
+    }
+    assert_lists("deploy/knative-service", &["config-features.yaml"]);
+    assert_lists("runtime-class", &["runtime-class.yaml", "shim.yaml"]);
+    for directory in ["deploy", "deploy/knative-service"] {
+        // Or kubectl sorts by kind.
+        assert_eq!(documents(&format!("{directory}/kustomization.yaml"))[0]["sortOptions"]["order"], "fifo");
+    }
+}
+
+#[test]
+fn no_variable_is_unknown_or_misspelt() {
+    let declared = application().variables;
+    let set = named_values(&spin_app()["spec"]["variables"]);
+    for name in set.keys() {
+        assert!(declared.contains_key(name), "spin.toml declares no variable {name}");
+    }
+    for (name, variable) in &declared {
+        assert!(!variable.required || set.contains_key(name), "{name} is required");
+    }
+    let mut env = named_values(&knative_container()["env"]);
+    assert_eq!(env.remove("SPIN_HTTP_LISTEN_ADDR").as_deref(), Some("0.0.0.0:8080"));
+    assert_eq!(knative_container()["ports"], json!([{"containerPort": 8080}]));
+    let shouted = set.into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value));
+    assert_eq!(env, shouted.collect(), "the Knative Service is set up as the SpinApp is");
+}
+
+#[test]
+fn clients_have_the_namespace_that_gateways_see() {
+    let namespaces = documents("deploy/namespace.yaml");
+    let named = |name: &str| namespaces.iter().find(|namespace| namespace["metadata"]["name"] == name).unwrap();
+    let labels = |name: &str| named(name)["metadata"]["labels"].clone();
+    assert_eq!(labels(&config().client_namespace)["routed-gateway"], "true");
+    assert_eq!(labels(&config().client_namespace)["pod-security.kubernetes.io/enforce"], "privileged");
+    assert_eq!(labels(SYSTEM)["routed-gateway"], Value::Null);
+    assert_eq!(namespaces.len(), 2);
+}
+
+#[test]
+fn the_provisioner_has_four_verbs_on_pods_and_nothing_else() {
+    let objects = documents("deploy/rbac.yaml");
+    let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["ServiceAccount", "Role", "RoleBinding"]);
+    let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "patch", "delete"]});
+    assert_eq!(objects[1]["rules"], json!([rule]));
+    for object in &objects[1..] {
+        assert_eq!(object["metadata"]["namespace"], config().client_namespace);
+    }
+    let account = &objects[0]["metadata"];
+    assert_eq!(objects[0]["automountServiceAccountToken"], false);
+    assert_eq!(account["namespace"], SYSTEM);
+    let subject = json!({"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]});
+    assert_eq!(objects[2]["subjects"], json!([subject]));
+    assert_eq!(objects[2]["roleRef"]["name"], objects[1]["metadata"]["name"]);
+    assert_eq!(spin_app()["spec"]["serviceAccountName"], account["name"]);
+    assert_eq!(knative_service()["spec"]["template"]["spec"]["serviceAccountName"], account["name"]);
+}
+
+#[test]
+fn a_token_that_expires_is_mounted_wherever_a_package_looks_for_it() {
+    let component = application().component;
+    let [mount] = &component.files[..] else { panic!("one directory is mounted") };
+    let expected = [mount.destination.clone(), format!("/assets/{}{}", component.id, mount.destination)];
+    let app = spin_app();
+    let mounts: Vec<_> = app["spec"]["volumeMounts"].as_array().unwrap().iter().collect();
+    let paths: Vec<_> = mounts.iter().map(|mount| mount["mountPath"].as_str().unwrap()).collect();
+    assert_eq!(paths, expected);
+
+    let spec = &knative_service()["spec"]["template"]["spec"];
+    for (volumes, mounts) in [(&app["spec"]["volumes"], mounts), (&spec["volumes"], vec![])] {
+        let volume = &volumes[0];
+        assert!(mounts.iter().all(|mount| mount["name"] == volume["name"] && mount["readOnly"] == true));
+        let sources = volume["projected"]["sources"].as_array().unwrap();
+        assert_eq!(sources[0]["serviceAccountToken"], json!({"path": "token", "expirationSeconds": 3600}));
+        assert_eq!(sources[1]["configMap"]["items"], json!([{"key": "ca.crt", "path": "ca.crt"}]));
+        assert_eq!(sources[2]["downwardAPI"]["items"][0]["path"], "namespace");
+    }
+    let mounts = &knative_container()["volumeMounts"];
+    assert_eq!(mounts[0]["mountPath"].as_str(), Some(mount.destination.as_str()));
+    assert_eq!(mounts[1]["mountPath"], "/runtime-config.toml");
+    assert_eq!(mounts[1]["subPath"], "runtime-config.toml");
+}
+
+#[test]
+fn the_runtime_config_trusts_the_clusters_ca_for_the_api_server_alone() {
+    let config: toml::Table = runtime_config().parse().unwrap();
+    let [tls] = &config["client_tls"].as_array().unwrap()[..] else { panic!("one host needs TLS") };
+    let api = named_values(&spin_app()["spec"]["variables"])["kube_api_url"].clone();
+    let host = api.parse::<http::Uri>().unwrap().host().unwrap().to_owned();
+    assert_eq!(tls["hosts"].as_array().unwrap(), &[toml::Value::from(host)]);
+    assert_eq!(tls["component_ids"].as_array().unwrap(), &[toml::Value::from(application().component.id)]);
+    assert_eq!(tls["ca_roots_file"].as_str(), Some("/serviceaccount/ca.crt"));
+
+    let secret = &object("deploy/runtime-config.yaml", "Secret")["metadata"];
+    assert_eq!(secret["namespace"], SYSTEM);
+    assert_eq!(spin_app()["spec"]["runtimeConfig"], json!({"loadFromSecret": secret["name"]}));
+    let volumes = &knative_service()["spec"]["template"]["spec"]["volumes"];
+    assert_eq!(volumes[1]["secret"]["secretName"], secret["name"]);
+}
+
+#[test]
+fn the_spin_app_runs_by_the_executor_of_its_namespace() {
+    let executor = object("runtime-class/spin-app-executor.yaml", "SpinAppExecutor");
+    assert_eq!(executor["metadata"]["namespace"], SYSTEM);
+    assert_eq!(spin_app()["metadata"]["namespace"], SYSTEM);
+    assert_eq!(spin_app()["spec"]["executor"], executor["metadata"]["name"]);
+    let class = object("runtime-class/runtime-class.yaml", "RuntimeClass");
+    assert_eq!(executor["spec"]["deploymentConfig"]["runtimeClassName"], class["metadata"]["name"]);
+    assert_eq!(knative_service()["spec"]["template"]["spec"]["runtimeClassName"], class["metadata"]["name"]);
+    let shim = object("runtime-class/shim.yaml", "Shim");
+    assert_eq!(shim["spec"]["runtimeClass"]["name"], class["metadata"]["name"]);
+    for file in ["containerd-1.toml", "containerd-2.toml"] {
+        let path = tests::provisioner::repository().join("runtime-class").join(file);
+        let fragment = std::fs::read_to_string(path).unwrap();
+        assert!(fragment.parse::<toml::Table>().is_ok(), "{file}");
+        assert!(fragment.contains(&format!("runtimes.{}]", class["handler"].as_str().unwrap())), "{file}");
+    }
+}
+
+#[test]
+fn a_start_that_compiles_has_the_memory_and_the_time_for_it() {
+    let spec = &spin_app()["spec"];
+    assert_eq!(spec["replicas"], 2);
+    assert_eq!(spec["resources"]["requests"]["memory"], "64Mi");
+    assert_eq!(spec["resources"]["limits"], json!({"memory": "128Mi"}));
+    let liveness = &spec["checks"]["liveness"];
+    let number = |field: &str| liveness[field].as_u64().unwrap();
+    // 16 s are what a start takes at a tenth of a CPU.
+    assert!(number("initialDelaySeconds") >= 16);
+    assert!(number("initialDelaySeconds") + number("periodSeconds") * number("failureThreshold") >= 60);
+    assert_eq!(liveness["httpGet"]["path"], "/healthz");
+    assert_eq!(spec["checks"]["readiness"]["httpGet"]["path"], "/readyz");
+    assert_eq!(knative_container()["readinessProbe"]["httpGet"]["path"], "/readyz");
+}
+
+#[test]
+fn the_trigger_asks_for_pending_events_and_waits_for_their_answers() {
+    let trigger = object("deploy/trigger.yaml", "Trigger");
+    let spec = &trigger["spec"];
+    assert_eq!(spec["filter"]["attributes"], json!({"type": provisioner::event::PENDING}));
+    // The SpinApp's Service: a ref has to be in the Trigger's own namespace.
+    let service = json!({"apiVersion": "v1", "kind": "Service", "name": spin_app()["metadata"]["name"]});
+    assert_eq!(trigger["metadata"]["namespace"], spin_app()["metadata"]["namespace"]);
+    assert_eq!(spec["subscriber"], json!({"ref": service}));
+    let delivery = &spec["delivery"];
+    assert_eq!(delivery["deadLetterSink"], json!({"ref": service, "uri": "/dead-letter"}));
+    assert!(seconds(&delivery["timeout"]) > config().delivery_timeout());
+    assert_eq!((&delivery["retry"], &delivery["backoffPolicy"]), (&json!(10), &json!("exponential")));
+    assert!(!seconds(&delivery["backoffDelay"]).is_zero());
+    let timeout = knative_service()["spec"]["template"]["spec"]["timeoutSeconds"].as_u64().unwrap();
+    assert!(Duration::from_secs(timeout) > config().delivery_timeout());
+    // The Knative Service takes the SpinApp's place under the same name.
+    assert_eq!(knative_service()["metadata"]["name"], spin_app()["metadata"]["name"]);
+    assert_eq!(knative_service()["metadata"]["namespace"], SYSTEM);
+}
+
+#[test]
+fn broker_and_sink_binding_refer_to_what_there_is() {
+    let broker = object("deploy/broker.yaml", "Broker");
+    let name = broker["metadata"]["name"].as_str().unwrap();
+    assert_eq!(broker["metadata"]["namespace"], SYSTEM);
+    assert_eq!(broker["metadata"]["annotations"]["eventing.knative.dev/broker.class"], "MTChannelBasedBroker");
+    for file in ["deploy/trigger.yaml", "deploy/cloudevents-player.yaml"] {
+        assert_eq!(object(file, "Trigger")["spec"]["broker"], name, "{file}");
+    }
+    let app = spin_app()["metadata"]["name"].clone();
+    for (file, api, kind) in [
+        ("deploy/sinkbinding.yaml", "apps/v1", "Deployment"),
+        ("deploy/knative-service/sinkbinding.yaml", "serving.knative.dev/v1", "Service"),
+    ] {
+        let binding = object(file, "SinkBinding");
+        assert_eq!(binding["metadata"]["namespace"], SYSTEM);
+        let subject = json!({"apiVersion": api, "kind": kind, "namespace": SYSTEM, "name": app});
+        assert_eq!(binding["spec"]["subject"], subject);
+        let sink = json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": name});
+        assert_eq!(binding["spec"]["sink"]["ref"], sink);
+    }
+    // K_SINK will be the Broker's address, which has to lie below the origin that may be called.
+    let origin = &named_values(&spin_app()["spec"]["variables"])["sink_origin"];
+    let player = &object("deploy/cloudevents-player.yaml", "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(named_values(&player["env"])["BROKER_URI"], format!("{origin}/{SYSTEM}/{name}"));
+}
+
+#[test]
+fn the_network_policies_are_for_the_provisioners_pods() {
+    let app = spin_app()["metadata"]["name"].clone();
+    for (file, label) in [
+        ("deploy/network-policy.yaml", "core.spinkube.dev/app-name"),
+        ("deploy/knative-service/network-policy.yaml", "serving.knative.dev/service"),
+    ] {
+        let policy = object(file, "NetworkPolicy");
+        assert_eq!(policy["metadata"]["namespace"], SYSTEM);
+        assert_eq!(policy["spec"]["podSelector"]["matchLabels"], json!({label: app}));
+        assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    }
+    let policy = object("deploy/network-policy.yaml", "NetworkPolicy");
+    assert_eq!(policy["spec"]["ingress"][0]["ports"], json!([{"protocol": "TCP", "port": 80}]));
+    assert_eq!(policy["spec"]["ingress"][0]["from"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_admission_policy_speaks_of_the_gate_and_the_label_that_clients_have() {
+    let policy = object("deploy/admission-policy.yaml", "ValidatingAdmissionPolicy");
+    let binding = object("deploy/admission-policy.yaml", "ValidatingAdmissionPolicyBinding");
+    assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+    assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+    let labels = json!({"kubernetes.io/metadata.name": config().client_namespace});
+    assert_eq!(binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"], labels);
+    let text = policy.to_string();
+    assert_eq!(text.matches(&format!("gate.name == '{GATE}'")).count(), 2);
+    assert_eq!(text.matches(&format!("== '{MANAGED_BY}'")).count(), 3);
+    assert!(!text.contains("matchPolicy\":\"Exact"));
+}
+
+#[test]
+fn every_gateway_has_values_of_its_own_and_the_quota_is_theirs_together() {
+    let config = config();
+    let values: Vec<_> = config
+        .gateways
+        .iter()
+        .map(|gateway| documents(&format!("deploy/pod-gateway-{gateway}-values.yaml")).remove(0))
+        .collect();
+    assert!(!values.is_empty());
+    for (gateway, values) in config.gateways.iter().zip(&values) {
+        let (webhook, settings) = (&values["webhook"], &values["settings"]);
+        for sort in ["gatewayLabel", "gatewayAnnotation"] {
+            assert_eq!(webhook[sort], config.gateway_key);
+            assert_eq!(webhook[format!("{sort}Value")], gateway.as_str());
+        }
+        assert_eq!(webhook["gatewayDefault"], false);
+        assert_eq!(strings(&values["routed_namespaces"]), [config.client_namespace.as_str()]);
+        assert_eq!(values["DNS"], format!("{}.1", settings["VXLAN_IP_NETWORK"].as_str().unwrap()));
+        let first = settings["VXLAN_GATEWAY_FIRST_DYNAMIC_IP"].as_u64().unwrap();
+        assert_eq!(255 - first, CLIENTS_PER_GATEWAY as u64);
+        let address = format!("pod-gateway-{gateway}.gateway-system.svc.cluster.local");
+        assert_eq!(config.address_of(gateway), Some(address));
+    }
+    for setting in ["VXLAN_ID", "VXLAN_IP_NETWORK"] {
+        let distinct: BTreeSet<_> = values.iter().map(|values| values["settings"][setting].to_string()).collect();
+        assert_eq!(distinct.len(), values.len(), "{setting}");
+    }
+    let quota = object("deploy/quota.yaml", "ResourceQuota");
+    assert_eq!(quota["metadata"]["namespace"], config.client_namespace);
+    assert_eq!(quota["spec"]["hard"], json!({"pods": (CLIENTS_PER_GATEWAY * values.len()).to_string()}));
+}

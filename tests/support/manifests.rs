@@ -1,0 +1,79 @@
+//! The manifests of `deploy/` and `runtime-class/`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use local::spin::manifest::{Manifest, Mounts};
+use serde_json::Value;
+
+use crate::provisioner::repository;
+
+/// Every document of a file, by its path in the repository.
+pub fn documents(path: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(repository().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    serde_saphyr::from_multiple(&text).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// The one object of this kind in a file.
+pub fn object(path: &str, kind: &str) -> Value {
+    let mut found = documents(path).into_iter().filter(|object| object["kind"] == kind);
+    let object = found.next().unwrap_or_else(|| panic!("{path} has no {kind}"));
+    assert!(found.next().is_none(), "{path} has more than one {kind}");
+    object
+}
+
+/// The names of the YAML files in a directory, sorted.
+pub fn files(directory: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(repository().join(directory)).unwrap_or_else(|e| panic!("{directory}: {e}"));
+    let names = entries.map(|entry| entry.expect("a directory can be read").file_name().into_string().expect("ASCII"));
+    let mut names: Vec<_> = names.filter(|name| Path::new(name).extension().is_some_and(|end| end == "yaml")).collect();
+    names.sort();
+    names
+}
+
+/// The strings of a list.
+pub fn strings(list: &Value) -> Vec<&str> {
+    let list = list.as_array().unwrap_or_else(|| panic!("{list} is no list"));
+    list.iter().map(|value| value.as_str().unwrap_or_else(|| panic!("{value} is no string"))).collect()
+}
+
+/// The SpinApp.
+pub fn spin_app() -> Value {
+    object("deploy/provisioner.yaml", "SpinApp")
+}
+
+/// The Knative Service that can take its place.
+pub fn knative_service() -> Value {
+    object("deploy/knative-service/service.yaml", "Service")
+}
+
+/// The container of the Knative Service.
+pub fn knative_container() -> Value {
+    knative_service()["spec"]["template"]["spec"]["containers"][0].clone()
+}
+
+/// Names and values of a SpinApp's variables or of a container's environment.
+pub fn named_values(list: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{value} is no string")).to_owned();
+    let list = list.as_array().unwrap_or_else(|| panic!("{list} is no list"));
+    let values: BTreeMap<_, _> = list.iter().map(|one| (text(&one["name"]), text(&one["value"]))).collect();
+    assert_eq!(values.len(), list.len(), "a name stands there twice: {list:?}");
+    values
+}
+
+/// The environment of the SpinApp's container, as spin-operator makes it.
+pub fn spin_app_env() -> BTreeMap<String, String> {
+    let variables = named_values(&spin_app()["spec"]["variables"]);
+    variables.into_iter().map(|(name, value)| (format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase()), value)).collect()
+}
+
+/// The runtime config in its Secret.
+pub fn runtime_config() -> String {
+    let secret = object("deploy/runtime-config.yaml", "Secret");
+    secret["stringData"]["runtime-config.toml"].as_str().expect("the key that the shim wants").to_owned()
+}
+
+/// The application as `spin.toml` describes it.
+pub fn application() -> Manifest {
+    Manifest::load(&repository().join("spin.toml"), &Mounts::new()).expect("spin.toml is valid")
+}
