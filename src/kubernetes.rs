@@ -144,6 +144,22 @@ impl<'a> Api<'a> {
         request
     }
 
+    /// `GET /readyz`, which the API server answers to everybody.
+    pub fn get_readiness(&self) -> Request<Vec<u8>> {
+        let mut request = self.request(Method::GET, "", None);
+        *request.uri_mut() = self.url.join("/readyz").parse().expect("a base URL and a path make a URI");
+        request
+    }
+
+    /// What an API server says of itself; one that has not loaded its roles refuses even this.
+    pub fn read_readiness(&self, answer: Answer) -> Readiness {
+        match answer.map(|response| response.status().as_u16()) {
+            Ok(200) => Readiness::Ready,
+            Err(NoAnswer(_)) | Ok(401 | 403 | 429 | 500..) => Readiness::Unready,
+            Ok(_) => Readiness::Unknown,
+        }
+    }
+
     /// The Pod `name` in an answer to `create`, `get` or `release`.
     ///
     /// # Errors
@@ -201,6 +217,17 @@ impl<'a> Api<'a> {
             retry_after: header.or(details.retry_after_seconds),
         }
     }
+}
+
+/// Whether an API server knows enough to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It says so.
+    Ready,
+    /// It says that it is not, or says nothing.
+    Unready,
+    /// It was not asked the right way: there is something else in between.
+    Unknown,
 }
 
 /// The `Status` object, as far as it is read (meta/v1).

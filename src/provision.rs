@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::config::{Config, Verification};
 use crate::event::PendingClient;
 use crate::gateway::verify;
-use crate::kubernetes::{Api, ApiError, Verdict, verdict};
+use crate::kubernetes::{Api, ApiError, Readiness, Verdict, verdict};
 use crate::outbound::Outbound;
 use crate::pod::{self, Pod};
 use crate::reason::{Failure, Reason};
@@ -150,11 +150,22 @@ impl<O: Outbound> Delivery<'_, O> {
         };
         match (&error, absent) {
             (ApiError::Refused(refusal), Some(failure)) if refusal.is_not_found() => Outcome::Failed(failure),
-            // Who has no rights can't look either: the refusal stands.
+            // Who has no rights can't look either: the refusal stands, if it is meant.
             (_, Some(failure)) if failure.reason == Reason::Forbidden && is_terminal(&error) => {
-                Outcome::Failed(failure)
+                self.settle_forbidden(failure).await
             }
             _ => retry(error),
+        }
+    }
+
+    /// An API server that starts answers before it knows its roles, and refuses everybody as if they had none. It says
+    /// itself, to anybody, whether it is ready; what it doesn't know is no reason to doubt its refusal.
+    async fn settle_forbidden(&self, failure: Failure) -> Outcome {
+        match self.api.read_readiness(self.outbound.send(self.api.get_readiness()).await) {
+            Readiness::Unready => {
+                Outcome::Retry(Retry::because("the Kubernetes API is not ready and refuses everybody"))
+            }
+            Readiness::Ready | Readiness::Unknown => Outcome::Failed(failure),
         }
     }
 
@@ -431,10 +442,22 @@ pub(crate) mod tests {
         let absent = || ("GET", status(404, "NotFound"));
         check_failed(vec![("POST", status(404, "NotFound")), absent()], Reason::NamespaceNotFound);
         check_failed(vec![("POST", status(422, "Invalid")), absent()], Reason::PodRejected);
-        check_failed(vec![("POST", status(403, "Forbidden")), ("GET", status(403, "Forbidden"))], Reason::Forbidden);
+        let ready = ("GET", answer(200, &json!("ok")));
+        let forbidden = |method| (method, status(403, "Forbidden"));
+        check_failed(vec![forbidden("POST"), forbidden("GET"), ready], Reason::Forbidden);
         check_retry(vec![("POST", status(500, "InternalError"))]);
         check_retry(vec![("POST", answer(201, &json!({"kind": "Status"})))]);
         check_retry(vec![("POST", Err(NoAnswer("refused".into())))]);
+    }
+
+    #[test]
+    fn a_refusal_by_an_api_server_that_is_not_ready_may_heal() {
+        let forbidden = |method| (method, status(403, "Forbidden"));
+        for unready in [status(403, "Forbidden"), status(500, ""), status(429, ""), Err(NoAnswer("cut".into()))] {
+            check_retry(vec![forbidden("POST"), forbidden("GET"), ("GET", unready)]);
+        }
+        let unknown = ("GET", status(404, "NotFound"));
+        check_failed(vec![forbidden("POST"), forbidden("GET"), unknown], Reason::Forbidden);
     }
 
     #[test]

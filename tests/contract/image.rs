@@ -234,3 +234,19 @@ async fn without_the_token_volume_it_is_alive_and_not_ready() {
     assert_eq!(reply.status, 503);
     assert!(reply.json()["detail"].as_str().unwrap().contains("/serviceaccount/token"));
 }
+#[tokio::test]
+async fn the_sink_of_the_sink_binding_gets_the_answer() {
+    let sink = json_step("POST", 202, |_| serde_json::Value::Null);
+    let peer = Peer::start(vec![json_step("POST", 201, routed), json_step("PATCH", 200, released), sink]).await;
+    let mut env = at(spin_app_env(), &peer);
+    // As SinkBinding sets them in the container, whose names the shim takes as they are.
+    env.insert("K_SINK".into(), format!("{}/client-system/default", peer.url()));
+    env.insert("K_CE_OVERRIDES".into(), String::new());
+    env.insert("SPIN_VARIABLE_SINK_ORIGIN".into(), peer.url());
+    let pod = Pod::start(env, true);
+    let reply = pod.deliver(pending("1", "foo")).await;
+    assert_eq!((reply.status.as_u16(), reply.body.is_empty()), (202, true), "{}", pod.logs.text());
+    let calls = peer.finish();
+    assert_eq!(calls[2].path, "/client-system/default");
+    assert_eq!(calls[2].headers["ce-type"], "io.podgateway.client.scheduling.done");
+}

@@ -112,12 +112,13 @@ fn clients_have_the_namespace_that_gateways_see() {
 }
 
 #[test]
-fn the_provisioner_has_four_verbs_on_pods_and_nothing_else() {
+fn the_provisioner_has_four_verbs_on_pods_and_reads_templates_and_nothing_else() {
     let objects = documents("deploy/rbac.yaml");
     let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["ServiceAccount", "Role", "RoleBinding"]);
     let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "patch", "delete"]});
-    assert_eq!(objects[1]["rules"], json!([rule]));
+    let templates = json!({"apiGroups": [""], "resources": ["podtemplates"], "verbs": ["get"]});
+    assert_eq!(objects[1]["rules"], json!([rule, templates]));
     for object in &objects[1..] {
         assert_eq!(object["metadata"]["namespace"], config().client_namespace);
     }

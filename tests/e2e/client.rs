@@ -75,6 +75,13 @@ impl Client {
         list["items"].as_array().cloned().unwrap_or_default()
     }
 
+    /// Server-side apply of an object.
+    pub async fn apply(&self, path: &str, object: &Value) -> Answer {
+        let mut request = self.request("PATCH", path, Some(object));
+        request.headers_mut().insert("content-type", http::HeaderValue::from_static("application/apply-patch+yaml"));
+        self.exchange(request).await.unwrap_or_else(|error| panic!("apply {path}: {error}"))
+    }
+
     /// Any call. A patch is a merge patch.
     ///
     /// # Panics

@@ -13,6 +13,7 @@ mod exactly_once;
 mod gateway;
 mod harness;
 mod killed;
+mod manifests;
 mod namespace;
 mod outage;
 mod outcome;
@@ -41,6 +42,7 @@ fn parts() -> Vec<Part> {
         ("role", role::tests()),
         ("exactly once", exactly_once::tests()),
         ("killed", killed::tests()),
+        ("manifests", manifests::tests()),
         // Last and by itself: it takes the API server away.
         ("outage", outage::tests()),
     ]

@@ -73,13 +73,14 @@ async fn anywhere(cluster: Arc<Cluster>) {
 /// Delivers again and again, with the pause that a broker makes.
 ///
 /// An API server that is starting listens before it knows its roles, and refuses those who have rights with the same
-/// 403 as those who have none. To the provisioner that is final, and leaves no Pod; so a producer has to ask again.
+/// 403 as those who have none. The provisioner asks whether it is ready before it believes that. One moment is left, in
+/// which the roles arrive between a refused create and the look for its Pod: that is final, and leaves no Pod.
 async fn until_answered(provisioner: &Provisioner, event: usize) -> Reply {
     loop {
         let reply = provisioner.deliver(pending(&event.to_string(), gateway_of(event))).await;
         match reply.status.as_u16() {
             200 if reply.json()["reason"] == "Forbidden" => {
-                println!("event {event}: refused by an API server that starts");
+                println!("event {event}: refused in the moment in which the roles arrived");
             }
             200 => return reply,
             429 | 503 => tokio::time::sleep(BACKOFF).await,

@@ -34,14 +34,14 @@ async fn the_provisioner_may_do_four_things_to_pods(cluster: Arc<Cluster>) {
     .await;
 }
 
-/// By the list of its rights, so that nothing is forgotten. Reading PodTemplates is the one thing that may be added.
+/// By the list of its rights, so that nothing is forgotten.
 async fn the_provisioner_may_do_nothing_else_where_its_clients_are(cluster: Arc<Cluster>) {
     with_namespace(cluster, "role", &[ROUTED], |namespace| async move {
         let rights = rights_in(&namespace, &namespace.name).await;
         let pods = NEEDED.map(|verb| format!("{verb} pods"));
         assert!(pods.iter().all(|right| rights.contains(right)), "{rights:?}");
         let others: Vec<_> = rights.iter().filter(|right| !pods.contains(right)).collect();
-        assert!(others.iter().all(|right| *right == "get podtemplates"), "{others:?}");
+        assert_eq!(others, ["get podtemplates"]);
     })
     .await;
 }

@@ -1,0 +1,166 @@
+//! `deploy/` on a real API server that knows the real CustomResourceDefinitions: every manifest is accepted, strictly,
+//! and the admission policy refuses what it must and lets the provisioner work.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tests::events::pending;
+use tests::manifests::{documents, files, strings};
+
+use crate::client::{Client, until};
+use crate::cluster::Cluster;
+use crate::gateway::FOO;
+use crate::harness::Test;
+use crate::namespace::Namespace;
+use crate::outcome::{assert_pods, outcome_of};
+use crate::token;
+
+const DEFINITIONS: &str = "tests/e2e/crds";
+/// The namespace of the clients in `deploy/`.
+const CLIENTS: &str = "routed-clients";
+const POLICY: &str = "ValidatingAdmissionPolicy 'podgateway-clients'";
+
+/// The tests. They are one, because the manifests name their namespaces.
+pub fn tests() -> Vec<Test> {
+    crate::tests![every_manifest_is_accepted_and_the_policy_keeps_clients_behind_their_gateway]
+}
+
+async fn every_manifest_is_accepted_and_the_policy_keeps_clients_behind_their_gateway(cluster: Arc<Cluster>) {
+    let admin = cluster.admin();
+    define_resources(admin).await;
+    for path in manifests() {
+        for object in documents(&path) {
+            apply(admin, &path, &object).await;
+        }
+    }
+    let clients = clients(cluster.clone()).await;
+    until("the policy takes effect", || async { is_denied(&ungated(&clients, "probe", "?dryRun=All").await) }).await;
+    nobody_gets_around_it(&clients).await;
+    the_provisioner_works(&clients).await;
+}
+
+/// The files of `deploy/` in the order in which kustomize applies them, those beside it last.
+fn manifests() -> Vec<String> {
+    listed("deploy").into_iter().chain(listed("deploy/knative-service")).collect()
+}
+
+fn listed(directory: &str) -> Vec<String> {
+    let kustomization = documents(&format!("{directory}/kustomization.yaml")).remove(0);
+    let resources = strings(&kustomization["resources"]).into_iter().map(|name| match name.strip_prefix("../") {
+        Some(other) => listed(other),
+        None => vec![format!("{directory}/{name}")],
+    });
+    resources.collect::<Vec<_>>().concat()
+}
+
+async fn define_resources(admin: &Client) {
+    const PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    for file in files(DEFINITIONS) {
+        for definition in documents(&format!("{DEFINITIONS}/{file}")) {
+            admin.create(PATH, &definition).await;
+        }
+    }
+    let is_established = |definition: &Value| {
+        let conditions = definition["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|condition| condition["type"] == "Established" && condition["status"] == "True")
+    };
+    until("the definitions are established", || async { admin.list(PATH).await.iter().all(is_established) }).await;
+}
+
+/// Applies an object on the server's side, which refuses any field that it doesn't know.
+async fn apply(admin: &Client, file: &str, object: &Value) {
+    let path = path_of(admin, object).await;
+    let query = "fieldManager=e2e&fieldValidation=Strict&force=true";
+    let answer = admin.apply(&format!("{path}?{query}"), object).await;
+    assert!(answer.code < 300, "{file}: {} {}", answer.code, answer.body["message"]);
+}
+
+/// The path of an object, by what the API server says of its kind.
+async fn path_of(admin: &Client, object: &Value) -> String {
+    let version = object["apiVersion"].as_str().expect("an object has a version");
+    let root = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
+    let served = admin.get(&root).await.object();
+    let kinds = served["resources"].as_array().expect("a version serves resources");
+    let is_its_kind = |resource: &&Value| {
+        resource["kind"] == object["kind"] && !resource["name"].as_str().is_some_and(|name| name.contains('/'))
+    };
+    let resource = kinds.iter().find(is_its_kind).unwrap_or_else(|| panic!("{version} has no {}", object["kind"]));
+    let namespace = match (&object["metadata"]["namespace"], resource["namespaced"] == true) {
+        (Value::String(namespace), true) => format!("/namespaces/{namespace}"),
+        (_, false) => String::new(),
+        _ => panic!("{} {} names no namespace", object["kind"], object["metadata"]["name"]),
+    };
+    let text = |value: &Value| value.as_str().expect("it is a text").to_owned();
+    format!("{root}{namespace}/{}/{}", text(&resource["name"]), text(&object["metadata"]["name"]))
+}
+
+/// The namespace of the clients as `deploy/` makes it, with what the controllers of a cluster would add.
+async fn clients(cluster: Arc<Cluster>) -> Namespace {
+    let admin = cluster.admin();
+    let path = |rest: &str| format!("/api/v1/namespaces/{CLIENTS}/{rest}");
+    admin.create(&path("serviceaccounts"), &json!({"metadata": {"name": "default"}})).await;
+    for mut quota in admin.list(&path("resourcequotas")).await {
+        let hard = quota["spec"]["hard"].clone();
+        let used =
+            hard.as_object().into_iter().flatten().map(|(name, _)| (name.clone(), json!("0"))).collect::<Value>();
+        quota["status"] = json!({"hard": hard, "used": used});
+        let name = quota["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        admin.call("PUT", &path(&format!("resourcequotas/{name}/status")), Some(&quota)).await.object();
+    }
+    let token = token::request(&cluster).await;
+    let namespace = Namespace { name: CLIENTS.to_owned(), cluster, token };
+    namespace.wait_for_rights(true).await;
+    namespace
+}
+
+async fn the_provisioner_works(clients: &Namespace) {
+    let webhook = FOO.serve(clients).await;
+    let provisioner = clients.provisioner(&[("gateway_address", FOO.address)]);
+    assert_eq!(outcome_of(&provisioner.deliver(pending("1", "foo")).await), "`done`");
+    let nobody = clients.provisioner(&[]).deliver(pending("2", "nope")).await;
+    assert_eq!(outcome_of(&nobody), "`failed`, `GatewayNotInjected`");
+    assert_pods(clients, 1).await;
+    // What has its gateway may be changed and may go, policy or not.
+    let name = clients.pods().await[0]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let note = json!({"metadata": {"annotations": {"note": "seen"}}});
+    clients.admin().call("PATCH", &clients.path(&format!("pods/{name}")), Some(&note)).await.object();
+    clients.admin().delete(&clients.path(&format!("pods/{name}"))).await.object();
+    drop(webhook);
+}
+
+async fn nobody_gets_around_it(clients: &Namespace) {
+    assert!(is_denied(&ungated(clients, "ungated", "").await));
+    let mut gated = client_pod("gated");
+    gated["spec"]["schedulingGates"] = json!([{"name": "podgateway.io/gateway-verification"}]);
+    clients.admin().create(&clients.path("pods"), &gated).await;
+    for change in [
+        json!({"spec": {"schedulingGates": []}}),
+        json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}}),
+        json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "another"}}}),
+    ] {
+        let answer = clients.admin().call("PATCH", &clients.path("pods/gated"), Some(&change)).await;
+        assert!(is_denied(&answer), "{change}: {} {}", answer.code, answer.body);
+    }
+    clients.admin().delete(&clients.path("pods/gated")).await.object();
+    assert_pods(clients, 0).await;
+}
+
+async fn ungated(clients: &Namespace, name: &str, query: &str) -> crate::client::Answer {
+    clients.admin().call("POST", &clients.path(&format!("pods{query}")), Some(&client_pod(name))).await
+}
+
+/// A Pod with the provisioner's label, and without gate and gateway.
+fn client_pod(name: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": name,
+            "labels": {"app.kubernetes.io/managed-by": "cloudevents-podgateway-client-provisioner"},
+        },
+        "spec": {"automountServiceAccountToken": false, "containers": [{"name": "client", "image": "alpine/curl"}]},
+    })
+}
+
+fn is_denied(answer: &crate::client::Answer) -> bool {
+    let message = answer.body["message"].as_str().unwrap_or_default();
+    matches!(answer.code, 403 | 422) && message.contains(POLICY)
+}
