@@ -72,11 +72,20 @@ impl<O: Outbound> Delivery<'_, O> {
         };
         match self.pod_from(self.api.create(&manifest)).await {
             Ok(pod) => self.settle_created(pod, &Ok(manifest)).await,
-            Err(ApiError::Refused(refusal)) if refusal.is_already_exists() => {
-                self.settle_existing(&Ok(manifest), None).await
-            }
-            Err(error) => outcome_of(error),
+            Err(error) => self.settle_uncreated(error, manifest).await,
         }
+    }
+
+    /// Settles an event whose Pod was not made. A refusal says nothing of whether there is one: the API server asks
+    /// quotas and admission before it looks for a Pod of that name (kubernetes#106842), and what uses the quota up may
+    /// be this very Pod.
+    async fn settle_uncreated(&self, error: ApiError, manifest: Value) -> Outcome {
+        let absent = match (&error, verdict(&error)) {
+            (ApiError::Refused(refusal), _) if refusal.is_already_exists() => None,
+            (_, Verdict::Retry { .. }) => return retry(error),
+            (_, Verdict::Terminal(reason)) => Some(Failure::new(reason, error.to_string())),
+        };
+        self.settle_existing(&Ok(manifest), absent).await
     }
 
     /// Settles an event for which no new Pod may be made: what is there is finished, and what is absent has failed.
@@ -128,6 +137,10 @@ impl<O: Outbound> Delivery<'_, O> {
         };
         match (&error, absent) {
             (ApiError::Refused(refusal), Some(failure)) if refusal.is_not_found() => Outcome::Failed(failure),
+            // Who may neither make nor see a Pod has no rights here: that heals for a new event, but not for this one.
+            (_, Some(failure)) if failure.reason == Reason::Forbidden && is_forbidden(&error) => {
+                Outcome::Failed(failure)
+            }
             _ => retry(error),
         }
     }
@@ -199,11 +212,8 @@ impl<O: Outbound> Delivery<'_, O> {
     }
 }
 
-fn outcome_of(error: ApiError) -> Outcome {
-    match verdict(&error) {
-        Verdict::Retry { .. } => retry(error),
-        Verdict::Terminal(reason) => Outcome::Failed(Failure::new(reason, error.to_string())),
-    }
+fn is_forbidden(error: &ApiError) -> bool {
+    verdict(error) == Verdict::Terminal(Reason::Forbidden)
 }
 
 /// Leaves it to the broker, whatever the verdict: for calls after which a Pod of the event may be left.
@@ -405,11 +415,34 @@ pub(crate) mod tests {
 
     #[test]
     fn a_create_that_is_refused_says_why() {
-        check_failed(vec![("POST", status(404, "NotFound"))], Reason::NamespaceNotFound);
-        check_failed(vec![("POST", status(422, "Invalid"))], Reason::PodRejected);
+        let absent = || ("GET", status(404, "NotFound"));
+        check_failed(vec![("POST", status(404, "NotFound")), absent()], Reason::NamespaceNotFound);
+        check_failed(vec![("POST", status(422, "Invalid")), absent()], Reason::PodRejected);
+        let forbidden = |method| (method, status(403, "Forbidden"));
+        check_failed(vec![forbidden("POST"), absent()], Reason::Forbidden);
+        check_failed(vec![forbidden("POST"), forbidden("GET")], Reason::Forbidden);
+        check_retry(vec![("POST", status(422, "Invalid")), forbidden("GET")]);
         check_retry(vec![("POST", status(500, "InternalError"))]);
         check_retry(vec![("POST", answer(201, &json!({"kind": "Status"})))]);
         check_retry(vec![("POST", Err(NoAnswer("refused".into())))]);
+    }
+
+    #[test]
+    fn a_create_that_is_refused_beside_the_events_own_pod_settles_that_pod() {
+        let refusals = || [status(403, "Forbidden"), status(422, "Invalid"), status(404, "NotFound")];
+        for refusal in refusals() {
+            check_done(vec![("POST", refusal), ("GET", answer(200, &released()))]);
+        }
+        for refusal in refusals() {
+            let release = ("PATCH", answer(200, &released()));
+            check_done(vec![("POST", refusal), ("GET", answer(200, &gated())), release]);
+        }
+        for refusal in refusals() {
+            let script =
+                vec![("POST", refusal), ("GET", answer(200, &unrouted())), ("DELETE", answer(200, &unrouted()))];
+            check_failed(script, Reason::GatewayNotInjected);
+        }
+        check_retry(vec![("POST", status(403, "Forbidden")), ("GET", status(500, ""))]);
     }
 
     #[test]

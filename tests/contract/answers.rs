@@ -94,7 +94,7 @@ fn invalid_data() -> Vec<Case> {
 fn refused() -> Vec<Case> {
     let case = |name, gateway, reason| Case::new(REFUSED, name, pending("1", gateway), vec![], End::Failed(reason));
     let api = |name, script, reason| Case::new(REFUSED, name, pending("1", "foo"), script, End::Failed(reason));
-    let absent = || vec![status("GET", 404, "NotFound", "pods \"x\" not found")];
+    let absent = || status("GET", 404, "NotFound", "pods \"x\" not found");
     let expired = with_header(pending("1", "foo"), "ce-expirytime", b"2020-01-01T00:00:00Z");
     vec![
         case("an empty name", "", "InvalidGatewayName"),
@@ -105,13 +105,13 @@ fn refused() -> Vec<Case> {
         ),
         case("a name with a slash", "a/b", "InvalidGatewayName"),
         case("a gateway that is not allowed", "baz", "GatewayNotAllowed").with("gateways", "foo,bar"),
-        Case::new(REFUSED, "an expired event", expired, absent(), End::Failed("EventExpired")),
+        Case::new(REFUSED, "an expired event", expired, vec![absent()], End::Failed("EventExpired")),
         api("nobody took it", removed(stored), "GatewayNotInjected"),
         api("the wrong gateway", removed(|pod| routed_by("elsewhere", pod)), "WrongGatewayInjected")
             .with("gateway_address", "pod-gateway-{gateway}.gateway-system.svc.cluster.local"),
         api("another image", removed(swapped_image), "UnsafePod"),
         api("no gate", removed(released), "UnsafePod"),
-        api("a denial", vec![status("POST", 400, "BadRequest", DENIED)], "PodRejected"),
+        api("a denial", vec![status("POST", 400, "BadRequest", DENIED), absent()], "PodRejected"),
     ]
 }
 

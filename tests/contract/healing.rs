@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tests::events::pending;
-use tests::peer::{Answer, Step, fault, json_step, routed, status, stored};
+use tests::peer::{Answer, Step, fault, json_step, released, routed, status, stored};
 use tests::{Peer, Provisioner};
 
 use crate::{Case, End, assert_rows_are_covered, end_of, run};
@@ -61,7 +61,10 @@ fn retryable() -> Vec<Case> {
 
 fn terminal() -> Vec<Case> {
     let on_create = |row, name, code, reason, message, end| {
-        Case::new(row, name, pending("1", "foo"), vec![status("POST", code, reason, message)], End::Failed(end))
+        // A refusal says nothing of whether there is a Pod of this event, so it is looked for.
+        let absent = status("GET", 404, "NotFound", "pods \"x\" not found");
+        let script = vec![status("POST", code, reason, message), absent];
+        Case::new(row, name, pending("1", "foo"), script, End::Failed(end))
     };
     let role = "pods is forbidden: User \"x\" cannot create resource \"pods\"";
     let quota = "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5";
@@ -78,6 +81,20 @@ fn terminal() -> Vec<Case> {
         on_create(BAD_REQUEST, "invalid", 422, "Invalid", "Pod \"x\" is invalid", "PodRejected"),
         on_create(DENIED, "a denial", 403, "Forbidden", denied, "PodRejected"),
         on_create(FORBIDDEN, "no role", 403, "Forbidden", role, "Forbidden"),
+        Case::new(
+            FORBIDDEN,
+            "no role at all",
+            pending("1", "foo"),
+            vec![status("POST", 403, "Forbidden", role), status("GET", 403, "Forbidden", "cannot get")],
+            End::Failed("Forbidden"),
+        ),
+        Case::new(
+            QUOTA,
+            "a quota that the event's own client uses up",
+            pending("1", "foo"),
+            vec![status("POST", 403, "Forbidden", quota), json_step("GET", 200, released)],
+            End::Done,
+        ),
         on_create(QUOTA, "no quota left", 403, "Forbidden", quota, "QuotaExceeded"),
         on_create(NO_NAMESPACE, "no namespace", 404, "NotFound", "namespaces \"x\" not found", "NamespaceNotFound"),
         Case::new(
@@ -108,7 +125,7 @@ fn no_line_of_the_table_is_without_a_case() {
 
 #[tokio::test]
 async fn a_token_that_cannot_be_read_heals() {
-    let peer = Peer::start(vec![json_step("POST", 201, routed), json_step("PATCH", 200, tests::peer::released)]).await;
+    let peer = Peer::start(vec![json_step("POST", 201, routed), json_step("PATCH", 200, released)]).await;
     let provisioner = Provisioner::start(&peer.url(), &[]);
     std::fs::remove_file(provisioner.token_file()).unwrap();
     assert_eq!(end_of(&provisioner.deliver(pending("1", "foo")).await), End::Empty(503));
