@@ -43,7 +43,7 @@ size: $(WASM) ## Print the size of the component
 
 ##@ Check
 .PHONY: test
-test: $(WASM) ## Run the unit and the contract tests
+test: $(WASM) ## Run the unit and the contract tests, and the model check
 	cargo test --workspace
 
 .PHONY: lint
