@@ -108,7 +108,7 @@ serviceaccount/clean:
 
 ##@ Check
 .PHONY: test
-test: $(WASM) ## Run the unit and the contract tests
+test: $(WASM) ## Run the unit and the contract tests, and the model check
 	cargo test --workspace
 
 .PHONY: e2e

@@ -1,0 +1,209 @@
+//! The model check: the provisioner, the API server and the broker in every order of steps, within bounds.
+//!
+//! The provisioner is the code itself ([`code`]); only what is around it is modelled ([`world`]), and every state is
+//! visited ([`explore`]). `docs/model.md` says what is modelled, what holds, and what can't hold and why. Each of its
+//! counterexamples is found anew here. `MODEL=deep cargo test --workspace --test model` goes further.
+
+mod code;
+mod explore;
+mod world;
+
+use code::{Answer, Call, Code, Next, Pod, Reply, Route};
+use explore::{Explored, Property, explore};
+use world::{Faults, Setup, Stage, State, Step, World};
+
+const DOCUMENT: &str = include_str!("../../docs/model.md");
+
+const ONE_CLIENT: Property<State> = ("an event has one client", |state, _| state.seen.clients() <= 1);
+const ONE_CLIENT_UNLESS_DELETED: Property<State> =
+    ("an event has one client, unless a person deleted it", |state, _| {
+        state.seen.deleted_by_person || state.seen.clients() <= 1
+    });
+const KEPT: Property<State> = ("a client is not taken away", |state, _| !state.seen.taken_away);
+const TRUE_DONE: Property<State> = ("done is said of a client", |state, _| !state.seen.done_too_early);
+const NO_LEAK: Property<State> =
+    ("no Pod runs outside its gateway", |state, _| state.pod.is_none_or(|pod| pod.gated || pod.routed));
+const ANSWERED: Property<State> = ("every event ends in an answer", |state, is_end| {
+    let is_settled = state.copies.iter().all(|copy| copy.stage == Stage::Settled);
+    !is_end || (is_settled && (state.seen.done || state.seen.failed))
+});
+const NOTHING_LEFT: Property<State> =
+    ("a failure leaves no Pod", |state, is_end| !is_end || state.seen.done || state.pod.is_none());
+const ONE_KIND: Property<State> = ("done or failed, not both", |state, _| !(state.seen.done && state.seen.failed));
+const NOT_BESIDE: Property<State> = ("failed is not said beside a client", |state, _| !state.seen.failed_beside_client);
+const NEVER_DONE: Property<State> = ("never done", |state, _| !state.seen.done);
+const NEVER_FAILED: Property<State> = ("never failed", |state, _| !state.seen.failed);
+
+/// What holds whatever goes wrong.
+const PROMISES: [Property<State>; 5] = [ONE_CLIENT_UNLESS_DELETED, KEPT, TRUE_DONE, NO_LEAK, ANSWERED];
+
+const NOTHING: Faults = Faults { losses: 0, delays: 0, timeouts: 0, flips: 0, refusals: 0, deletions: 0 };
+
+/// Two copies of an event, whose webhook takes its Pod, and nothing that goes wrong.
+const CALM: Setup = Setup {
+    copies: 2,
+    attempts: (2, 12),
+    faults: NOTHING,
+    routes: true,
+    has_sink: true,
+    dead_letters_come_last: false,
+    keeps_order: false,
+};
+
+fn with(faults: Faults) -> Setup {
+    Setup { faults, ..CALM }
+}
+
+fn is_deep() -> bool {
+    std::env::var("MODEL").is_ok_and(|depth| depth == "deep")
+}
+
+fn run(setup: Setup, properties: &[Property<State>]) -> Explored<Step> {
+    let mut world = World::new(setup);
+    let found = explore(&mut world, properties);
+    println!(
+        "{} copies, {:?}, routes: {}: {} states, {} ends, depth {}, {} conversations with the code",
+        setup.copies,
+        setup.faults,
+        setup.routes,
+        found.states,
+        found.ends,
+        found.depth,
+        world.code.conversations()
+    );
+    found
+}
+
+/// The promises hold, and what else is asked for, whether or not the webhook takes Pods at the beginning.
+#[track_caller]
+fn check_holds(setup: Setup, more: &[Property<State>]) {
+    let properties = [&PROMISES, more].concat();
+    for routes in [true, false] {
+        let found = run(Setup { routes, ..setup }, &properties);
+        let broken: Vec<_> = found.broken.iter().map(|(name, way)| format!("{name}:\n{}", text(way))).collect();
+        assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+    }
+}
+
+/// The property does not hold, and the shortest way to where it doesn't is in the document.
+#[track_caller]
+fn check_counterexample(setup: Setup, property: Property<State>) {
+    let found = run(Setup { keeps_order: true, ..setup }, &[property]);
+    let way = text(found.way_to(property.0).expect("the document says that this can't hold"));
+    assert!(DOCUMENT.contains(&way), "the document has another way than\n{way}");
+}
+
+fn text(way: &[Step]) -> String {
+    way.iter().map(|step| format!("{step:?}\n")).collect()
+}
+
+#[test]
+fn the_model_moves_as_the_code_does() {
+    let mut code = Code::new(true);
+    let created = Pod { uid: 1, changes: 0, gated: true, routed: true, deleting: false };
+    let run = Code::start(Route::Subscriber);
+    assert_eq!(code.next(run), Next::Call(Call::Create { gated: true }));
+    let run = code.then(run, Answer::Created(created));
+    assert_eq!(code.next(run), Next::Call(Call::Release { uid: Some(1) }));
+    let run = code.then(run, Answer::Found(Pod { gated: false, changes: 1, ..created }));
+    assert_eq!(code.next(run), Next::Call(Call::Reply(Reply::Done { uid: 1 })));
+    let run = code.then(run, Answer::Accepted);
+    assert_eq!(code.next(run), Next::Accepted);
+    let run = code.then(Code::start(Route::Subscriber), Answer::Created(Pod { routed: false, ..created }));
+    assert_eq!(code.next(run), Next::Call(Call::Delete { uid: Some(1), version: Some(created.version()) }));
+}
+
+#[test]
+fn both_answers_can_be_had() {
+    assert!(run(CALM, &[NEVER_DONE]).way_to(NEVER_DONE.0).is_some());
+    assert!(run(Setup { routes: false, ..CALM }, &[NEVER_FAILED]).way_to(NEVER_FAILED.0).is_some());
+}
+
+#[test]
+fn the_promises_hold_whatever_is_lost_late_or_refused() {
+    check_holds(with(Faults { losses: 1, delays: 1, flips: 1, refusals: 1, ..NOTHING }), &[]);
+}
+
+#[test]
+fn the_promises_hold_when_deliveries_outlive_the_brokers_patience() {
+    check_holds(with(Faults { losses: 1, timeouts: 1, flips: 1, ..NOTHING }), &[]);
+    check_holds(with(Faults { timeouts: 1, refusals: 1, deletions: 1, ..NOTHING }), &[]);
+}
+
+#[test]
+fn the_promises_hold_for_three_copies_and_when_a_person_deletes_the_pod() {
+    check_holds(Setup { copies: 3, ..with(Faults { losses: 1, flips: 1, ..NOTHING }) }, &[]);
+    check_holds(with(Faults { losses: 2, flips: 1, deletions: 1, ..NOTHING }), &[]);
+}
+
+#[test]
+fn the_promises_hold_far_out() {
+    if is_deep() {
+        let faults = Faults { losses: 1, delays: 1, timeouts: 1, flips: 1, refusals: 1, deletions: 0 };
+        check_holds(with(faults), &[]);
+        check_holds(with(Faults { losses: 3, delays: 1, flips: 2, refusals: 1, ..NOTHING }), &[]);
+        check_holds(with(Faults { losses: 1, timeouts: 1, refusals: 1, deletions: 1, flips: 1, ..NOTHING }), &[]);
+    }
+}
+
+#[test]
+fn a_failure_leaves_no_pod_where_no_call_outlives_its_delivery() {
+    check_holds(with(Faults { losses: 2, flips: 1, refusals: 1, ..NOTHING }), &[NOTHING_LEFT]);
+}
+
+#[test]
+fn a_refused_redelivery_does_not_fail_beside_the_client() {
+    let one_copy = Setup { copies: 1, ..with(Faults { losses: 3, refusals: 1, ..NOTHING }) };
+    check_holds(one_copy, &[NOT_BESIDE, NOTHING_LEFT]);
+}
+
+#[test]
+fn done_and_failed_exclude_each_other_in_a_cluster_that_keeps_its_mind() {
+    let orderly = |copies, losses, timeouts| Setup {
+        copies,
+        dead_letters_come_last: true,
+        ..with(Faults { losses, timeouts, ..NOTHING })
+    };
+    for setup in [orderly(2, 3, 1), orderly(2, 1, 2), orderly(3, 2, 0)] {
+        check_holds(setup, &[ONE_KIND, NOT_BESIDE]);
+    }
+}
+
+#[test]
+fn counterexample_a_webhook_that_flips_between_duplicates_gives_both_answers() {
+    check_counterexample(Setup { routes: false, ..with(Faults { flips: 1, ..NOTHING }) }, ONE_KIND);
+}
+
+#[test]
+fn counterexample_a_refusal_that_heals_gives_both_answers() {
+    check_counterexample(with(Faults { refusals: 1, ..NOTHING }), ONE_KIND);
+}
+
+#[test]
+fn counterexample_a_duplicate_after_the_dead_letter_gives_both_answers() {
+    let setup = Setup { attempts: (1, 12), ..with(Faults { losses: 1, ..NOTHING }) };
+    check_counterexample(setup, ONE_KIND);
+}
+
+#[test]
+fn counterexample_a_provisioner_that_loses_its_role_fails_beside_its_client() {
+    let setup = Setup { copies: 1, ..with(Faults { losses: 1, refusals: 2, ..NOTHING }) };
+    check_counterexample(setup, NOT_BESIDE);
+}
+
+#[test]
+fn counterexample_a_delayed_create_leaves_a_gated_pod() {
+    let setup = Setup { copies: 1, attempts: (1, 12), ..with(Faults { delays: 1, ..NOTHING }) };
+    check_counterexample(setup, NOTHING_LEFT);
+}
+
+#[test]
+fn counterexample_a_client_that_a_person_deleted_is_made_anew() {
+    check_counterexample(with(Faults { deletions: 1, ..NOTHING }), ONE_CLIENT);
+}
+
+#[test]
+fn counterexample_without_a_sink_a_dead_letter_gets_no_answer() {
+    let setup = Setup { copies: 1, attempts: (1, 2), has_sink: false, ..with(Faults { losses: 1, ..NOTHING }) };
+    check_counterexample(setup, ANSWERED);
+}
