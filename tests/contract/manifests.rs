@@ -320,3 +320,13 @@ fn every_gateway_has_values_of_its_own_and_the_quota_is_theirs_together() {
     assert_eq!(quota["metadata"]["namespace"], config.client_namespace);
     assert_eq!(quota["spec"]["hard"], json!({"pods": (CLIENTS_PER_GATEWAY * values.len()).to_string()}));
 }
+
+#[test]
+fn the_example_of_a_pod_template_is_one_that_clients_can_be_made_from() {
+    let template = object("deploy/client-pod-template.yaml", "PodTemplate");
+    assert_eq!(template["metadata"]["namespace"].as_str().unwrap(), config().client_namespace);
+    let spec = &template["template"]["spec"];
+    assert!(spec["activeDeadlineSeconds"].is_u64() && spec["nodeSelector"].is_object());
+    assert!(spec["containers"][0]["resources"]["limits"].is_object());
+    provisioner::template::base("client", template).unwrap();
+}
