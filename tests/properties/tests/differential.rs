@@ -1,0 +1,1 @@
+//! The component's reader against the SDK's own, where both have to agree.
