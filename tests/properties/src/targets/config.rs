@@ -23,7 +23,8 @@ pub fn client_command(data: &[u8]) {
     let json = serde_json::to_string(&words).expect("texts are JSON");
     assert_eq!(command(&json).as_ref(), Ok(&words));
     let line = shell_words::join(&words);
-    if !words.is_empty() && !line.starts_with('[') {
+    // A variable is trimmed of more than a shell takes for a space, and what begins like JSON is JSON.
+    if !line.is_empty() && line == line.trim() && !line.starts_with('[') {
         assert_eq!(command(&line), Ok(words));
     }
 }
