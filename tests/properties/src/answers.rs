@@ -18,6 +18,9 @@ use crate::setup::{Scripted, now, run, variable};
 /// The calls of the longest conversation: template, create, get, release, delete; and then the reply to the sink.
 pub const LONGEST_CONVERSATION: usize = 6;
 
+/// What a host takes of headers, in bytes: with more of them the component traps, and the broker redelivers for ever.
+const LARGEST_HEADERS: usize = 128 << 10;
+
 /// Delivers a request to a component that is set up with `changes`, whose calls get `answers`, and checks the answer.
 ///
 /// # Panics
@@ -36,6 +39,8 @@ pub fn check(request: Request<Body>, changes: &[(&str, &str)], token: &str, answ
 fn check_response(response: &Response<Vec<u8>>, is_post: bool) {
     let (code, headers, body) = (response.status().as_u16(), response.headers(), response.body());
     assert_eq!(headers["content-length"], body.len().to_string());
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    assert!(size < LARGEST_HEADERS, "{size} bytes of headers");
     match code {
         200 if is_post => check_event(headers, body),
         200 | 202 | 429 => assert!(body.is_empty(), "{code} has a body"),
