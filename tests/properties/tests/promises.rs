@@ -1,5 +1,6 @@
 //! Property tests: promises over generated requests, Pods, templates, variables and conversations.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloudevents::{Event, EventBuilder, EventBuilderV10};
@@ -11,6 +12,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use provisioner::binding;
 use provisioner::config::Config;
 use provisioner::endpoint::BodyError;
@@ -158,6 +161,8 @@ fn has_gateway(container: &Value) -> bool {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
     #[test]
     fn no_pod_is_routed_whose_first_init_container_names_no_gateway(
         init in containers(), more in vec(container(), 0..2), ephemeral in containers(),
@@ -306,33 +311,61 @@ fn template() -> impl Strategy<Value = Value> {
     template.prop_map(|template| json!({"kind": "PodTemplate", "template": template}))
 }
 
-/// Answers as the API server gives them, and as it never would.
-fn api_answer() -> impl Strategy<Value = Answer> {
-    let status = select(vec![
-        "AlreadyExists",
-        "Conflict",
-        "NotFound",
-        "Forbidden",
-        "Invalid",
-        "InternalError",
-        "TooManyRequests",
-    ]);
-    let refusal = status.prop_map(|reason| json!({"kind": "Status", "reason": reason, "message": "m"}));
+/// The event's Pod in the states in which the API server may have it: gated, released, unrouted, being deleted.
+fn pods() -> [Value; 4] {
     let (client, config) = (client("/s", "1", "foo"), config(&[]).unwrap());
     let gated = routed(manifest(&client, &config, None), "gw");
-    let mut released = gated.clone();
-    released["spec"]["schedulingGates"] = json!([]);
-    let mut unrouted = gated.clone();
-    unrouted["spec"]["initContainers"] = json!([]);
-    let mut deleting = gated.clone();
-    deleting["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    let pod = select(vec![gated, released, unrouted, deleting]);
-    let body = prop_oneof![4 => pod, 2 => refusal, 2 => template(), 1 => json()]
-        .prop_map(|body| body.to_string().into_bytes());
-    let body = prop_oneof![9 => body, 1 => vec(any::<u8>(), 0..30)];
+    let with = |pointer: &str, field: &str, value: Value| {
+        let mut pod = gated.clone();
+        pod.pointer_mut(pointer).unwrap()[field] = value;
+        pod
+    };
+    let released = with("/spec", "schedulingGates", json!([]));
+    let unrouted = with("/spec", "initContainers", json!([]));
+    let deleting = with("/metadata", "deletionTimestamp", json!("2026-01-01T00:00:00Z"));
+    [gated, released, unrouted, deleting]
+}
+
+fn status(reason: &str) -> Value {
+    json!({"kind": "Status", "reason": reason, "message": "m"})
+}
+
+/// Answers as the API server gives them, and as it never would.
+fn api_answer() -> impl Strategy<Value = Answer> {
+    let reasons = ["AlreadyExists", "Conflict", "NotFound", "Forbidden", "Invalid", "InternalError", "TooManyRequests"];
+    let refusal = select(reasons.to_vec()).prop_map(status);
+    let pod = select(pods().to_vec());
+    let body = prop_oneof![4 => pod, 2 => refusal, 2 => template(), 1 => json()];
+    let body = prop_oneof![9 => body.prop_map(|body| body.to_string().into_bytes()), 1 => vec(any::<u8>(), 0..30)];
     let code = prop_oneof![6 => select(vec![200u16, 201, 409, 404, 422, 403, 429, 500]), 1 => 100u16..1000];
     let answered = (code, body).prop_map(|(code, body)| answer(code, body));
     prop_oneof![9 => answered, 1 => Just(Err(NoAnswer("cut off".into())))]
+}
+
+/// A conversation as it goes when nothing is in the way, or with anything at one place of it, or of anything.
+fn conversation() -> impl Strategy<Value = Vec<Answer>> {
+    let [gated, released, unrouted, deleting] = pods().map(|pod| (200, pod));
+    let (exists, taken) = ((409, status("AlreadyExists")), (202, json!(null)));
+    let template = json!({"kind": "PodTemplate", "template": {"spec": {"containers": [{"name": "client"}]}}});
+    let usual = [
+        vec![gated.clone(), released.clone(), taken.clone()],
+        vec![exists.clone(), released.clone(), taken.clone()],
+        vec![exists.clone(), gated.clone(), released.clone(), taken.clone()],
+        vec![unrouted.clone(), unrouted, taken.clone()],
+        vec![exists, deleting],
+        vec![(404, status("NotFound")), taken.clone()],
+        vec![(200, template), gated, released, taken],
+    ];
+    let answers = |script: Vec<(u16, Value)>| -> Vec<Answer> {
+        script.into_iter().map(|(code, body)| answer(code, body.to_string())).collect()
+    };
+    let usual = select(usual.map(answers).to_vec());
+    let disturbed = (usual.clone(), any::<prop::sample::Index>(), api_answer()).prop_map(|(mut script, at, answer)| {
+        let at = at.index(script.len());
+        script[at] = answer;
+        script
+    });
+    prop_oneof![2 => usual, 3 => disturbed, 1 => vec(api_answer(), 0..7)]
 }
 
 fn settings() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
@@ -344,23 +377,20 @@ fn settings() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
         ("client_image", ""),
         ("sink_origin", "*"),
     ];
-    proptest::sample::subsequence(all, 0..4)
+    prop_oneof![Just(Vec::new()), proptest::sample::subsequence(all, 0..4)]
 }
 
 fn request() -> impl Strategy<Value = Request<provisioner::endpoint::Body>> {
     let path = prop_oneof![6 => Just("/".to_owned()), 3 => Just("/dead-letter".to_owned()), 1 => "/[a-z]{0,6}"];
     let method = prop_oneof![8 => Just(Method::POST), 1 => select(vec![Method::GET, Method::OPTIONS, Method::TRACE])];
-    let pending = Just(HeaderMap::from_iter(
-        [
-            ("ce-specversion", "1.0"),
-            ("ce-id", "1"),
-            ("ce-source", "/s"),
-            ("ce-type", PENDING),
-            ("content-type", "application/json"),
-        ]
-        .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))),
-    ));
-    let headers = prop_oneof![4 => pending, 1 => headers()];
+    let event = |ty: &'static str| {
+        let headers = [("specversion", "1.0"), ("id", "1"), ("source", "/s"), ("type", ty)];
+        let headers =
+            headers.map(|(name, value)| (format!("ce-{name}").parse().unwrap(), HeaderValue::from_static(value)));
+        Just(HeaderMap::from_iter(headers))
+    };
+    let (pending, other) = (event(PENDING), event("other"));
+    let headers = prop_oneof![8 => pending, 1 => other, 1 => headers()];
     let wish = Just(Ok(br#"{"gateway_name":"foo"}"#.to_vec()));
     let broken = select(vec![BodyError::TooLarge, BodyError::Incomplete]).prop_map(Err);
     let body = prop_oneof![8 => wish, 1 => broken, 1 => json().prop_map(|json| Ok(json.to_string().into_bytes()))];
@@ -396,7 +426,7 @@ proptest! {
 
     #[test]
     fn every_conversation_ends_in_an_answer_of_the_table(
-        request in request(), settings in settings(), answers in vec(api_answer(), 0..7),
+        request in request(), settings in settings(), answers in conversation(),
     ) {
         answers::check(request, &settings, "s3cret", answers);
     }
@@ -409,4 +439,47 @@ fn the_generated_pods_are_good_enough_to_be_released() {
     let pod: Pod = serde_json::from_value(routed(wanted.clone(), "gw")).unwrap();
     assert_eq!(verify(&pod, &client, &config, &wanted), Ok(()));
     assert!(pod.is_gated() && pod.metadata.name == name(&client.context) && !GATE.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn an_answer_fits_into_headers_however_long_its_event(
+        names in proptest::sample::subsequence(vec!["id", "correlationid", "traceparent", "tracestate", "source"], 1..5),
+        text in select(vec!["x", "€", "%", "\u{1}"]), size in prop_oneof![8_000..8_300usize, 1..200_000usize],
+    ) {
+        let mut event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": PENDING, "data": {}});
+        for name in names {
+            event[name] = json!(text.repeat(size / text.len()));
+        }
+        let request = Request::post("/").header("content-type", "application/cloudevents+json");
+        answers::check(request.body(Ok(event.to_string().into_bytes())).unwrap(), &[], "s3cret", Vec::new());
+    }
+}
+
+/// How many of 500 generated values, always the same, show each of the kinds that `kind_of` finds in them.
+fn kinds<S: Strategy>(strategy: S, kind_of: impl Fn(S::Value) -> String) -> BTreeMap<String, usize> {
+    let mut runner = TestRunner::deterministic();
+    let values = (0..500).map(|_| strategy.new_tree(&mut runner).unwrap().current());
+    values.map(kind_of).fold(BTreeMap::new(), |mut kinds, kind| {
+        *kinds.entry(kind).or_default() += 1;
+        kinds
+    })
+}
+
+#[test]
+fn generated_conversations_end_in_every_way_there_is() {
+    let case = (request(), settings(), conversation());
+    let kinds = kinds(case, |(request, settings, answers)| {
+        let entry = answers::check(request, &settings, "s3cret", answers).log;
+        entry.map_or("probe".into(), |entry| format!("{:?}", entry.outcome))
+    });
+    for kind in ["Done", "Failed", "Retry", "Ignored", "Rejected"] {
+        assert!(kinds.get(kind).is_some_and(|&count| count > 0), "{kind} in {kinds:?}");
+    }
+}
+
+#[test]
+fn generated_templates_are_accepted_and_refused() {
+    let kinds = kinds(template(), |template| base("crawler", template).is_ok().to_string());
+    assert!(kinds.values().all(|&count| count > 25) && kinds.len() == 2, "{kinds:?}");
 }
