@@ -140,6 +140,17 @@ $(KUBERNETES)/%: tests/kubernetes/go.mod tests/kubernetes/go.sum
 	@begin=$$SECONDS; CGO_ENABLED=0 go build -C tests/kubernetes -o ../../$@ -ldflags "$(LDFLAGS)" $(PACKAGE) && \
 		touch $@ && echo "$$((SECONDS - begin)) s  build of $(notdir $@)"
 
+# How long `make fuzz` takes, beside building what it needs.
+FUZZ_SECONDS ?= 300
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target, FUZZ_SECONDS in all (default 300)
+	tests/fuzz/run.sh $(FUZZ_SECONDS)
+
+.PHONY: fuzz/short
+fuzz/short: ## Fuzz every target for a few seconds
+	tests/fuzz/run.sh 20
+
 .PHONY: lint
 lint: | wasm-target ## Check the formatting, and clippy for the host and for wasm
 	cargo fmt --all --check

@@ -156,6 +156,10 @@ async fn deliver(
     if event.ty() != PENDING {
         return Answered::logged(reply::empty(StatusCode::ACCEPTED), entry(Kind::Ignored, route, &event));
     }
+    if let Some(name) = Context::of(&event).unrepeatable() {
+        let detail = format!("the attribute {name} is too long to be answered: use up to 8 KiB");
+        return Answered::problem(StatusCode::BAD_REQUEST, &detail);
+    }
     let config = surroundings.config().and_then(|config| match (route, &config.sink) {
         (Route::DeadLetter, None) => Err(NO_SINK.to_owned()),
         _ => Ok(config),
@@ -430,6 +434,16 @@ mod tests {
         for data in ["", "{}", r#"{"gateway_name":""}"#, r#"{"gateway_name":7}"#] {
             let response = check(Case::event(PENDING, data), 200, Some(Kind::Failed));
             assert_eq!(response.headers()["ce-type"], reply::FAILED);
+        }
+    }
+
+    #[test]
+    fn a_pending_event_that_no_answer_can_repeat_is_a_problem() {
+        for name in ["ce-id", "ce-correlationid", "ce-traceparent", "ce-tracestate"] {
+            let mut case = Case::pending();
+            case.headers.retain(|header| header.0 != name);
+            case.headers.push((name, "x".repeat(9_000)));
+            check(case, 400, Some(Kind::Rejected));
         }
     }
 

@@ -22,6 +22,10 @@ pub const PENDING: &str = "io.podgateway.client.pending";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
+/// The longest text of an event that an answer repeats in its headers, in bytes. An answer repeats up to four of them,
+/// each of them up to three times as long once it is percent-encoded, and a host takes 128 KiB of headers.
+const LONGEST_REPEATED: usize = 8 << 10;
+
 /// How much of a dead letter's last answer is quoted, in characters.
 const LONGEST_QUOTE: usize = 512;
 
@@ -50,6 +54,18 @@ impl Context {
             traceparent: extension(event, "traceparent"),
             tracestate: extension(event, "tracestate"),
         }
+    }
+
+    /// The attribute, if any, that is too long to be repeated in the headers of an answer.
+    pub fn unrepeatable(&self) -> Option<&'static str> {
+        let repeated = [
+            ("id", Some(&self.id)),
+            ("correlationid", self.correlation_id.as_ref()),
+            ("traceparent", self.traceparent.as_ref()),
+            ("tracestate", self.tracestate.as_ref()),
+        ];
+        let is_too_long = |text: &String| text.len() > LONGEST_REPEATED;
+        repeated.into_iter().find(|(_, text)| text.is_some_and(is_too_long)).map(|(name, _)| name)
     }
 
     /// The headers with which a request goes on with the trace (W3C Trace Context, section 3): none where the event
@@ -246,6 +262,18 @@ pub(crate) mod tests {
         let headers = trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
         assert_eq!((headers.len(), &headers[TRACESTATE]), (2, &HeaderValue::from_static("k=v")));
         assert!(trace("00-broken").is_empty());
+    }
+
+    #[test]
+    fn what_is_too_long_for_the_headers_of_an_answer_is_named() {
+        let longest = "ä".repeat(LONGEST_REPEATED / 2);
+        let mut context = client("foo").context;
+        (context.id, context.tracestate) = (longest.clone(), Some(longest.clone()));
+        assert_eq!(context.unrepeatable(), None);
+        context.tracestate = Some(longest.clone() + "x");
+        assert_eq!(context.unrepeatable(), Some("tracestate"));
+        context.id = longest + "x";
+        assert_eq!(context.unrepeatable(), Some("id"));
     }
 
     #[test]

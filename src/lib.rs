@@ -13,7 +13,7 @@
 //!
 //! | what arrives at `POST /` | answer | event |
 //! |---|---|---|
-//! | not a CloudEvent | 400 problem | none |
+//! | not a CloudEvent, or one whose `id` no answer could repeat | 400 problem | none |
 //! | an unknown CloudEvents format, or a batch | 415 problem | none |
 //! | a body over 1 MiB | 413 problem | none |
 //! | a CloudEvent of another type | 202, empty | none |

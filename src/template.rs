@@ -43,14 +43,20 @@ pub struct Base {
 /// # Errors
 /// `PodTemplateInvalid`, with the field to mend.
 pub fn base(name: &str, mut template: Value) -> Result<Base, Failure> {
-    let mut template = template["template"].take();
-    let spec = template["spec"].take();
+    let mut template = take(&mut template, "template");
+    let spec = take(&mut template, "spec");
     check(&spec).map_err(|problem| invalid(name, &problem))?;
-    let mut map = |field: &str| match template["metadata"][field].take() {
+    let mut metadata = take(&mut template, "metadata");
+    let mut map = |field: &str| match take(&mut metadata, field) {
         Value::Object(map) => map,
         _ => Map::new(),
     };
     Ok(Base { labels: map("labels"), annotations: map("annotations"), spec })
+}
+
+/// A field's value, taken out of its object: `null` where there is no such field, and where there is no object.
+fn take(value: &mut Value, field: &str) -> Value {
+    value.get_mut(field).map(Value::take).unwrap_or_default()
 }
 
 /// A PodTemplate that can't be used.
@@ -62,8 +68,10 @@ pub fn invalid(name: &str, problem: &str) -> Failure {
 pub fn is_overpowered(security_context: &Value) -> bool {
     let context = security_context;
     let added = context["capabilities"]["add"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let mut added = added.map(|name| name.trim_start_matches("CAP_").to_ascii_uppercase());
-    context["privileged"] == true || added.any(|name| ROUTING_CAPABILITIES.contains(&name.as_str()))
+    // Runtimes differ in which case and prefix they take.
+    let mut added = added.map(str::to_ascii_uppercase);
+    let opens_routes = |name: String| ROUTING_CAPABILITIES.contains(&name.trim_start_matches("CAP_"));
+    context["privileged"] == true || added.any(opens_routes)
 }
 
 fn check(spec: &Value) -> Result<(), String> {
@@ -157,7 +165,7 @@ pub(crate) mod tests {
             check_invalid(&format!("remove {field}"), |spec| spec[field] = value);
         }
         check_invalid("privileged", |spec| spec["containers"][0]["securityContext"] = json!({"privileged": true}));
-        for capability in ["NET_ADMIN", "CAP_NET_ADMIN", "net_admin", "ALL", "SYS_ADMIN"] {
+        for capability in ["NET_ADMIN", "CAP_NET_ADMIN", "net_admin", "cap_net_admin", "ALL", "SYS_ADMIN"] {
             check_invalid("capabilities", |spec| {
                 spec["containers"][0]["securityContext"] = json!({"capabilities": {"add": [capability]}});
             });
@@ -179,6 +187,17 @@ pub(crate) mod tests {
         check_invalid("name one of its containers client", |spec| spec["containers"][0]["name"] = json!("main"));
         check_invalid("no containers", |spec| spec["containers"] = json!(null));
         assert!(base("x", json!({"kind": "PodTemplate"})).is_err());
+    }
+
+    #[test]
+    fn what_has_not_the_shape_of_a_template_is_refused_or_ignored() {
+        for shapeless in [json!(null), json!("x"), json!([]), json!(1)] {
+            assert!(base("x", shapeless.clone()).is_err());
+            assert!(base("x", json!({"kind": "PodTemplate", "template": shapeless})).is_err());
+            let mut template = pod_template(|_| ());
+            template["template"]["metadata"] = shapeless;
+            assert_eq!(base("x", template).unwrap().labels, Map::new());
+        }
     }
 
     #[test]

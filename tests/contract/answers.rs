@@ -7,7 +7,7 @@ use tests::peer::{self, json_step, released, routed, routed_by, status, stored};
 
 use crate::{Case, End, assert_rows_are_covered, run};
 
-const NOT_AN_EVENT: &str = "not a CloudEvent: `id`, `source` or `type` missing or empty, another `specversion`, malformed JSON, an attribute that can't be decoded";
+const NOT_AN_EVENT: &str = "not a CloudEvent: `id`, `source` or `type` missing or empty, another `specversion`, malformed JSON, an attribute that can't be decoded, an `id` of more than 8 KiB";
 const UNKNOWN_FORMAT: &str = "a CloudEvents format other than JSON, or a batch";
 const TOO_LARGE: &str = "a body over 1 MiB";
 const OTHER_TYPE: &str = "a CloudEvent of another type";

@@ -14,6 +14,7 @@ mod settling;
 mod surface;
 mod templates;
 mod timeouts;
+mod vectors;
 
 use tests::events::Delivery;
 use tests::peer::Step;

@@ -1,0 +1,34 @@
+//! The fuzz targets: functions over arbitrary bytes that panic where a promise is broken.
+//!
+//! Inputs are lines of text where that is possible, so that the corpus can be read, and written by hand.
+
+mod api;
+mod config;
+mod http;
+mod pod;
+
+pub use api::api_answer_to_outcome;
+pub use config::{client_command, gateway_address, overrides};
+pub use http::{check_written, http_to_event, is_common_ground, json_as_json};
+pub use pod::{check_pod, event_to_pod};
+
+/// A target, by the name of its folder in the corpus.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const ALL: [Target; 6] = [
+    ("http_to_event", http_to_event),
+    ("event_to_pod", event_to_pod),
+    ("api_answer_to_outcome", api_answer_to_outcome),
+    ("client_command", client_command),
+    ("overrides", overrides),
+    ("gateway_address", gateway_address),
+];
+
+/// The first line, and what comes after it.
+fn first_line(data: &[u8]) -> (&[u8], &[u8]) {
+    match data.iter().position(|&byte| byte == b'\n') {
+        Some(end) => (&data[..end], &data[end + 1..]),
+        None => (data, &[]),
+    }
+}

@@ -1,0 +1,7 @@
+//! What holds for every input.
+
+mod corpus;
+mod differential;
+
+mod promises;
+mod published;
