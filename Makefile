@@ -46,6 +46,10 @@ size: $(WASM) ## Print the size of the component
 test: $(WASM) ## Run the unit and the contract tests
 	cargo test --workspace
 
+.PHONY: docs
+docs: $(WASM) ## Write the documents anew that tests hold against what they prove
+	UPDATE_DOCS=1 cargo test --workspace --test faults document
+
 .PHONY: lint
 lint: | wasm-target ## Check the formatting, and clippy for the host and for wasm
 	cargo fmt --all --check
