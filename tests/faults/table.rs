@@ -68,10 +68,9 @@ pub fn expected(call: Call, kind: &Kind) -> Expected {
     match kind {
         Kind::Unresolved | Kind::Untrusted | Kind::NeverConnected if follows => Expected::NotMet,
         Kind::Wire(Fault::Twice) => Expected::AsUsual,
-        // Of a sink's answer only the head is read.
+        // Of a sink's answer only the head is read: a success is all there is to know.
         Kind::Wire(Fault::CutBody | Fault::DripBody | Fault::Huge) if call == Call::Sink => Expected::AsUsual,
-        // That the answer was a success is all there is to know.
-        Kind::Odd(_) if matches!(call, Call::Delete | Call::Sink) => Expected::AsUsual,
+        Kind::Odd(_) if call == Call::Sink => Expected::AsUsual,
         Kind::Status(spoken, said) => refused(call, spoken.code, *said),
         _ => Expected::Retry(false),
     }
