@@ -75,7 +75,18 @@ impl<O: Outbound> Delivery<'_, O> {
             Err(ApiError::Refused(refusal)) if refusal.is_already_exists() => {
                 self.settle_existing(&Ok(manifest), None).await
             }
-            Err(error) => outcome_of(error),
+            Err(error) => self.settle_refused(error, &Ok(manifest)).await,
+        }
+    }
+
+    /// A Pod that is refused for good may be there all the same: a quota, a policy and a webhook are asked before it is
+    /// seen that there is one of that name, and an earlier delivery may have made it.
+    async fn settle_refused(&self, error: ApiError, wanted: &Wanted) -> Outcome {
+        match verdict(&error) {
+            Verdict::Retry { .. } => retry(error),
+            Verdict::Terminal(reason) => {
+                self.settle_existing(wanted, Some(Failure::new(reason, error.to_string()))).await
+            }
         }
     }
 
@@ -128,6 +139,10 @@ impl<O: Outbound> Delivery<'_, O> {
         };
         match (&error, absent) {
             (ApiError::Refused(refusal), Some(failure)) if refusal.is_not_found() => Outcome::Failed(failure),
+            // Without a Role there is no Pod of ours either, and to wait for one helps nobody.
+            (error, Some(failure)) if failure.reason == Reason::Forbidden && is_forbidden(error) => {
+                Outcome::Failed(failure)
+            }
             _ => retry(error),
         }
     }
@@ -199,11 +214,8 @@ impl<O: Outbound> Delivery<'_, O> {
     }
 }
 
-fn outcome_of(error: ApiError) -> Outcome {
-    match verdict(&error) {
-        Verdict::Retry { .. } => retry(error),
-        Verdict::Terminal(reason) => Outcome::Failed(Failure::new(reason, error.to_string())),
-    }
+fn is_forbidden(error: &ApiError) -> bool {
+    verdict(error) == Verdict::Terminal(Reason::Forbidden)
 }
 
 /// Leaves it to the broker, whatever the verdict: for calls after which a Pod of the event may be left.
@@ -405,11 +417,28 @@ pub(crate) mod tests {
 
     #[test]
     fn a_create_that_is_refused_says_why() {
-        check_failed(vec![("POST", status(404, "NotFound"))], Reason::NamespaceNotFound);
-        check_failed(vec![("POST", status(422, "Invalid"))], Reason::PodRejected);
+        let absent = || ("GET", status(404, "NotFound"));
+        check_failed(vec![("POST", status(404, "NotFound")), absent()], Reason::NamespaceNotFound);
+        check_failed(vec![("POST", status(422, "Invalid")), absent()], Reason::PodRejected);
         check_retry(vec![("POST", status(500, "InternalError"))]);
         check_retry(vec![("POST", answer(201, &json!({"kind": "Status"})))]);
         check_retry(vec![("POST", Err(NoAnswer("refused".into())))]);
+    }
+
+    #[test]
+    fn a_create_that_is_refused_settles_the_pod_of_an_earlier_delivery() {
+        let refused = || ("POST", status(403, "Forbidden"));
+        check_done(vec![refused(), ("GET", answer(200, &released()))]);
+        check_done(vec![refused(), ("GET", answer(200, &gated())), ("PATCH", answer(200, &released()))]);
+        let script = vec![refused(), ("GET", answer(200, &unrouted())), ("DELETE", answer(200, &unrouted()))];
+        check_failed(script, Reason::GatewayNotInjected);
+        check_retry(vec![refused(), ("GET", status(500, ""))]);
+        check_retry(vec![("POST", status(422, "Invalid")), ("GET", status(403, "Forbidden"))]);
+    }
+
+    #[test]
+    fn a_provisioner_without_a_role_says_so() {
+        check_failed(vec![("POST", status(403, "Forbidden")), ("GET", status(403, "Forbidden"))], Reason::Forbidden);
     }
 
     #[test]

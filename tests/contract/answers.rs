@@ -111,7 +111,7 @@ fn refused() -> Vec<Case> {
             .with("gateway_address", "pod-gateway-{gateway}.gateway-system.svc.cluster.local"),
         api("another image", removed(swapped_image), "UnsafePod"),
         api("no gate", removed(released), "UnsafePod"),
-        api("a denial", vec![status("POST", 400, "BadRequest", DENIED)], "PodRejected"),
+        api("a denial", vec![status("POST", 400, "BadRequest", DENIED), absent().remove(0)], "PodRejected"),
     ]
 }
 

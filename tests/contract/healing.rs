@@ -61,7 +61,9 @@ fn retryable() -> Vec<Case> {
 
 fn terminal() -> Vec<Case> {
     let on_create = |row, name, code, reason, message, end| {
-        Case::new(row, name, pending("1", "foo"), vec![status("POST", code, reason, message)], End::Failed(end))
+        let absent = status("GET", 404, "NotFound", "pods \"x\" not found");
+        let script = vec![status("POST", code, reason, message), absent];
+        Case::new(row, name, pending("1", "foo"), script, End::Failed(end))
     };
     let role = "pods is forbidden: User \"x\" cannot create resource \"pods\"";
     let quota = "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5";

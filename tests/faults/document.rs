@@ -24,7 +24,8 @@ object, and once with a page of HTML, as from a proxy in between: the cells are 
 - **–**: can't be. The call before it went to the same host and has met the fault already.
 
 A `failed` is an event's end: a broker that has it delivers the event no more. A duplicate that comes all the same gets the
-same answer, with the same id, for as long as the API server refuses; when it doesn't any more, the duplicate is a new try.
+same answer, with the same id, for as long as the API server refuses; when it doesn't any more, the duplicate is a new try. The other
+way round nothing changes: once there is a Pod, a duplicate whose `POST` is refused finds it, and the answer stays `done`.
 
 ";
 
