@@ -46,6 +46,12 @@ size: $(WASM) ## Print the size of the component
 test: $(WASM) ## Run the unit and the contract tests
 	cargo test --workspace
 
+# How much of it, from which seed, and for how long at most: make soak SOAK_EVENTS=50000 SOAK_SEED=1 SOAK_SECONDS=600
+export SOAK_EVENTS SOAK_SEED SOAK_SECONDS
+.PHONY: soak
+soak: $(WASM) ## Minutes of events with faults at random; the ledger must balance (SOAK_EVENTS, SOAK_SEED, SOAK_SECONDS)
+	cargo test --workspace --test soak
+
 .PHONY: docs
 docs: $(WASM) ## Write the documents anew that tests hold against what they prove
 	UPDATE_DOCS=1 cargo test --workspace --test faults document
