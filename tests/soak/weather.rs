@@ -44,7 +44,6 @@ pub async fn rage(api: Arc<EmbeddedApi>, proxy: Arc<Proxy>, dice: Dice) {
 }
 
 fn gateways(dice: &Dice) -> Vec<Gateway> {
-    let foo = Gateway::new("foo");
     let modes = [
         Mode::Down("connection refused".to_owned()),
         Mode::Deny("full".to_owned()),
@@ -53,7 +52,7 @@ fn gateways(dice: &Dice) -> Vec<Gateway> {
     match dice.below(4) {
         0 => Vec::new(),
         1 => vec![Gateway::new("bar")],
-        _ => vec![foo.with_mode(dice.pick(&modes)), Gateway::new("bar")],
+        _ => vec![Gateway::new("foo").with_mode(dice.pick(&modes)), Gateway::new("bar")],
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::speak::{self, After};
@@ -17,8 +18,8 @@ struct Shared {
     plan: Plan,
     upstream: Upstream,
     listening: Mutex<Option<JoinHandle<()>>>,
-    calls: AtomicUsize,
     flood: AtomicUsize,
+    held: watch::Sender<usize>,
 }
 
 /// A running proxy. It stops listening when it is dropped.
@@ -37,8 +38,8 @@ impl Proxy {
     pub async fn start(upstream: Upstream, plan: Plan) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("a listener has an address");
-        let (listening, calls, flood) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { address, plan, upstream, listening, calls, flood });
+        let (listening, flood, held) = (Mutex::default(), AtomicUsize::new(0), watch::Sender::new(0));
+        let shared = Arc::new(Shared { address, plan, upstream, listening, flood, held });
         shared.accept(listener);
         Self(shared)
     }
@@ -48,9 +49,10 @@ impl Proxy {
         format!("http://{}", self.0.address)
     }
 
-    /// How many calls came.
-    pub fn calls(&self) -> usize {
-        self.0.calls.load(Ordering::SeqCst)
+    /// Waits until a call or its answer is being held.
+    pub async fn holds(&self) {
+        // It only fails without a sender, and `self` has one.
+        _ = self.0.held.subscribe().wait_for(|held| *held > 0).await;
     }
 
     /// The largest part of a body without end that anybody took.
@@ -99,13 +101,17 @@ impl Shared {
     async fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
         _ = stream.set_nodelay(true);
         while let Some(request) = wire::read(&mut stream).await? {
-            self.calls.fetch_add(1, Ordering::SeqCst);
             let fault = (self.plan)(Call::of(&request));
             if self.answer(&mut stream, request, fault).await? == After::Closes {
                 break;
             }
         }
         Ok(())
+    }
+
+    async fn hold(&self, stream: &mut TcpStream) {
+        self.held.send_modify(|held| *held += 1);
+        speak::hold(stream).await;
     }
 
     async fn answer(
@@ -117,7 +123,7 @@ impl Shared {
         match &fault {
             Some(Fault::LoseCall) => return Ok(After::Closes),
             Some(Fault::HoldCall) => {
-                speak::hold(stream).await;
+                self.hold(stream).await;
                 return Ok(After::Closes);
             }
             Some(Fault::Refuse(spoken)) => {
@@ -144,7 +150,7 @@ impl Shared {
             Some(Fault::Replace(spoken)) => {
                 return speak::say(stream, &speak::response(&spoken), 1).await.map(|()| After::Goes);
             }
-            Some(Fault::HoldAnswer) => speak::hold(stream).await,
+            Some(Fault::HoldAnswer) => self.hold(stream).await,
             Some(Fault::CutHead) => speak::cut(stream, &response, true).await?,
             Some(Fault::CutBody) => speak::cut(stream, &response, false).await?,
             Some(Fault::Drip) => speak::dawdle(stream, &response, false).await?,
