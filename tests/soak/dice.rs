@@ -41,11 +41,12 @@ impl Dice {
         Arc::new(move |call| match call {
             _ if !dice.per_mille(60) => None,
             Call::Create if dice.per_mille(60) => Some(refusal(403, "Forbidden", "exceeded quota: clients")),
+            _ if dice.per_mille(80) => Some(refusal(401, "Unauthorized", "Unauthorized")),
             _ => Some(dice.fault()),
         })
     }
 
-    /// Faults on the way to the sink and to the provisioner.
+    /// Faults on the way to the sink and to the provisioner: such as a broker tries again after.
     pub fn way_faults(&self) -> Plan {
         let dice = self.clone();
         Arc::new(move |_| dice.per_mille(40).then(|| dice.fault()))
@@ -61,7 +62,6 @@ impl Dice {
             Fault::CutBody,
             Fault::Twice,
             Fault::Refuse(page),
-            refusal(401, "Unauthorized", "Unauthorized"),
             refusal(409, "Conflict", "try again"),
             refusal(429, "TooManyRequests", "later"),
             refusal(500, "InternalError", "etcd"),
