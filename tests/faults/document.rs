@@ -21,11 +21,15 @@ object, and once with a page of HTML, as from a proxy in between: the cells are 
 - **failed**: the event's answer, with its reason. No Pod of it is left.
 - **as usual**: `done`; for `DELETE`, which removes a Pod that nobody routed, `failed` with `GatewayNotInjected`. For the
   sink: it has the answer.
-- **–**: can't be. The call before it went to the same host and has met the fault already.
+- **–**: not brought about. The call before it goes to the same host, and meets the fault first.
 
 A `failed` is an event's end: a broker that has it delivers the event no more. A duplicate that comes all the same gets the
 same answer, with the same id, for as long as the API server refuses; when it doesn't any more, the duplicate is a new try. The other
 way round nothing changes: once there is a Pod, a duplicate whose `POST` is refused finds it, and the answer stays `done`.
+
+The instance may also end, before or after any of these calls: whatever is left is gated or was seen to be routed, and a
+redelivery, a duplicate or a change of the gateways in between still leads to one Pod and `done`, or to none and `failed`
+(tests/faults/crash.rs). `make soak` does all of it at random, for minutes, and balances the ledger at the end.
 
 ";
 
