@@ -15,7 +15,7 @@ const AT_ONCE: usize = 8;
 /// How long a call may take that nothing is to happen to, on a machine that has other things to do.
 const PATIENT: &str = "20s";
 /// And one that is going to hang.
-const IMPATIENT: &str = "1s";
+const IMPATIENT: &str = "2s";
 
 /// The largest part of 100 MB that may be taken: the limit of 4 MiB, and what fits into buffers on the way.
 const LARGEST_FLOOD: usize = 16 << 20;

@@ -67,6 +67,8 @@ async fn soak(events: usize, dice: &Dice, deadline: Instant) -> bool {
     letters.for_each(|letter| ledger.problem(format!("lost: {}", letter.reason)));
     ledger.count_dead_letters(lanes.iter().map(|lane| lane.broker.dead_letters().len()).sum());
     let balances = ledger.close_books();
+    let kept: usize = lanes.iter().map(Lane::kept).sum();
+    println!("journals  {kept} steps and dead letters, which the brokers keep until they have 10,000 each");
     memory::is_flat(&rounds) && balances
 }
 
