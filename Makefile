@@ -151,11 +151,22 @@ fuzz: ## Fuzz every target, FUZZ_SECONDS in all (default 300)
 fuzz/short: ## Fuzz every target for a few seconds
 	tests/fuzz/run.sh 20
 
+# How much of it, from which seed, and for how long at most: make soak SOAK_EVENTS=50000 SOAK_SEED=1 SOAK_SECONDS=600
+export SOAK_EVENTS SOAK_SEED SOAK_SECONDS
+.PHONY: soak
+soak: $(WASM) ## Minutes of events with faults at random; the ledger must balance (SOAK_EVENTS, SOAK_SEED, SOAK_SECONDS)
+	cargo test --workspace --test soak
+
+.PHONY: docs
+docs: $(WASM) ## Write the documents anew that tests hold against what they prove
+	UPDATE_DOCS=1 cargo test --workspace --test faults document
+
 .PHONY: lint
 lint: | wasm-target ## Check the formatting, and clippy for the host and for wasm
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo clippy --workspace --test e2e -- --deny warnings
+	cargo clippy --workspace --test soak -- --deny warnings
 	cargo clippy --package podgateway-client-provisioner --target $(TARGET) --release -- --deny warnings
 
 .PHONY: reproducible

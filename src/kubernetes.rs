@@ -186,15 +186,24 @@ impl<'a> Api<'a> {
         Ok(object)
     }
 
-    /// Whether an answer to `delete` says that the object is gone or going. That it was gone already is as good.
+    /// Whether an answer to `delete` says that the Pod `name` is gone or going. That it was gone already is as good.
+    ///
+    /// An API server answers with the Pod, or with a `Status` of success. A success that holds neither is somebody
+    /// else's, and the Pod may still be there.
     ///
     /// # Errors
     /// [`ApiError`] for every other answer.
-    pub fn read_deletion(&self, answer: Answer) -> Result<(), ApiError> {
-        match self.read_success(answer) {
-            Err(ApiError::Refused(refusal)) if refusal.is_not_found() => Ok(()),
-            other => other.map(drop),
+    pub fn read_deletion(&self, answer: Answer, name: &str) -> Result<(), ApiError> {
+        let body = match self.read_success(answer) {
+            Err(ApiError::Refused(refusal)) if refusal.is_not_found() => return Ok(()),
+            other => other?,
+        };
+        let object: Value = serde_json::from_slice(&body).map_err(|e| ApiError::Unreadable(e.to_string()))?;
+        let is_success = object["kind"] == "Status" && object["status"] == "Success";
+        if !is_success && object["metadata"]["name"] != name {
+            return Err(ApiError::Unreadable(format!("it doesn't say that the Pod {name} was removed")));
         }
+        Ok(())
     }
 
     fn read_success(&self, answer: Answer) -> Result<Vec<u8>, ApiError> {
@@ -528,21 +537,26 @@ mod tests {
         let ApiError::Refused(refusal) = status(400, "BadRequest", "bad header: Bearer s3cret") else { panic!() };
         assert_eq!(refusal.message, "bad header: Bearer [redacted]");
         let (config, token) = config_and_token();
-        let error =
-            Api::new(&config, &token, HeaderMap::new()).read_deletion(Err(NoAnswer("s3cret".into()))).unwrap_err();
+        let api = Api::new(&config, &token, HeaderMap::new());
+        let error = api.read_deletion(Err(NoAnswer("s3cret".into())), "x").unwrap_err();
         assert_eq!(error, ApiError::NoAnswer("[redacted]".into()));
     }
 
     #[test]
-    fn an_object_that_is_gone_was_deleted() {
+    fn a_removal_is_believed_when_the_api_server_says_so() {
         let (config, token) = config_and_token();
         let api = Api::new(&config, &token, HeaderMap::new());
-        let answer = |code: u16| Ok(Response::builder().status(code).body(Vec::new()).unwrap());
-        for code in [200, 202, 404] {
-            assert_eq!(api.read_deletion(answer(code)), Ok(()), "{code}");
+        let is_removed = |code: u16, body: &str| {
+            let answer = Response::builder().status(code).body(body.as_bytes().to_vec()).unwrap();
+            api.read_deletion(Ok(answer), "x").is_ok()
+        };
+        let (pod, success) = (r#"{"kind":"Pod","metadata":{"name":"x"}}"#, r#"{"kind":"Status","status":"Success"}"#);
+        for (code, body) in [(200, pod), (202, pod), (200, success), (404, "")] {
+            assert!(is_removed(code, body), "{code} {body}");
         }
-        for code in [403, 409, 500] {
-            assert!(api.read_deletion(answer(code)).is_err(), "{code}");
+        let other = r#"{"kind":"Pod","metadata":{"name":"y"}}"#;
+        for (code, body) in [(200, ""), (204, ""), (200, "<html>"), (200, other), (403, pod), (409, ""), (500, "")] {
+            assert!(!is_removed(code, body), "{code} {body}");
         }
     }
 }

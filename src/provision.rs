@@ -151,7 +151,7 @@ impl<O: Outbound> Delivery<'_, O> {
         match (&error, absent) {
             (ApiError::Refused(refusal), Some(failure)) if refusal.is_not_found() => Outcome::Failed(failure),
             // Who has no rights can't look either: the refusal stands, if it is meant.
-            (_, Some(failure)) if failure.reason == Reason::Forbidden && is_terminal(&error) => {
+            (_, Some(failure)) if failure.reason == Reason::Forbidden && is_forbidden(&error) => {
                 self.settle_forbidden(failure).await
             }
             _ => retry(error),
@@ -236,8 +236,8 @@ impl<O: Outbound> Delivery<'_, O> {
     }
 }
 
-fn is_terminal(error: &ApiError) -> bool {
-    matches!(verdict(error), Verdict::Terminal(_))
+fn is_forbidden(error: &ApiError) -> bool {
+    verdict(error) == Verdict::Terminal(Reason::Forbidden)
 }
 
 /// Leaves it to the broker, whatever the verdict: for calls after which a Pod of the event may be left.

@@ -2,10 +2,11 @@
 //!
 //! [`Provisioner`] is the `.wasm` in the native host, from the checked-in `spin.toml`; [`Peer`] is an API server whose
 //! every answer is scripted, in which a missing call and an extra call are both failures; [`Wire`] stands between the
-//! component and a server that works, and loses or delays a call where a test says so; [`events`] makes the requests;
-//! [`manifests`] reads what a cluster is given.
+//! component and a server that works, and loses or delays a call where a test says so; [`fault`] does worse to it;
+//! [`events`] makes the requests; [`manifests`] reads what a cluster is given.
 
 pub mod events;
+pub mod fault;
 pub mod manifests;
 pub mod peer;
 pub mod provisioner;

@@ -22,7 +22,7 @@ mod tests;
 mod ttl;
 
 pub use dispatch::DeadLetter;
-pub use event::EventError;
+pub use event::{EventError, json_data};
 pub use journal::{BrokerEvent, Passed};
 pub use retry::{BackoffPolicy, Delivery, Verdict, verdict};
 

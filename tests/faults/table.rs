@@ -1,0 +1,198 @@
+//! The table: what can go wrong with each outbound call, and what the delivery then ends in.
+//!
+//! It is written from the design (sections 4, 6 and 7), not from the code under test. `matrix` proves every cell of it
+//! and `document` prints it as docs/faults.md.
+
+use tests::fault::{Call, Fault, Spoken};
+use tests::peer::status_object;
+
+/// Something that goes wrong with a call.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// Its row in the document. Rows in which every cell is the same are printed as one.
+    pub label: String,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// The kinds of trouble.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Nobody listens.
+    Refused,
+    /// The host's name can't be resolved.
+    Unresolved,
+    /// The server's certificate isn't trusted.
+    Untrusted,
+    /// The connection is never ready for the call: the TLS handshake doesn't end.
+    NeverConnected,
+    /// On the wire.
+    Wire(Fault),
+    /// A success that doesn't hold what was asked for.
+    Odd(Spoken),
+    /// The server answers with another place.
+    Redirect(Spoken),
+    /// The server, or somebody before it, says no.
+    Status(Spoken, Said),
+}
+
+/// What a refusal says beside its code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// What the code says.
+    Code,
+    /// That there is such an object.
+    AlreadyExists,
+    /// That a quota is used up.
+    Quota,
+    /// That an admission webhook denied the Pod.
+    Denied,
+}
+
+/// What a delivery ends in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// 503, or for true 429: the broker redelivers.
+    Retry(bool),
+    /// `failed`, for this reason, and no Pod is left.
+    Failed(&'static str),
+    /// What it ends in when nothing goes wrong.
+    AsUsual,
+    /// The call never meets this trouble: the one before it goes to the same host, and has met it already.
+    NotMet,
+}
+
+/// The table.
+pub fn expected(call: Call, kind: &Kind) -> Expected {
+    let follows = matches!(call, Call::Get | Call::Release | Call::Delete);
+    match kind {
+        Kind::Unresolved | Kind::Untrusted | Kind::NeverConnected if follows => Expected::NotMet,
+        Kind::Wire(Fault::Twice) => Expected::AsUsual,
+        // Of a sink's answer only the head is read: a success is all there is to know.
+        Kind::Wire(Fault::CutBody | Fault::DripBody | Fault::Huge) if call == Call::Sink => Expected::AsUsual,
+        Kind::Odd(_) if call == Call::Sink => Expected::AsUsual,
+        Kind::Status(spoken, said) => refused(call, spoken.code, *said),
+        _ => Expected::Retry(false),
+    }
+}
+
+fn refused(call: Call, code: u16, said: Said) -> Expected {
+    let retry = Expected::Retry(code == 429);
+    let reason = reason(code, said);
+    match (call, reason) {
+        (Call::Sink, _) => Expected::Retry(false),
+        (Call::Get, _) => retry,
+        // What is to be removed is gone.
+        (Call::Delete, _) if code == 404 => Expected::AsUsual,
+        (Call::Delete, _) => retry,
+        // What is to be released has gone: the next delivery sees why.
+        (Call::Release, _) if code == 404 => retry,
+        (Call::Create | Call::Release, Some(reason)) => Expected::Failed(reason),
+        (Call::Template, Some("Forbidden")) => Expected::Failed("Forbidden"),
+        (Call::Template, Some(_)) => Expected::Failed("PodTemplateInvalid"),
+        (_, None) => retry,
+    }
+}
+
+/// Why a Pod is refused for good; nothing where that can heal.
+fn reason(code: u16, said: Said) -> Option<&'static str> {
+    match (code, said) {
+        (_, Said::Denied) => Some("PodRejected"),
+        (_, Said::Quota) => Some("QuotaExceeded"),
+        (401 | 408 | 409 | 425 | 429, _) => None,
+        (403, _) => Some("Forbidden"),
+        (404, _) => Some("NamespaceNotFound"),
+        (400..=499, _) => Some("PodRejected"),
+        _ => None,
+    }
+}
+
+/// Everything that can go wrong.
+pub fn troubles() -> Vec<Trouble> {
+    let mut troubles = vec![
+        trouble("the connection is refused", Kind::Refused),
+        trouble("the host's name can't be resolved", Kind::Unresolved),
+        trouble("the certificate isn't trusted", Kind::Untrusted),
+        trouble("the connection is never ready: the TLS handshake doesn't end", Kind::NeverConnected),
+    ];
+    let wire = [
+        ("the call never arrives, and nobody says so", Fault::HoldCall),
+        ("the call never arrives, and the connection is closed", Fault::LoseCall),
+        ("the server did the work, and the first byte of its answer never comes", Fault::HoldAnswer),
+        ("the server did the work, and the connection is closed in place of its answer", Fault::LoseAnswer),
+        ("the answer is cut in its head", Fault::CutHead),
+        ("the answer is cut in its body", Fault::CutBody),
+        ("the answer comes at one byte a second, from its head on", Fault::Drip),
+        ("the answer comes at one byte a second, from its body on", Fault::DripBody),
+        ("the answer's body has 100 MB", Fault::Huge),
+        ("the answer comes twice", Fault::Twice),
+    ];
+    troubles.extend(wire.map(|(label, fault)| trouble(label, Kind::Wire(fault))));
+    troubles.extend([
+        trouble("a success that isn't JSON", Kind::Odd(spoken(200, "text/html", "<html>it works</html>"))),
+        trouble("a success that is JSON of another kind", Kind::Odd(json(200, r#"{"kind":"List","items":[]}"#))),
+        trouble("a success without a body", Kind::Odd(json(204, ""))),
+    ]);
+    for code in [301, 302, 303, 307, 308] {
+        let header = ("location", "/elsewhere".to_owned());
+        troubles.push(trouble(&code.to_string(), Kind::Redirect(Spoken { code, header, body: String::new() })));
+    }
+    for code in (400..=418).chain(421..=426).chain([428, 429, 431, 451]).chain(500..=511).chain([599]) {
+        let page = spoken(code, "text/html", "<html>no</html>");
+        troubles.push(trouble(&code.to_string(), Kind::Status(page, Said::Code)));
+        troubles.push(refusal(&code.to_string(), code, status_reason(code), "no", Said::Code));
+    }
+    troubles.extend(sayings());
+    troubles
+}
+
+fn sayings() -> [Trouble; 4] {
+    let quota = "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5";
+    let denied = "admission webhook \"policy.example\" denied the request: no";
+    let down = "Internal error occurred: failed calling webhook \"gateway\": connection refused";
+    [
+        refusal("409 `AlreadyExists`, and there is no Pod", 409, "AlreadyExists", "exists", Said::AlreadyExists),
+        refusal("403 that says `exceeded quota`", 403, "Forbidden", quota, Said::Quota),
+        refusal("403 that says that an admission webhook denied the request", 403, "Forbidden", denied, Said::Denied),
+        refusal("500", 500, "InternalError", down, Said::Code),
+    ]
+}
+
+fn trouble(label: &str, kind: Kind) -> Trouble {
+    Trouble { label: label.to_owned(), kind }
+}
+
+fn refusal(label: &str, code: u16, reason: &str, message: &str, said: Said) -> Trouble {
+    let status = status_object(code, reason, message).to_string();
+    trouble(label, Kind::Status(json(code, &status), said))
+}
+
+fn json(code: u16, body: &str) -> Spoken {
+    spoken(code, "application/json", body)
+}
+
+fn spoken(code: u16, content_type: &str, body: &str) -> Spoken {
+    Spoken { code, header: ("content-type", content_type.to_owned()), body: body.to_owned() }
+}
+
+/// The reason that an API server gives with a code.
+fn status_reason(code: u16) -> &'static str {
+    match code {
+        400 => "BadRequest",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "NotFound",
+        405 => "MethodNotAllowed",
+        406 => "NotAcceptable",
+        409 => "Conflict",
+        410 => "Expired",
+        413 => "RequestEntityTooLarge",
+        415 => "UnsupportedMediaType",
+        422 => "Invalid",
+        429 => "TooManyRequests",
+        500 => "InternalError",
+        503 => "ServiceUnavailable",
+        504 => "Timeout",
+        _ => "Unknown",
+    }
+}

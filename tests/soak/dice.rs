@@ -1,0 +1,77 @@
+//! Chance, from a seed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tests::fault::{Call, Fault, Plan, Spoken};
+use tests::peer::status_object;
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Dice that all tasks share (SplitMix64). The throws follow from the seed; who gets which depends on who comes first.
+#[derive(Clone)]
+pub struct Dice(Arc<AtomicU64>);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(seed)))
+    }
+
+    /// A number below `limit`.
+    pub fn below(&self, limit: u64) -> u64 {
+        let mut throw = self.0.fetch_add(GOLDEN, Ordering::Relaxed).wrapping_add(GOLDEN);
+        throw = (throw ^ (throw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        throw = (throw ^ (throw >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (throw ^ (throw >> 31)) % limit
+    }
+
+    /// Whether what happens in so many of a thousand cases happens now.
+    pub fn per_mille(&self, chance: u64) -> bool {
+        self.below(1000) < chance
+    }
+
+    /// One of them.
+    pub fn pick<T: Clone>(&self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize].clone()
+    }
+
+    /// Faults for the calls to the API server. None of them is a lie: what is refused was not done.
+    pub fn api_faults(&self) -> Plan {
+        let dice = self.clone();
+        Arc::new(move |call| match call {
+            _ if !dice.per_mille(60) => None,
+            Call::Create if dice.per_mille(60) => Some(refusal(403, "Forbidden", "exceeded quota: clients")),
+            _ if dice.per_mille(80) => Some(refusal(401, "Unauthorized", "Unauthorized")),
+            _ => Some(dice.fault()),
+        })
+    }
+
+    /// Faults on the way to the sink and to the provisioner: such as a broker tries again after.
+    pub fn way_faults(&self) -> Plan {
+        let dice = self.clone();
+        Arc::new(move |_| dice.per_mille(40).then(|| dice.fault()))
+    }
+
+    fn fault(&self) -> Fault {
+        let page = Spoken { code: 502, header: ("content-type", "text/html".into()), body: "<html>".into() };
+        let usual = [
+            Fault::LoseCall,
+            Fault::LoseAnswer,
+            Fault::LoseAnswer,
+            Fault::CutHead,
+            Fault::CutBody,
+            Fault::Twice,
+            Fault::Refuse(page),
+            refusal(409, "Conflict", "try again"),
+            refusal(429, "TooManyRequests", "later"),
+            refusal(500, "InternalError", "etcd"),
+        ];
+        let slow = [Fault::HoldCall, Fault::HoldAnswer, Fault::Drip, Fault::DripBody, Fault::Huge];
+        if self.per_mille(50) { self.pick(&slow) } else { self.pick(&usual) }
+    }
+}
+
+fn refusal(code: u16, reason: &str, message: &str) -> Fault {
+    let body = status_object(code, reason, message).to_string();
+    Fault::Refuse(Spoken { code, header: ("content-type", "application/json".into()), body })
+}

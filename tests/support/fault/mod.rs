@@ -1,0 +1,127 @@
+//! Faults between the component and a server that works, on bare TCP, where an HTTP library would refuse to misbehave.
+//!
+//! A [`Proxy`] stands in front of an [`Upstream`]: the embedded Kubernetes API, a recording sink, or any other server.
+//! Each call that comes in meets what the proxy's [`Plan`] says. `wire` is how requests are read and answers written,
+//! `speak` how an answer is spoilt, `upstream` what stands behind.
+
+pub mod address;
+mod proxy;
+mod speak;
+mod upstream;
+mod wire;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{Method, Request};
+
+pub use proxy::Proxy;
+pub use upstream::{Recorder, Upstream, to_server};
+
+/// The outbound calls that the component makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// `POST pods`.
+    Create,
+    /// `GET pods/NAME`.
+    Get,
+    /// `PATCH pods/NAME`.
+    Release,
+    /// `DELETE pods/NAME`.
+    Delete,
+    /// `GET podtemplates/NAME`.
+    Template,
+    /// `POST` of a reply to the sink.
+    Sink,
+}
+
+impl Call {
+    /// Every one of them.
+    pub const ALL: [Self; 6] = [Self::Create, Self::Get, Self::Release, Self::Delete, Self::Template, Self::Sink];
+
+    /// Which call a request is.
+    pub fn of(request: &Request<Bytes>) -> Self {
+        match *request.method() {
+            Method::GET if request.uri().path().contains("/podtemplates/") => Self::Template,
+            Method::GET => Self::Get,
+            Method::PATCH => Self::Release,
+            Method::DELETE => Self::Delete,
+            _ if request.uri().path().starts_with("/api/") => Self::Create,
+            _ => Self::Sink,
+        }
+    }
+}
+
+/// What goes wrong with one call. But for the first three the server does its work, and its answer suffers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The call never arrives, and nobody says so.
+    HoldCall,
+    /// The call never arrives: the connection is closed.
+    LoseCall,
+    /// The call never arrives: this is answered instead.
+    Refuse(Spoken),
+    /// The answer never comes.
+    HoldAnswer,
+    /// The connection is closed in place of the answer.
+    LoseAnswer,
+    /// The connection is closed within the answer's head.
+    CutHead,
+    /// The connection is closed within the answer's body.
+    CutBody,
+    /// The answer comes at one byte a second, from its first.
+    Drip,
+    /// The answer's body comes at one byte a second.
+    DripBody,
+    /// The answer's body has 100 MB.
+    Huge,
+    /// Something else comes in place of the answer.
+    Replace(Spoken),
+    /// The answer comes twice.
+    Twice,
+    /// The answer comes, and then nobody listens any more, until [`Proxy::listen`].
+    Leave,
+}
+
+/// An answer of the proxy's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spoken {
+    /// Its status.
+    pub code: u16,
+    /// One header of it.
+    pub header: (&'static str, String),
+    /// Its body.
+    pub body: String,
+}
+
+/// Says which fault a call meets.
+pub type Plan = Arc<dyn Fn(Call) -> Option<Fault> + Send + Sync>;
+
+/// A plan of one fault at a time, which the next call of its kind meets, once.
+#[derive(Clone, Debug, Default)]
+pub struct Trap(Arc<Mutex<Option<(Call, Fault)>>>);
+
+impl Trap {
+    /// Lets the next `call` meet `fault`.
+    pub fn set(&self, call: Call, fault: Fault) {
+        *self.slot() = Some((call, fault));
+    }
+
+    /// Whether a call met it.
+    pub fn has_sprung(&self) -> bool {
+        self.slot().is_none()
+    }
+
+    /// As a proxy's plan.
+    pub fn plan(&self) -> Plan {
+        let trap = self.clone();
+        Arc::new(move |call| {
+            let sprung = trap.slot().take_if(|(meant, _)| *meant == call);
+            sprung.map(|(_, fault)| fault)
+        })
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<(Call, Fault)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
