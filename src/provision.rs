@@ -215,7 +215,7 @@ impl<O: Outbound> Delivery<'_, O> {
     /// Removes a Pod and answers with `failure`, whose message speaks of the Pod as "it".
     async fn remove(&self, pod: &Pod, failure: Failure) -> Outcome {
         let answer = self.outbound.send(self.api.delete(pod)).await;
-        if let Err(error) = self.api.read_deletion(answer) {
+        if let Err(error) = self.api.read_deletion(answer, &pod.metadata.name) {
             return retry(error);
         }
         let when = if pod.is_gated() { " before it could run" } else { "" };

@@ -429,7 +429,7 @@ proptest! {
         for body in [bytes, pod.to_string().into_bytes()] {
             prop_assert!(api.read_pod(answer(code, body.clone()), "x").is_err());
             _ = api.read_object(answer(code, body.clone()), "PodTemplate");
-            _ = api.read_deletion(answer(code, body));
+            _ = api.read_deletion(answer(code, body), "x");
         }
     }
 
