@@ -82,6 +82,14 @@ impl Client {
         self.exchange(request).await.unwrap_or_else(|error| panic!("apply {path}: {error}"))
     }
 
+    /// A request of somebody else's as it is, its own headers included, and the answer as it comes.
+    pub async fn forward(&self, request: Request<Bytes>) -> Result<http::Response<Bytes>, String> {
+        let (mut parts, body) = request.into_parts();
+        parts.headers.insert("host", self.address.to_string().parse().map_err(|_| "no host")?);
+        let response = self.send(Request::from_parts(parts, body.into())).await;
+        response.map_err(|error| error.to_string())
+    }
+
     /// Any call. A patch is a merge patch.
     ///
     /// # Panics
@@ -119,6 +127,15 @@ impl Client {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        let (head, bytes) = self.send(request).await?.into_parts();
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        Ok(Answer { code: head.status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) })
+    }
+
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<http::Response<Bytes>, Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(self.address).await?;
         let name = ServerName::from(self.address.ip());
         let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await?;
@@ -127,8 +144,7 @@ impl Client {
         let (head, body) = sender.send_request(request).await?.into_parts();
         let bytes = body.collect().await?.to_bytes();
         connection.abort();
-        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-        Ok(Answer { code: head.status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) })
+        Ok(http::Response::from_parts(head, bytes))
     }
 }
 

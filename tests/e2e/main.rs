@@ -9,7 +9,9 @@
 mod certificates;
 mod client;
 mod cluster;
+mod doctor;
 mod exactly_once;
+mod faults;
 mod gateway;
 mod harness;
 mod killed;
@@ -21,6 +23,8 @@ mod process;
 mod refusals;
 mod rights;
 mod role;
+#[path = "../faults/table.rs"]
+mod table;
 mod token;
 mod tokens;
 mod webhook;
@@ -42,6 +46,8 @@ fn parts() -> Vec<Part> {
         ("role", role::tests()),
         ("exactly once", exactly_once::tests()),
         ("killed", killed::tests()),
+        ("faults", faults::tests()),
+        ("doctor", doctor::tests()),
         ("manifests", manifests::tests()),
         // Last and by itself: it takes the API server away.
         ("outage", outage::tests()),
