@@ -109,6 +109,7 @@ serviceaccount/clean:
 ##@ Check
 .PHONY: test
 test: $(WASM) ## Run the unit and the contract tests, and the model check
+	$(BUILD_COMMAND)
 	cargo test --workspace
 
 .PHONY: e2e
