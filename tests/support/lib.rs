@@ -1,9 +1,9 @@
 //! What the tests of the built component share.
 //!
 //! [`Provisioner`] is the `.wasm` in the native host, from the checked-in `spin.toml`; [`Peer`] is an API server whose
-//! every answer is scripted, in which a missing call and an extra call are both failures; [`Wire`] stands between the
-//! component and a server that works, and loses or delays a call where a test says so; [`fault`] does worse to it;
-//! [`events`] makes the requests; [`manifests`] reads what a cluster is given.
+//! every answer is scripted, in which a missing call and an extra call are both failures; [`fault`] stands between
+//! the component and a server that works, and loses, delays or spoils a call where a test says so; [`events`] makes the
+//! requests; [`manifests`] reads what a cluster is given.
 
 pub mod events;
 pub mod fault;
@@ -11,12 +11,10 @@ pub mod manifests;
 pub mod peer;
 pub mod provisioner;
 pub mod table;
-pub mod wire;
 
 pub use events::{Reply, pending};
 pub use peer::Peer;
 pub use provisioner::Provisioner;
-pub use wire::Wire;
 
 /// The token of every test; no output may ever hold it.
 pub const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.s3cret-service-account-token.c2lnbmF0dXJl";
