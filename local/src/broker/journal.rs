@@ -19,6 +19,8 @@ pub const LIMIT: usize = 10_000;
 /// One step of an event's way.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BrokerEvent {
+    /// Which one it is, counted from 1 by this broker.
+    pub number: u64,
     /// When.
     pub at: DateTime<Utc>,
     /// Which step.
@@ -112,17 +114,19 @@ impl BrokerEvent {
     }
 }
 
-fn last_word(ty: &str) -> &str {
+/// What an event's type ends in: `pending`, `done`, `failed`.
+pub fn last_word(ty: &str) -> &str {
     ty.rsplit('.').next().unwrap_or(ty)
 }
 
-fn answer(status: Option<u16>) -> String {
+/// A status, or that there was none.
+pub fn answer(status: Option<u16>) -> String {
     status.map_or("no answer".to_owned(), |status| status.to_string())
 }
 
 /// What tells one event from another at a glance: its gateway, the object it
 /// is about, and why something failed.
-fn about(event: &Event) -> String {
+pub fn about(event: &Event) -> String {
     let data = event::json_data(event).unwrap_or_default();
     let text = |member: &str| data[member].as_str().map(str::to_owned);
     let reason = text("reason");
@@ -135,8 +139,14 @@ fn about(event: &Event) -> String {
 /// The latest steps, and who wants to hear of the next.
 #[derive(Debug)]
 pub struct Journal {
-    kept: Mutex<VecDeque<BrokerEvent>>,
+    kept: Mutex<Kept>,
     sender: broadcast::Sender<BrokerEvent>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    steps: VecDeque<BrokerEvent>,
+    noted: u64,
 }
 
 impl Default for Journal {
@@ -148,21 +158,29 @@ impl Default for Journal {
 }
 
 impl Journal {
-    fn kept(&self) -> MutexGuard<'_, VecDeque<BrokerEvent>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Notes a step.
     pub fn note(&self, kind: Passed, event: &Event) {
-        let step = BrokerEvent { at: Utc::now(), kind, event: event.clone() };
-        keep(&mut self.kept(), step.clone());
+        let mut kept = self.kept();
+        kept.noted += 1;
+        let step = BrokerEvent { number: kept.noted, at: Utc::now(), kind, event: event.clone() };
+        keep(&mut kept.steps, step.clone());
+        drop(kept);
         // Nobody has to listen.
         let _ = self.sender.send(step);
     }
 
     /// The steps that are kept, the oldest first.
     pub fn events(&self) -> Vec<BrokerEvent> {
-        self.kept().iter().cloned().collect()
+        self.look(|steps| steps.iter().cloned().collect())
+    }
+
+    /// What `read` makes of the steps that are kept, the oldest first. None is noted meanwhile.
+    pub fn look<T>(&self, read: impl FnOnce(&VecDeque<BrokerEvent>) -> T) -> T {
+        read(&self.kept().steps)
     }
 
     /// The steps to come; who reads too slowly misses some.

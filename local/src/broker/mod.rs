@@ -23,12 +23,14 @@ mod ttl;
 
 pub use dispatch::DeadLetter;
 pub use event::{EventError, json_data};
-pub use journal::{BrokerEvent, Passed};
+pub use journal::{BrokerEvent, Passed, about, answer, last_word};
 pub use retry::{BackoffPolicy, Delivery, Verdict, verdict};
 
 use crate::{ListenError, Server, listen};
+use cloudevents::Event;
 use dispatch::Dispatcher;
 use http::Uri;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use thiserror::Error;
@@ -135,6 +137,16 @@ impl Broker {
     /// What has passed, the latest 10,000.
     pub fn events(&self) -> Vec<BrokerEvent> {
         self.deliveries.0.journal().events()
+    }
+
+    /// What `read` makes of all that has passed, the latest 10,000, the oldest first. The broker waits meanwhile.
+    pub fn look<T>(&self, read: impl FnOnce(&VecDeque<BrokerEvent>) -> T) -> T {
+        self.deliveries.0.journal().look(read)
+    }
+
+    /// Takes an event in as if it had been POSTed; false when its TTL is used up.
+    pub fn publish(&self, event: Event) -> bool {
+        self.deliveries.0.accept(event)
     }
 
     /// What could not be delivered to the subscriber, the latest 10,000.

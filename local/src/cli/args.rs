@@ -79,6 +79,9 @@ pub struct Args {
     /// Where the embedded Kubernetes API is for you, without a token, as with `kubectl proxy`
     #[arg(long, value_name = "ADDRESS", default_value_t = loopback(8001), help_heading = "Addresses")]
     pub kubernetes_listen: SocketAddr,
+    /// Where the page is that shows it all in a browser
+    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(3001), help_heading = "Addresses")]
+    pub page_listen: SocketAddr,
 }
 
 const fn loopback(port: u16) -> SocketAddr {

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -18,6 +19,7 @@ use super::kubeconfig::{Cluster, Credentials, KubeconfigError};
 use crate::ListenError;
 use crate::broker::{Broker, BrokerConfig, BrokerError};
 use crate::kubernetes::{Config, EmbeddedApi, WHAT_IT_IS_NOT};
+use crate::page::{Page, PageConfig};
 use crate::spin::allowed_hosts::AllowedHosts;
 use crate::spin::manifest::Manifest;
 use crate::spin::outbound::Outbound;
@@ -86,13 +88,32 @@ async fn serve(args: Args) -> Result<(), CliError> {
     }
     let application = Application::load(&args.from, options)?;
     let server = Server::bind(application, args.listen).await?;
-    let broker = broker(&args, server.local_addr()).await?;
-    introduce(&server, &broker, &kubernetes);
+    let broker = Arc::new(broker(&args, server.local_addr()).await?);
+    let page = page(&args, &server, &broker, &kubernetes).await?;
+    introduce(&page, &server, &broker, &kubernetes);
     tokio::spawn(console::print_events(broker.subscribe()));
     server.serve(stop).await;
-    broker.shutdown().await;
+    page.shutdown().await;
+    // Nobody else holds it, unless a browser's last request is still being answered.
+    if let Some(broker) = Arc::into_inner(broker) {
+        broker.shutdown().await;
+    }
     kubernetes.shutdown().await;
     Ok(())
+}
+
+async fn page(
+    args: &Args,
+    server: &Server,
+    broker: &Arc<Broker>,
+    kubernetes: &Kubernetes,
+) -> Result<Page, ListenError> {
+    let config = PageConfig {
+        listen: args.page_listen,
+        provisioner: format!("http://{}", server.local_addr()),
+        kubernetes: kubernetes.description.clone(),
+    };
+    Page::bind(config, broker.clone(), kubernetes.embedded.clone()).await
 }
 
 /// Checks each gateway of the variable `gateways`; the embedded API's own where that is empty.
@@ -136,7 +157,7 @@ async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker, CliError
 
 /// Where the Pods go. Keeps what the provisioner needs for it alive.
 struct Kubernetes {
-    embedded: Option<EmbeddedApi>,
+    embedded: Option<Arc<EmbeddedApi>>,
     description: String,
     service_account: TempDir,
 }
@@ -150,7 +171,7 @@ impl Kubernetes {
         options.variables.flags.insert("kube_api_url".to_owned(), api.url());
         tokio::spawn(console::print_pods(api.subscribe()));
         let description = format!("http://{proxy}  embedded: kubectl --server=http://{proxy} get pods");
-        Ok(Self { embedded: Some(api), description, service_account })
+        Ok(Self { embedded: Some(Arc::new(api)), description, service_account })
     }
 
     fn of_cluster(cluster: Cluster, options: &mut Options) -> Result<Self, CliError> {
@@ -168,7 +189,7 @@ impl Kubernetes {
     }
 
     async fn shutdown(self) {
-        if let Some(api) = self.embedded {
+        if let Some(api) = self.embedded.and_then(Arc::into_inner) {
             api.shutdown().await;
         }
     }
@@ -189,7 +210,8 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-fn introduce(server: &Server, broker: &Broker, kubernetes: &Kubernetes) {
+fn introduce(page: &Page, server: &Server, broker: &Broker, kubernetes: &Kubernetes) {
+    println!("page         {}  open it in a browser: send events, and see what becomes of them", page.url());
     println!("provisioner  http://{}  POST an event here and read the answer", server.local_addr());
     println!("broker       {}  POST it here instead and watch it below", broker.url());
     println!("kubernetes   {}", kubernetes.description);

@@ -91,6 +91,21 @@ impl EmbeddedApi {
         self.shared.api().store.list(Some(namespace)).cloned().collect()
     }
 
+    /// The Pods of all namespaces.
+    pub fn all_pods(&self) -> Vec<Value> {
+        self.shared.api().store.list(None).cloned().collect()
+    }
+
+    /// The gateways whose webhooks see every new Pod.
+    pub fn gateways(&self) -> Vec<Gateway> {
+        self.shared.api().config.gateways.clone()
+    }
+
+    /// Whether it answers, or is said not to.
+    pub fn is_available(&self) -> bool {
+        self.shared.api().available
+    }
+
     /// Every change of a Pod from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<PodChange> {
         self.changes.subscribe()

@@ -1,0 +1,186 @@
+//! The clients, as the picture shows them: each Pod with its containers, its gateway, and how far it has come.
+//!
+//! In: changes of Pods. Out: a [`Client`] each, those that are gone among them, for seeing one go is the point.
+
+use std::collections::VecDeque;
+
+use provisioner::gateway::injected_address;
+use provisioner::pod::Pod;
+use serde_json::Value;
+
+use crate::kubernetes::{ChangeKind, PodChange};
+
+/// How many are kept; the oldest go first.
+const LIMIT: usize = 5_000;
+
+/// How far a client has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It is there and can't be scheduled.
+    Gated,
+    /// It may run.
+    Released,
+    /// It was deleted without ever having been released.
+    Removed,
+    /// It was deleted after it had been released.
+    Ended,
+}
+
+/// A Pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Client {
+    /// Its uid.
+    pub uid: String,
+    /// `namespace/name`.
+    pub name: String,
+    /// The gateway that was asked for.
+    pub gateway: String,
+    /// The `id` of the event that asked for it.
+    pub event_id: String,
+    /// The names of its init containers.
+    pub init_containers: Vec<String>,
+    /// The names of its other containers.
+    pub containers: Vec<String>,
+    /// The address of the gateway that took it.
+    pub address: Option<String>,
+    /// How far it has come.
+    pub progress: Progress,
+}
+
+/// The clients that there are and were, the oldest first.
+#[derive(Debug, Default)]
+pub struct Clients(VecDeque<Client>);
+
+impl Clients {
+    /// The clients that these Pods are.
+    pub fn of(pods: &[Value]) -> Self {
+        Self(pods.iter().map(|pod| Client::of(pod, Progress::Gated)).collect())
+    }
+
+    /// Takes in what became of a Pod.
+    pub fn apply(&mut self, change: &PodChange) {
+        let before = self.0.iter().rposition(|client| change.pod["metadata"]["uid"] == client.uid.as_str());
+        let known = before.map_or(Progress::Gated, |at| self.0[at].progress);
+        let mut client = Client::of(&change.pod, known);
+        if change.kind == ChangeKind::Deleted {
+            client.progress = match known {
+                Progress::Released | Progress::Ended => Progress::Ended,
+                Progress::Gated | Progress::Removed => Progress::Removed,
+            };
+        }
+        match before {
+            Some(at) => self.0[at] = client,
+            None => self.0.push_back(client),
+        }
+        if self.0.len() > LIMIT {
+            self.0.pop_front();
+        }
+    }
+
+    /// Those that asked for this gateway, the newest first.
+    pub fn of_gateway<'a>(&'a self, gateway: &'a str) -> impl Iterator<Item = &'a Client> {
+        self.0.iter().rev().filter(move |client| client.gateway == gateway)
+    }
+
+    /// The gateways that were asked for and are not among `known`, each once, by name.
+    pub fn other_gateways(&self, known: &[&str]) -> Vec<&str> {
+        let mut names: Vec<&str> = self.0.iter().map(|client| client.gateway.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.retain(|name| !known.contains(name));
+        names
+    }
+
+    /// How many are in this state.
+    pub fn count(&self, progress: Progress) -> usize {
+        self.0.iter().filter(|client| client.progress == progress).count()
+    }
+}
+
+impl Client {
+    fn of(pod: &Value, known: Progress) -> Self {
+        let (metadata, spec) = (&pod["metadata"], &pod["spec"]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let is_gated = spec["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty());
+        Self {
+            uid: text(&metadata["uid"]),
+            name: format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"])),
+            gateway: text(&metadata["annotations"]["setGateway"]),
+            event_id: text(&metadata["annotations"]["podgateway.io/event-id"]),
+            init_containers: names(&spec["initContainers"]),
+            containers: names(&spec["containers"]),
+            address: address(pod),
+            progress: if known == Progress::Gated && !is_gated { Progress::Released } else { known },
+        }
+    }
+}
+
+/// The address of the gateway in a Pod, as the provisioner finds it.
+fn address(pod: &Value) -> Option<String> {
+    let pod: Pod = serde_json::from_value(pod.clone()).ok()?;
+    injected_address(&pod).ok().map(str::to_owned)
+}
+
+fn names(containers: &Value) -> Vec<String> {
+    let names = containers.as_array().into_iter().flatten().filter_map(|container| container["name"].as_str());
+    names.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn change(kind: ChangeKind, uid: &str, gates: Value) -> PodChange {
+        let gateway = json!([{"name": "gateway-init", "env": [{"name": "gateway", "value": "there"}]}]);
+        let pod = json!({
+            "metadata": {"namespace": "n", "name": "p", "uid": uid, "annotations": {"setGateway": "foo"}},
+            "spec": {"initContainers": gateway, "containers": [{"name": "client"}], "schedulingGates": gates},
+        });
+        PodChange { kind, pod }
+    }
+
+    #[track_caller]
+    fn check(changes: &[(ChangeKind, Value)], expected: Progress) {
+        let mut clients = Clients::default();
+        for (kind, gates) in changes {
+            clients.apply(&change(*kind, "u", gates.clone()));
+        }
+        let progress: Vec<_> = clients.of_gateway("foo").map(|client| client.progress).collect();
+        assert_eq!(progress, [expected]);
+    }
+
+    #[test]
+    fn a_client_is_gated_until_its_gate_is_gone() {
+        check(&[(ChangeKind::Created, json!([{"name": "g"}]))], Progress::Gated);
+        check(&[(ChangeKind::Created, json!([{"name": "g"}])), (ChangeKind::Released, json!([]))], Progress::Released);
+        check(&[(ChangeKind::Created, Value::Null)], Progress::Released);
+    }
+
+    #[test]
+    fn what_was_removed_gated_is_told_from_what_had_its_time() {
+        let gated = || (ChangeKind::Created, json!([{"name": "g"}]));
+        check(&[gated(), (ChangeKind::Deleted, json!([{"name": "g"}]))], Progress::Removed);
+        check(&[gated(), (ChangeKind::Released, json!([])), (ChangeKind::Deleted, json!([]))], Progress::Ended);
+    }
+
+    #[test]
+    fn a_client_has_the_address_of_its_gateway() {
+        let clients = Clients::of(&[change(ChangeKind::Created, "u", json!([{"name": "g"}])).pod]);
+        let client = clients.of_gateway("foo").next().unwrap();
+        assert_eq!(client.address.as_deref(), Some("there"));
+        assert_eq!(client.init_containers, ["gateway-init"]);
+        assert_eq!(clients.other_gateways(&["foo"]), Vec::<&str>::new());
+        assert_eq!(clients.other_gateways(&[]), ["foo"]);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut clients = Clients::default();
+        for uid in 0..LIMIT + 3 {
+            clients.apply(&change(ChangeKind::Created, &uid.to_string(), json!([{"name": "g"}])));
+        }
+        assert_eq!(clients.count(Progress::Gated), LIMIT);
+        assert_eq!(clients.of_gateway("foo").last().unwrap().uid, "3");
+    }
+}

@@ -1,0 +1,138 @@
+//! What became of one event: how often it was sent and tried, and how it was answered.
+//!
+//! In: the steps that passed the broker. Out: a [`Story`]. An answer belongs to the event that its data names.
+
+use cloudevents::{AttributesReader, Event};
+use provisioner::event::PENDING;
+use serde_json::Value;
+
+use crate::broker::{BrokerEvent, Passed, json_data, last_word};
+
+/// What became of the events of one identity.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Story {
+    /// How often it was sent.
+    pub sent: usize,
+    /// How often the provisioner was asked again.
+    pub retries: usize,
+    /// Why the broker gave up on it.
+    pub dead: Option<String>,
+    /// The answers, the latest last.
+    pub answers: Vec<Answer>,
+}
+
+/// One `done` or `failed`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The answer's own id.
+    pub id: String,
+    /// `done` or `failed`.
+    pub outcome: String,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// What it says.
+    pub message: String,
+    /// The Pod that it speaks of.
+    pub pod: Option<String>,
+}
+
+impl Story {
+    /// The story of the event (`source`, `id`).
+    pub fn of<'a>(steps: impl IntoIterator<Item = &'a BrokerEvent>, source: &str, id: &str) -> Self {
+        let mut story = Self::default();
+        for step in steps {
+            let event = &step.event;
+            match &step.kind {
+                Passed::Received if event.ty() != PENDING => story.answers.extend(Answer::to(source, id, event)),
+                _ if event.ty() != PENDING || event.id() != id || event.source().as_str() != source => (),
+                Passed::Received => story.sent += 1,
+                Passed::Retry { .. } => story.retries += 1,
+                Passed::DeadLettered { reason } => story.dead = Some(reason.clone()),
+                _ => (),
+            }
+        }
+        story
+    }
+
+    /// How many different answers there are: one, however often they were given.
+    pub fn distinct_answers(&self) -> usize {
+        let mut ids: Vec<&str> = self.answers.iter().map(|answer| answer.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.len()
+    }
+
+    /// Whether nothing more will come.
+    pub fn is_over(&self) -> bool {
+        self.dead.is_some() || self.answers.len() >= self.sent
+    }
+}
+
+impl Answer {
+    fn to(source: &str, id: &str, event: &Event) -> Option<Self> {
+        let data = json_data(event)?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let pending = &data["pending_event"];
+        if pending["source"] != source || pending["id"] != id {
+            return None;
+        }
+        Some(Self {
+            id: event.id().to_owned(),
+            outcome: last_word(event.ty()).to_owned(),
+            reason: text(&data["reason"]),
+            message: text(&data["message"]).unwrap_or_default(),
+            pod: text(&data["pod_name"]),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::Utc;
+    use cloudevents::{EventBuilder, EventBuilderV10};
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn step(kind: Passed, ty: &str, id: &str, data: Value) -> BrokerEvent {
+        let event = EventBuilderV10::new().id(id).source("/s").ty(ty).data("application/json", data);
+        BrokerEvent { number: 1, at: Utc::now(), kind, event: event.build().unwrap() }
+    }
+
+    fn received(id: &str) -> BrokerEvent {
+        step(Passed::Received, PENDING, id, json!({"gateway_name": "foo"}))
+    }
+
+    fn done(id: &str) -> BrokerEvent {
+        let data = json!({"message": "m", "pod_name": "p", "pending_event": {"source": "/s", "id": id}});
+        step(Passed::Received, "io.podgateway.client.scheduling.done", &format!("done-{id}"), data)
+    }
+
+    #[test]
+    fn a_story_holds_what_is_of_its_event_and_nothing_else() {
+        let retry = Passed::Retry { attempt: 1, status: Some(503), delay: Duration::ZERO };
+        let steps = [received("1"), received("2"), step(retry, PENDING, "1", Value::Null), done("2"), done("1")];
+        let story = Story::of(&steps, "/s", "1");
+        assert_eq!((story.sent, story.retries, story.answers.len()), (1, 1, 1));
+        assert_eq!(story.answers[0].pod.as_deref(), Some("p"));
+        assert!(story.is_over());
+        assert_eq!(Story::of(&steps, "/other", "1"), Story::default());
+    }
+
+    #[test]
+    fn an_event_that_is_sent_twice_has_one_answer_given_twice() {
+        let steps = [received("1"), done("1"), received("1")];
+        assert!(!Story::of(&steps, "/s", "1").is_over());
+        let steps = [received("1"), done("1"), received("1"), done("1")];
+        let story = Story::of(&steps, "/s", "1");
+        assert_eq!((story.answers.len(), story.distinct_answers(), story.is_over()), (2, 1, true));
+    }
+
+    #[test]
+    fn an_event_that_was_given_up_is_over() {
+        let dead = Passed::DeadLettered { reason: "no answer".into() };
+        let story = Story::of(&[received("1"), step(dead, PENDING, "1", Value::Null)], "/s", "1");
+        assert_eq!(story.dead.as_deref(), Some("no answer"));
+        assert!(story.is_over());
+    }
+}
