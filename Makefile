@@ -113,9 +113,10 @@ test: $(WASM) ## Run the unit and the contract tests, and the model check
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: $(WASM) servers ## Test against a real kube-apiserver (ARGS="--nocapture webhooks" for some, and to read along)
-	@begin=$$SECONDS; $(BUILD_COMMAND) --test e2e && echo "$$((SECONDS - begin)) s  build of the tests"
-	@begin=$$SECONDS; cargo test --workspace --quiet --test e2e -- $(ARGS) && echo "$$((SECONDS - begin)) s  tests"
+e2e: $(WASM) servers ## Test on a real kube-apiserver, and the page in a browser (ARGS="--nocapture webhooks" for some, and to read along)
+	@begin=$$SECONDS; $(BUILD_COMMAND) --test e2e --test page && echo "$$((SECONDS - begin)) s  build of the tests"
+	@begin=$$SECONDS; for test in e2e page; do \
+		cargo test --workspace --quiet --test $$test -- $(ARGS) || exit 1; done && echo "$$((SECONDS - begin)) s  tests"
 
 .PHONY: servers
 servers: $(SERVERS)
@@ -166,8 +167,7 @@ docs: $(WASM) ## Write the documents anew that tests hold against what they prov
 lint: | wasm-target ## Check the formatting, and clippy for the host and for wasm
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
-	cargo clippy --workspace --test e2e -- --deny warnings
-	cargo clippy --workspace --test soak -- --deny warnings
+	cargo clippy --workspace --test e2e --test page --test soak -- --deny warnings
 	cargo clippy --package podgateway-client-provisioner --target $(TARGET) --release -- --deny warnings
 
 .PHONY: reproducible

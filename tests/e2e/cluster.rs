@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::certificates::Authority;
 use crate::client::{Client, PATIENCE};
-use crate::process::Process;
+use tests::process::Process;
 
 /// How often free ports are tried: another process may take one between our look and its use.
 const ATTEMPTS: usize = 3;

@@ -25,7 +25,7 @@ use crate::exactly_once::{assert_exactly_once, event_of, gateway_of, gateways};
 use crate::harness::Test;
 use crate::namespace::{Namespace, ROUTED, with_namespace};
 use crate::outcome::{is_released, is_routed};
-use crate::process::Process;
+use tests::process::Process;
 
 const EVENTS: usize = 200;
 const DELIVERIES: usize = 5;

@@ -19,7 +19,6 @@ mod manifests;
 mod namespace;
 mod outage;
 mod outcome;
-mod process;
 mod refusals;
 mod rights;
 mod role;

@@ -298,13 +298,14 @@ fn column(gateway: &Column) -> Markup {
 fn client(client: &Client) -> Markup {
     let (word, says) = match client.progress {
         Progress::Gated => ("gated", "can't be scheduled before its gateway is seen in it"),
-        Progress::Released => ("released", "may run: its traffic leaves through"),
+        Progress::Released => ("released", "may run, and goes out through"),
         Progress::Removed => ("removed", "was removed behind its gate: it never had a node"),
         Progress::Ended => ("removed", "was deleted after it had been released"),
     };
     html! {
         li.pod id={ "pod-" (client.uid) } data-progress=(word) {
             p.name { strong { (word) } " " code title=(client.name) { (client.name) } }
+            p.event { "event " code { (client.event_id) } }
             p.containers {
                 @for name in &client.init_containers { span.container.init { (name) } " " }
                 @for name in &client.containers { span.container { (name) } " " }
@@ -313,7 +314,6 @@ fn client(client: &Client) -> Markup {
                 (says)
                 @if let (Progress::Released, Some(address)) = (client.progress, &client.address) { " " code { (address) } }
             }
-            p.event { "event " code { (client.event_id) } }
         }
     }
 }

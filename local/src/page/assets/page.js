@@ -12,38 +12,45 @@ function tell(text) {
 addEventListener("error", (event) => tell(`The page's script failed: ${event.message}. Load the page again.`));
 addEventListener("unhandledrejection", (event) => tell(`The page's script failed: ${event.reason}. Load the page again.`));
 
-/** Makes the children of `now` those of `next`, by their ids, and leaves alone what is the same. */
-function reconcile(now, next) {
-  const known = new Map(Array.from(now.children, (child) => [child.id, child]));
-  let at = now.firstElementChild;
-  for (const wanted of Array.from(next.children)) {
-    const child = known.get(wanted.id) ?? wanted;
-    if (child !== wanted && "keyed" in wanted.dataset) {
-      reconcile(child, wanted);
-    } else if (child !== wanted && child.dataset.was !== wanted.outerHTML) {
-      update(child, wanted);
-    }
-    if (child === at) {
-      at = at.nextElementSibling;
-    } else {
-      now.insertBefore(child, at);
-    }
+/** Makes `now` what `next` is and leaves alone what is the same, so that focus, a click under way and open details stay. */
+function morph(now, next) {
+  if (now.isEqualNode(next)) return;
+  if (now.nodeType !== next.nodeType || now.nodeName !== next.nodeName) {
+    now.replaceWith(next);
+    return;
   }
-  while (at) {
-    const gone = at;
-    at = at.nextElementSibling;
-    gone.remove();
+  if (now.nodeType !== Node.ELEMENT_NODE) {
+    now.nodeValue = next.nodeValue;
+    return;
   }
+  for (const { name, value } of Array.from(next.attributes)) now.setAttribute(name, value);
+  for (const { name } of Array.from(now.attributes)) {
+    // Whether details are open is for whoever reads them to say.
+    if (!next.hasAttribute(name) && name !== "open") now.removeAttribute(name);
+  }
+  if ("keyed" in next.dataset) morphByKey(now, next);
+  else morphByPlace(now, next);
 }
 
-/** Puts what `wanted` says into `child`, and keeps the focus on the button that has it. */
-function update(child, wanted) {
-  const was = wanted.outerHTML;
-  const place = Array.from(child.querySelectorAll("button")).indexOf(document.activeElement);
-  for (const { name, value } of wanted.attributes) child.setAttribute(name, value);
-  child.replaceChildren(...wanted.childNodes);
-  child.dataset.was = was;
-  child.querySelectorAll("button")[place]?.focus();
+function morphByPlace(now, next) {
+  const [old, wanted] = [Array.from(now.childNodes), Array.from(next.childNodes)];
+  wanted.forEach((child, at) => (at < old.length ? morph(old[at], child) : now.append(child)));
+  old.slice(wanted.length).forEach((child) => child.remove());
+}
+
+/** As by place, but a child is the one with the same id, wherever it stands. */
+function morphByKey(now, next) {
+  const known = new Map(Array.from(now.children, (child) => [child.id, child]));
+  const wanted = Array.from(next.children);
+  const kept = new Set(wanted.map((child) => child.id));
+  for (const [id, child] of known) if (!kept.has(id)) child.remove();
+  let at = now.firstElementChild;
+  for (const child of wanted) {
+    const old = known.get(child.id);
+    if (old) morph(old, child);
+    if (old && old === at) at = at.nextElementSibling;
+    else now.insertBefore(old ?? child, at);
+  }
 }
 
 function parse(html) {
@@ -51,7 +58,7 @@ function parse(html) {
 }
 
 function show(next) {
-  reconcile(document.getElementById("board"), next.getElementById("board"));
+  morph(document.getElementById("board"), next.getElementById("board"));
 }
 
 let stream;

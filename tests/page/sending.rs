@@ -1,0 +1,126 @@
+//! What becomes of events, as the page shows it.
+
+use tests::events::{Reply, pending};
+
+use crate::browser::{Page, Test};
+use crate::tests;
+
+pub fn tests() -> Vec<Test> {
+    tests![
+        an_event_is_answered_done_and_sent_again_it_makes_no_second_pod,
+        an_unknown_gateway_is_answered_with_the_reason_and_its_pod_is_removed,
+        an_api_that_fails_is_seen_as_retries_and_what_heals_is_done,
+        webhooks_that_are_down_hold_an_event_back_and_admit_no_pod,
+        an_event_from_elsewhere_is_seen_as_it_passes,
+        what_an_event_says_never_becomes_part_of_the_page,
+        a_field_that_is_missing_is_said_and_nothing_is_sent,
+        another_site_may_not_send,
+    ]
+}
+
+/// Sends an event to `gateway` with this id, by the form.
+pub async fn send(page: &Page, gateway: &str, id: &str) {
+    page.fill("gateway", gateway).await;
+    page.fill("id", id).await;
+    page.click(".send button").await;
+    page.until_says("#sent .identity", id).await;
+}
+
+async fn an_event_is_answered_done_and_sent_again_it_makes_no_second_pod(page: Page) {
+    let first = page.ask("document.getElementById('id').value").await;
+    page.fill("gateway", "foo").await;
+    page.click(".send button").await;
+    page.until_says("#sent .answer", "DONE").await;
+    page.until_says("[data-gateway=foo] .pod", "released").await;
+    let pod = page.text("[data-gateway=foo] .pod").await;
+    for part in ["gateway-init", "client", "gateway-sidecar", "pod-gateway-foo.gateway-system.svc.cluster.local"] {
+        assert!(pod.contains(part), "{pod}");
+    }
+    assert!(page.text("#sent .identity").await.contains(first.as_str().unwrap()));
+    // The form is ready for another event.
+    assert_ne!(page.ask("document.getElementById('id').value").await, first);
+    page.click(".again").await;
+    page.until_says("#sent", "Sent twice, answered twice with one and the same event.").await;
+    assert_eq!(page.count(".pod").await, 1);
+}
+
+async fn an_unknown_gateway_is_answered_with_the_reason_and_its_pod_is_removed(page: Page) {
+    send(&page, "nope", "1").await;
+    page.until_says("#sent .answer", "GatewayNotInjected").await;
+    page.until_says("[data-gateway=nope] .pod", "it never had a node").await;
+    assert!(page.text("[data-gateway=nope]").await.contains("no gateway has this name"));
+    page.until_says("#steps", "failed").await;
+}
+
+async fn an_api_that_fails_is_seen_as_retries_and_what_heals_is_done(page: Page) {
+    page.click("[value=api-fails]").await;
+    page.until("document.querySelector('[value=api-fails]').ariaPressed === 'true'").await;
+    send(&page, "foo", "1").await;
+    page.until_says("#sent", "retried").await;
+    page.until_says("#steps [data-kind=retry]", "because it was answered 503").await;
+    assert_eq!(page.count(".pod").await, 0);
+    page.click("[value=fair]").await;
+    page.until_says("#sent .answer", "DONE").await;
+    page.until_says("#sent", "answered once").await;
+    assert_eq!(page.count(".pod[data-progress=released]").await, 1);
+}
+
+async fn webhooks_that_are_down_hold_an_event_back_and_admit_no_pod(page: Page) {
+    page.click("[value=webhooks-down]").await;
+    page.until("document.querySelector('[value=webhooks-down]').ariaPressed === 'true'").await;
+    send(&page, "bar", "1").await;
+    page.until_says("#sent", "retried").await;
+    assert_eq!(page.count(".pod").await, 0);
+    page.click("[value=fair]").await;
+    page.until_says("[data-gateway=bar] .pod", "released").await;
+}
+
+async fn an_event_from_elsewhere_is_seen_as_it_passes(page: Page) {
+    let mut request = pending("from-elsewhere", "bar");
+    *request.uri_mut() = page.command().address("broker").parse().unwrap();
+    request.headers_mut().remove("host");
+    post(request).await;
+    page.until_says("#steps", "done").await;
+    page.until_says("[data-gateway=bar] .pod", "from-elsewhere").await;
+    // Its attributes and data are there to be opened, and stay open while more happens.
+    page.click("#steps [data-kind=pending] summary").await;
+    let open = page.text("#steps [data-kind=pending] details").await;
+    assert!(open.contains("from-elsewhere") && open.contains("\"gateway_name\": \"bar\""), "{open}");
+    send(&page, "foo", "2").await;
+    page.until_says("#sent .answer", "DONE").await;
+    assert_eq!(page.count("#steps details[open]").await, 1);
+}
+
+async fn what_an_event_says_never_becomes_part_of_the_page(page: Page) {
+    send(&page, "<img src=x onerror=\"document.title='broken into'\">", "1").await;
+    page.until_says("#sent .answer", "InvalidGatewayName").await;
+    assert_eq!(page.count("img").await, 0);
+    assert_eq!(page.ask("document.title").await, "Clients of pod-gateways");
+}
+
+async fn a_field_that_is_missing_is_said_and_nothing_is_sent(page: Page) {
+    // The browser itself would hold an empty field back.
+    page.execute("document.querySelector('.send form').noValidate = true").await;
+    page.execute("document.getElementById('source').value = ''").await;
+    page.click(".send button").await;
+    page.until_says("#problem", "An event needs its source").await;
+    assert_eq!(page.count("#steps li").await, 0);
+}
+
+async fn another_site_may_not_send(page: Page) {
+    let request = http::Request::builder()
+        .method("POST")
+        .uri(format!("{}events", page.url()))
+        .header("origin", "http://evil.example")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(bytes::Bytes::from("source=/s&id=1&gateway=foo").into())
+        .unwrap();
+    assert_eq!(post(request).await.status, 403);
+    assert_eq!(page.count("#steps li").await, 0);
+}
+
+async fn post(request: tests::events::Delivery) -> Reply {
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+    Reply::read(Client::builder(TokioExecutor::new()).build_http().request(request).await.unwrap()).await
+}

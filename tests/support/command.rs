@@ -1,0 +1,103 @@
+//! The command as a user runs it, on free ports, until it is dropped.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::provisioner::repository;
+
+/// Every address of the command on a port that is free.
+#[rustfmt::skip]
+pub const FREE_PORTS: [&str; 8] = [
+    "--listen", "127.0.0.1:0",
+    "--broker-listen", "127.0.0.1:0",
+    "--kubernetes-listen", "127.0.0.1:0",
+    "--page-listen", "127.0.0.1:0",
+];
+
+/// The command that `make build` builds, to be run in `directory`.
+///
+/// # Panics
+/// When the test doesn't know where it is itself.
+pub fn command(directory: &Path) -> Command {
+    let test = std::env::current_exe().expect("a test has a file");
+    let debug = test.ancestors().nth(2).expect("it lies in target/debug/deps");
+    let mut command = Command::new(debug.join("cloudevents-podgateway-client-provisioner"));
+    command.current_dir(directory).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    command
+}
+
+/// A directory with the application in it, to be broken by a test.
+///
+/// # Panics
+/// When the component isn't built.
+pub fn application() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("there is room for an application");
+    let copy = |name: &str| {
+        let to = directory.path().join(name);
+        std::fs::create_dir_all(to.parent().expect("it lies in the directory")).expect("a directory can be made");
+        std::fs::copy(repository().join(name), to)
+            .unwrap_or_else(|error| panic!("{name}: {error} (make test builds the component first)"));
+    };
+    copy("spin.toml");
+    copy("serviceaccount/README.md");
+    copy("target/wasm32-wasip2/release/provisioner.wasm");
+    directory
+}
+
+/// The command, running; it is stopped when it is dropped.
+pub struct Running {
+    child: Child,
+    stdout: BufReader<std::process::ChildStdout>,
+    head: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+impl Running {
+    /// Starts it in `directory` on free ports, and waits until it says that it runs.
+    ///
+    /// # Panics
+    /// When it ends before that.
+    pub fn start(directory: &Path, arguments: &[&str]) -> Self {
+        let mut command = command(directory);
+        command.args(FREE_PORTS).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the command is built (make test builds it first)");
+        let stdout = BufReader::new(child.stdout.take().expect("its output is piped"));
+        let mut running = Self { stdout, child, head: String::new() };
+        while !running.head.contains("Ctrl-C stops it.") {
+            let read = running.stdout.read_line(&mut running.head).expect("it prints text");
+            assert_ne!(read, 0, "{}", running.head);
+        }
+        running
+    }
+
+    /// The address on the line that begins with `what`.
+    ///
+    /// # Panics
+    /// When there is no such line.
+    pub fn address(&self, what: &str) -> String {
+        let line = self.head.lines().find(|line| line.starts_with(what));
+        let address = line.and_then(|line| line.split_whitespace().nth(1));
+        address.unwrap_or_else(|| panic!("no {what} in {}", self.head)).to_owned()
+    }
+
+    /// Interrupts it, as Ctrl-C does, and gives its exit code and all that it printed.
+    ///
+    /// # Panics
+    /// When it prints what is no text.
+    pub fn interrupt(mut self) -> (Option<i32>, String) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().is_ok_and(|status| status.success()));
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).expect("it prints text");
+        let mut errors = String::new();
+        self.child.stderr.take().expect("its errors are piped").read_to_string(&mut errors).expect("it prints text");
+        (self.child.wait().expect("it has ended").code(), format!("{}{rest}{errors}", self.head))
+    }
+}
