@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use http::StatusCode;
 use rcgen::CertifiedKey;
@@ -19,8 +21,11 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// A running command; it is stopped when it is dropped.
-struct Process(Child);
+/// A running command; it is stopped when it is dropped, and when it says nothing of its own for too long.
+struct Process(Child, #[expect(dead_code, reason = "dropping it is what tells")] Sender<()>);
+
+/// Longer than any test here waits.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -29,15 +34,34 @@ impl Drop for Process {
     }
 }
 
+fn signal(name: &str, id: u32) {
+    assert!(Command::new("kill").args([name, &id.to_string()]).status().unwrap().success());
+}
+
 impl Process {
     fn start(command: &mut Command) -> Self {
-        Self(command.args(FREE_PORTS).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        let child = command.args(FREE_PORTS).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (alive, dropped) = channel();
+        let id = child.id();
+        std::thread::spawn(move || {
+            if dropped.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                signal("-KILL", id);
+            }
+        });
+        Self(child, alive)
+    }
+
+    /// Its exit code, and what it said on stdout and on stderr, once it has ended.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let (mut said, mut errors) = (String::new(), String::new());
+        self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        self.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        (self.0.wait().unwrap().code(), said, errors)
     }
 
     /// Interrupts it, as Ctrl-C does, and gives its exit code and what it still said on stderr.
     fn interrupt(mut self) -> (Option<i32>, String) {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        signal("-INT", self.0.id());
         let mut errors = String::new();
         self.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         (self.0.wait().unwrap().code(), errors)
@@ -117,12 +141,13 @@ async fn what_happens_is_an_object_a_line_after_the_addresses() {
     assert!(addresses["provisioner"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{addresses}");
     let accepted = post(pending("1", "foo"), addresses["broker"].as_str().unwrap()).await;
     assert_eq!(accepted.status, StatusCode::ACCEPTED);
-    let mut said = Vec::new();
-    let is_done = |line: &Value| line["event"]["type"] == "io.podgateway.client.scheduling.done";
-    while !said.iter().any(is_done) {
+    // Steps of an event and changes of a Pod are in order each, but not among each other.
+    let mut said: Vec<Value> = Vec::new();
+    let kinds = ["received", "podCreated", "podReleased", "delivered", "reply"];
+    while !kinds.iter().all(|kind| said.iter().any(|line| line["kind"] == *kind)) {
         said.push(lines.next().unwrap());
     }
-    let of = |kind: &str| said.iter().find(|line| line["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"));
+    let of = |kind: &str| said.iter().find(|line| line["kind"] == kind).unwrap();
     assert_eq!(of("received")["event"]["data"], json!({"gateway_name": "foo"}));
     assert_eq!(of("reply")["type"], "io.podgateway.client.scheduling.done");
     assert_eq!(of("podCreated")["pod"]["metadata"]["namespace"], "default");
@@ -138,13 +163,13 @@ fn a_cluster_that_is_silent_is_waited_for_and_then_given_up() {
     let url = format!("http://{}", silent.local_addr().unwrap());
     let kubeconfig = kubeconfig(directory.path(), &url);
     let mut command = command(directory.path());
-    command.args(FREE_PORTS).arg("--kubeconfig").arg(kubeconfig).args(["--variable", "kube_api_timeout=1s"]);
-    let output = command.output().unwrap();
+    command.arg("--kubeconfig").arg(kubeconfig).args(["--variable", "kube_api_timeout=1s"]);
+    let (code, said, errors) = Process::start(&mut command).end();
     let error = format!("error: no answer from {url} within 2 s: it is silent; is this machine in its network?");
-    let lines: Vec<_> = text(&output.stderr).lines().filter(|line| !line.starts_with("compiling")).collect();
+    let lines: Vec<_> = errors.lines().filter(|line| !line.starts_with("compiling")).collect();
+    assert_eq!((lines.len(), said.as_str(), code), (3, "", Some(1)), "{lines:?}");
     assert_eq!((lines[0], lines[2]), (format!("waiting for {url} …").as_str(), error.as_str()), "{lines:?}");
     assert!(lines[1].starts_with(&format!("waiting for {url}: ")), "{lines:?}");
-    assert_eq!((lines.len(), output.stdout.as_slice(), output.status.code()), (3, &b""[..], Some(1)));
 }
 
 #[test]
