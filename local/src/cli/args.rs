@@ -91,9 +91,10 @@ pub struct Args {
     ///
     /// `json` is one object a line. The first has the addresses: `provisioner`, `broker` and `kubernetes`. Each line after
     /// it has `at` and `kind`, and is a step of an event (`received`, `unmatched`, `delivered`, `retry`, `reply`,
-    /// `deadLettered`, `deadLetterSink`), with the `event`, or a change of a Pod (`podCreated`, `podReleased`, `podUpdated`,
-    /// `podDeleted`), with the `pod`. With --check it is one array, with `gateway`, `injected`, `address` and `problem` of
-    /// each; the last two may be null. Errors are one line of text on stderr in any case, and the exit code tells.
+    /// `deadLettered`, `deadLetterSink`), with the `event`; a change of a Pod (`podCreated`, `podReleased`, `podUpdated`,
+    /// `podDeleted`), with the `pod`; or `missed`, with the `count` of those that came too fast to be printed. With --check
+    /// it is one array, with `gateway`, `injected`, `address` and `problem` of each; the last two may be null. Errors are
+    /// one line of text on stderr in any case, and the exit code tells.
     #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Output")]
     pub output: Output,
     /// Print the completions for a shell and end

@@ -56,7 +56,8 @@ mod tests {
         let page = page(&["--man"]).replace("\\-", "-");
         assert!(page.contains(".TH cloudevents-podgateway-client-provisioner 1"), "{page}");
         for flag in long_flags() {
-            assert!(page.contains(&format!("--{flag}")), "--{flag} is not in the manual page");
+            // In bold: as a flag, and not only in a sentence.
+            assert!(page.contains(&format!("\\fB--{flag}\\fR")), "--{flag} is not in the manual page");
         }
     }
 

@@ -128,8 +128,11 @@ async fn check_gateways(args: &Args, options: Options, kubernetes: &Kubernetes) 
     };
     let token = std::fs::read_to_string(kubernetes.service_account.path().join("token"))?;
     let token = Token::parse(&token, &settings.kube_api_url).map_err(CliError::Check)?;
-    let what = format!("waiting for {}", kubernetes.url);
-    let report = shown(&what, check(&gateways, &settings, &token, &client)).await;
+    let checking = check(&gateways, &settings, &token, &client);
+    let report = match &kubernetes.embedded {
+        Some(_) => checking.await,
+        None => shown(&format!("waiting for {}", kubernetes.url), checking).await,
+    };
     match args.output {
         Output::Text => report.lines().iter().try_for_each(print_line),
         Output::Json => print_json(&report.json()),
