@@ -107,10 +107,12 @@ async fn serve(args: Args) -> Result<(), CliError> {
     let application = unless_stopped(&mut stop, load(&args, options, &kubernetes)).await?;
     let server = Server::bind(application, args.listen).await?;
     let broker = broker(&args, server.local_addr()).await?;
+    // Subscribed to before the addresses are told: from then on nothing that happens is missed.
+    let (events, changes) = (broker.subscribe(), kubernetes.embedded.as_ref().map(EmbeddedApi::subscribe));
     introduce(args.output, &server, &broker, &kubernetes).map_err(CliError::Output)?;
-    tokio::spawn(console::print_events(broker.subscribe(), args.output));
-    if let Some(api) = &kubernetes.embedded {
-        tokio::spawn(console::print_pods(api.subscribe(), args.output));
+    tokio::spawn(console::print_events(events, args.output));
+    if let Some(changes) = changes {
+        tokio::spawn(console::print_pods(changes, args.output));
     }
     server.serve(stop).await;
     broker.shutdown().await;
