@@ -37,6 +37,16 @@ RUST_COMMIT := $(shell rustc --version --verbose 2>/dev/null | sed -n 's/^commit
 export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS := --remap-path-prefix=$(CARGO_DIRECTORY)=/cargo \
 	--remap-path-prefix=$(RUST_SOURCES)=/rustc/$(RUST_COMMIT) --remap-path-prefix=$(CURDIR)=/src
 
+# Tools that check and describe, kept below target/.
+TOOLS := target/tools
+CARGO_DENY := $(TOOLS)/bin/cargo-deny
+CARGO_CYCLONEDX := $(TOOLS)/bin/cargo-cyclonedx
+
+# What a release has: `make release`.
+DIST := dist
+SBOM := $(DIST)/provisioner-$(VERSION).cdx.json
+ARCHIVE := $(DIST)/cloudevents-podgateway-client-provisioner-$(VERSION).tar
+
 # What the command of `make run` gets: make run ARGS="--client-namespace=routed-clients"
 ARGS ?=
 
@@ -77,6 +87,20 @@ $(WASM): $(SOURCES) | wasm-target
 wasm-target:
 	@rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || rustup target add $(TARGET)
 
+.PHONY: man
+man: ## Write the command's manual page to target/man
+	@$(BUILD_COMMAND) --quiet
+	@mkdir -p target/man
+	target/debug/$(COMMAND) --man >target/man/$(COMMAND).1
+
+.PHONY: completions
+completions: ## Write the command's completions for each shell to target/completions
+	@$(BUILD_COMMAND) --quiet
+	@mkdir -p target/completions
+	@for shell in bash elvish fish powershell zsh; do \
+		target/debug/$(COMMAND) --completions $$shell >target/completions/$(COMMAND).$$shell || exit 1; \
+		echo target/completions/$(COMMAND).$$shell; done
+
 .PHONY: size
 size: $(WASM) ## Print the size of the component
 	@printf '%s: %d KB (%d bytes)\n' $(notdir $(WASM)) $$(( ($$(stat -c %s $(WASM)) + 500) / 1000 )) $$(stat -c %s $(WASM))
@@ -105,6 +129,44 @@ push/artifact: serviceaccount/clean component ## Push an OCI artifact in place o
 serviceaccount/clean:
 	@found="$$(find serviceaccount -mindepth 1 ! -path serviceaccount/README.md)"; \
 	[ -z "$$found" ] || { echo "refusing to publish what may be a token; remove first:"; echo "$$found"; exit 1; } >&2
+
+.PHONY: release
+release: image $(SBOM) ## Lay a release into dist/: the component, the image's archive, an SBOM and SHA256SUMS
+	rm -f $(ARCHIVE)
+	cp $(WASM) $(DIST)/provisioner-$(VERSION).wasm
+	$(CONTAINER_TOOL) $(if $(filter buildah,$(notdir $(CONTAINER_TOOL))),push $(IMAGE) docker-archive:$(ARCHIVE):$(IMAGE),save --output $(ARCHIVE) $(IMAGE))
+	cd $(DIST) && sha256sum $(notdir $(SBOM) $(ARCHIVE)) provisioner-$(VERSION).wasm >SHA256SUMS && cat SHA256SUMS
+
+.PHONY: release/check
+release/check: ## Check that TAG is this version's, and that the changelog has its notes
+	@[ "$(TAG)" = "v$(VERSION)" ] || { echo "the tag is \"$(TAG)\", and Cargo.toml says $(VERSION)" >&2; exit 1; }
+	@$(MAKE) --no-print-directory release/notes | grep -q . || { echo "CHANGELOG.md has no $(VERSION)" >&2; exit 1; }
+
+.PHONY: release/notes
+release/notes: ## Print what the changelog says of this version
+	@awk -v version="$(VERSION)" '/^## / {on = $$2 == version; next} on' CHANGELOG.md
+
+.PHONY: sign
+sign: ## Sign dist/SHA256SUMS and the image that was pushed, by cosign and without a key
+	cosign sign-blob --yes --bundle $(DIST)/SHA256SUMS.sigstore.json $(DIST)/SHA256SUMS
+	cosign sign --yes "$$($(CONTAINER_TOOL) inspect --format '{{index .RepoDigests 0}}' $(IMAGE))"
+
+.PHONY: sbom
+sbom: $(SBOM) ## Write what the component is made of to dist/, as CycloneDX
+
+# It describes each package of the workspace, beside its Cargo.toml; the component is the root's. The time is the
+# commit's, so that the same commit gives the same file but for where it lies, which is taken out.
+$(SBOM): $(SOURCES) | $(CARGO_CYCLONEDX)
+	@mkdir -p $(DIST)
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(CARGO_CYCLONEDX) cyclonedx --quiet --target $(TARGET) --format json \
+	  --spec-version 1.5 --override-filename component.cdx
+	@sed 's|path+file://$(CURDIR)|path+file:///src|' component.cdx.json >$@
+	@find . -name component.cdx.json -not -path './target/*' -delete
+
+$(CARGO_CYCLONEDX):
+	@echo "building cargo-cyclonedx: it takes about a minute"
+	@CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
+	  cargo install --quiet --locked --root $(TOOLS) --target-dir $(TOOLS)/build cargo-cyclonedx@0.5.9
 
 ##@ Check
 .PHONY: test
@@ -169,6 +231,24 @@ lint: | wasm-target ## Check the formatting, and clippy for the host and for was
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo clippy --workspace --test e2e --test page --test soak -- --deny warnings
 	cargo clippy --package podgateway-client-provisioner --target $(TARGET) --release -- --deny warnings
+
+# Known vulnerabilities are in a database on GitHub. Where that can't be reached the rest is checked, and the target says
+# what was not; with ADVISORIES=required it fails.
+ADVISORIES ?= if-reachable
+
+# A licence that a crate gives as a text is read from the text.
+.PHONY: deny
+deny: $(CARGO_DENY) ## Check the dependencies: licences, duplicates, sources and, where they can be had, advisories
+	$(CARGO_DENY) --workspace check --allow no-license-field bans licenses sources
+	@if $(CARGO_DENY) --workspace fetch db 2>/dev/null; then \
+		$(CARGO_DENY) --workspace check --disable-fetch advisories; \
+	else \
+		echo "ADVISORIES WERE NOT CHECKED: the database of known vulnerabilities can't be reached" >&2; \
+		[ "$(ADVISORIES)" != required ]; \
+	fi
+
+$(CARGO_DENY):
+	@.ci/cargo-deny $(TOOLS)
 
 .PHONY: reproducible
 reproducible: component ## Build the component a second time, elsewhere, and compare the bytes

@@ -2,6 +2,7 @@
 
 mod answers;
 mod command;
+mod command_output;
 mod crash;
 mod exactly_once;
 mod healing;

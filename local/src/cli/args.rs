@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap_complete::Shell;
 
+use super::output::Output;
 use crate::kubernetes::WHAT_IT_IS_NOT;
 
 const ABOUT: &str = "Runs the provisioner on this machine: CloudEvents in, Pods routed through a pod-gateway out";
@@ -24,7 +26,12 @@ Ask for a client of the gateway foo, and see the answer:
     -d '{\"gateway_name\": \"foo\"}'
 
 Send the same to the broker instead (its address is printed at the start) and watch it being delivered, answered and,
-while something is in the way, retried. Look at the clients with kubectl --server=http://127.0.0.1:8001 get pods.";
+while something is in the way, retried. Look at the clients with kubectl --server=http://127.0.0.1:8001 get pods.
+
+Read what happens by a script, here the id of every event that failed:
+
+  cloudevents-podgateway-client-provisioner --output json 2>/dev/null |
+    jq -r 'select(.event.type == \"io.podgateway.client.scheduling.failed\") | .event.causationid'";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -82,6 +89,23 @@ pub struct Args {
     /// Where the page is that shows it all in a browser
     #[arg(long, value_name = "ADDRESS", default_value_t = loopback(3001), help_heading = "Addresses")]
     pub page_listen: SocketAddr,
+
+    /// How stdout says what happens
+    ///
+    /// `json` is one object a line. The first has the addresses: `page`, `provisioner`, `broker` and `kubernetes`. Each line after
+    /// it has `at` and `kind`, and is a step of an event (`received`, `unmatched`, `delivered`, `retry`, `reply`,
+    /// `deadLettered`, `deadLetterSink`), with the `event`; a change of a Pod (`podCreated`, `podReleased`, `podUpdated`,
+    /// `podDeleted`), with the `pod`; or `missed`, with the `count` of those that came too fast to be printed. With --check
+    /// it is one array, with `gateway`, `injected`, `address` and `problem` of each; the last two may be null. Errors are
+    /// one line of text on stderr in any case, and the exit code tells.
+    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Output")]
+    pub output: Output,
+    /// Print the completions for a shell and end
+    #[arg(long, value_name = "SHELL", exclusive = true, help_heading = "Output")]
+    pub completions: Option<Shell>,
+    /// Print the manual page and end; read it with `man -l`
+    #[arg(long, exclusive = true, help_heading = "Output")]
+    pub man: bool,
 }
 
 const fn loopback(port: u16) -> SocketAddr {

@@ -1,9 +1,7 @@
-//! `--check`: for each gateway, what would become of a client, as a table.
+//! `--check`: for each gateway, what would become of a client, as a table or as JSON.
 //!
 //! The provisioner's own core asks, with a server-side dry run, so that what it says of a Pod here is what it will say
 //! of it in earnest. Nothing is created.
-
-use std::fmt::{self, Display};
 
 use cloudevents::{EventBuilder, EventBuilderV10};
 use http::header::HeaderMap;
@@ -14,9 +12,10 @@ use provisioner::kubernetes::{Api, Token};
 use provisioner::outbound::Outbound;
 use provisioner::provision::Delivery;
 use provisioner::reason::{Failure, Reason};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::output::{Tone, coloured};
 use crate::kubernetes::ROUTED_GATEWAY;
 
 /// What became of the check of each gateway.
@@ -33,31 +32,50 @@ impl Report {
     pub fn failed(&self) -> usize {
         self.0.iter().filter(|row| row.problem.is_some()).count()
     }
-}
 
-impl Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header =
-            Row { gateway: "GATEWAY".into(), address: Some("ADDRESS".into()), problem: Some("PROBLEM".into()) };
+    /// The table, line by line.
+    pub fn lines(&self) -> Vec<String> {
+        let header = Row::header();
         let width =
             |text: fn(&Row) -> &str| self.0.iter().chain([&header]).map(|row| text(row).len()).max().unwrap_or(0);
         let (gateway, address) = (width(|row| &row.gateway), width(Row::address));
-        for (row, injected) in [(&header, "INJECTED")].into_iter().chain(self.0.iter().map(|row| (row, row.injected())))
-        {
+        let line = |row: &Row, injected: &str, tone| {
             let problem = row.problem.as_deref().unwrap_or("none");
-            writeln!(f, "{:gateway$}  {injected:8}  {:address$}  {problem}", row.gateway, row.address())?;
-        }
-        Ok(())
+            coloured(&format!("{:gateway$}  {injected:8}  {:address$}  {problem}", row.gateway, row.address()), tone)
+        };
+        let rows = self.0.iter().map(|row| line(row, row.injected(), row.tone()));
+        [line(&header, "INJECTED", Tone::Plain)].into_iter().chain(rows).collect()
+    }
+
+    /// An array of `gateway`, `injected`, `address` and `problem`; the last two may be null.
+    pub fn json(&self) -> Value {
+        let row = |row: &Row| {
+            json!({
+                "gateway": row.gateway,
+                "injected": row.address.is_some(),
+                "address": row.address,
+                "problem": row.problem,
+            })
+        };
+        self.0.iter().map(row).collect()
     }
 }
 
 impl Row {
+    fn header() -> Self {
+        Self { gateway: "GATEWAY".into(), address: Some("ADDRESS".into()), problem: Some("PROBLEM".into()) }
+    }
+
     fn address(&self) -> &str {
         self.address.as_deref().unwrap_or("-")
     }
 
     fn injected(&self) -> &'static str {
         if self.address.is_some() { "yes" } else { "no" }
+    }
+
+    fn tone(&self) -> Tone {
+        if self.problem.is_some() { Tone::Bad } else { Tone::Good }
     }
 }
 

@@ -32,7 +32,8 @@ impl Client {
     }
 }
 
-fn options(timeout: Duration) -> RequestOptions {
+/// The same bound on each part of a call.
+pub fn options(timeout: Duration) -> RequestOptions {
     RequestOptions {
         connect_timeout: Some(timeout),
         first_byte_timeout: Some(timeout),

@@ -1,38 +1,84 @@
 //! What happens, one line each, on stdout; the component's own log goes to stderr.
 
-use chrono::Local;
-use serde_json::Value;
+use std::io;
+
+use chrono::{Local, Utc};
+use cloudevents::AttributesReader;
+use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::broker::BrokerEvent;
+use super::output::{Output, Tone, coloured, print_json, print_line};
+use crate::broker::{BrokerEvent, Passed};
 use crate::kubernetes::{ChangeKind, PodChange};
 
 /// Prints what passes the broker, until it stops.
-pub async fn print_events(mut events: Receiver<BrokerEvent>) {
-    while let Some(event) = next(&mut events).await {
-        println!("{event}");
-    }
+pub async fn print_events(events: Receiver<BrokerEvent>, output: Output) {
+    print_all(events, output, |event| match output {
+        Output::Text => print_line(coloured(&event.to_string(), tone(event))),
+        Output::Json => print_json(event),
+    })
+    .await;
 }
 
 /// Prints what becomes of the Pods, until the API stops.
-pub async fn print_pods(mut changes: Receiver<PodChange>) {
-    while let Some(change) = next(&mut changes).await {
-        if let Some(line) = pod_line(&change) {
-            println!("{}  {line}", Local::now().format("%H:%M:%S%.3f"));
+pub async fn print_pods(changes: Receiver<PodChange>, output: Output) {
+    print_all(changes, output, |change| match (output, pod_line(change)) {
+        (Output::Json, _) => print_json(&pod_json(change)),
+        (Output::Text, Some(line)) => print_timed(&line),
+        (Output::Text, None) => Ok(()),
+    })
+    .await;
+}
+
+/// Prints one after the other, for as long as there is room, and how many came too fast to be printed.
+async fn print_all<T: Clone>(mut all: Receiver<T>, output: Output, print: impl Fn(&T) -> io::Result<()>) {
+    loop {
+        let printed = match all.recv().await {
+            Ok(item) => print(&item),
+            Err(RecvError::Lagged(count)) => print_missed(count, output),
+            Err(RecvError::Closed) => return,
+        };
+        if printed.is_err() {
+            return;
         }
     }
 }
 
-/// The next one, past those that came too fast to be printed.
-async fn next<T: Clone>(receiver: &mut Receiver<T>) -> Option<T> {
-    loop {
-        match receiver.recv().await {
-            Ok(item) => return Some(item),
-            Err(RecvError::Lagged(_)) => (),
-            Err(RecvError::Closed) => return None,
-        }
+fn print_missed(count: u64, output: Output) -> io::Result<()> {
+    match output {
+        Output::Text => print_timed(&format!("{:<11}  {count} steps came too fast to be printed", "missed")),
+        Output::Json => print_json(&json!({"at": Utc::now(), "kind": "missed", "count": count})),
     }
+}
+
+fn print_timed(line: &str) -> io::Result<()> {
+    print_line(coloured(&format!("{}  {line}", Local::now().format("%H:%M:%S%.3f")), Tone::Plain))
+}
+
+fn tone(event: &BrokerEvent) -> Tone {
+    let of_type = |ty: &str| match ty.rsplit('.').next() {
+        Some("done") => Tone::Good,
+        Some("failed") => Tone::Bad,
+        _ => Tone::Plain,
+    };
+    match &event.kind {
+        Passed::Received | Passed::Delivered { .. } => of_type(event.event.ty()),
+        Passed::Reply { ty } => of_type(ty),
+        Passed::Retry { .. } => Tone::Wait,
+        Passed::DeadLettered { .. } => Tone::Bad,
+        Passed::Unmatched | Passed::DeadLetterSink { .. } => Tone::Plain,
+    }
+}
+
+fn pod_json(change: &PodChange) -> Value {
+    let kind = match change.kind {
+        ChangeKind::Created => "podCreated",
+        ChangeKind::Released => "podReleased",
+        ChangeKind::Updated => "podUpdated",
+        ChangeKind::Deleted => "podDeleted",
+    };
+    json!({"at": Utc::now(), "kind": kind, "pod": change.pod})
 }
 
 fn pod_line(change: &PodChange) -> Option<String> {
@@ -62,7 +108,13 @@ fn containers(pod: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use std::time::Duration;
+
+    use cloudevents::{EventBuilder, EventBuilderV10};
+    use provisioner::event::PENDING;
+
+    const DONE: &str = "io.podgateway.client.scheduling.done";
+    const FAILED: &str = "io.podgateway.client.scheduling.failed";
 
     #[test]
     fn a_line_says_what_became_of_which_pod() {
@@ -74,5 +126,30 @@ mod tests {
         assert_eq!(line(ChangeKind::Created).unwrap(), "pod          n/p  created, gated  [client]");
         assert_eq!(line(ChangeKind::Deleted).unwrap(), "pod          n/p  deleted  [client]");
         assert_eq!(line(ChangeKind::Updated), None);
+    }
+
+    #[test]
+    fn an_object_says_what_became_of_which_pod() {
+        let pod = json!({"metadata": {"name": "p"}});
+        let object = pod_json(&PodChange { kind: ChangeKind::Released, pod: pod.clone() });
+        assert_eq!((&object["kind"], &object["pod"]), (&json!("podReleased"), &pod));
+        assert!(object["at"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[track_caller]
+    fn check_tone(kind: Passed, ty: &str, expected: Tone) {
+        let event = EventBuilderV10::new().id("1").source("/s").ty(ty).build().unwrap();
+        assert_eq!(tone(&BrokerEvent { at: Utc::now(), kind, event }), expected);
+    }
+
+    #[test]
+    fn what_ends_well_and_what_does_not_differ_in_tone() {
+        let reply = |ty: &str| Passed::Reply { ty: ty.to_owned() };
+        check_tone(reply(DONE), PENDING, Tone::Good);
+        check_tone(reply(FAILED), PENDING, Tone::Bad);
+        check_tone(Passed::Received, PENDING, Tone::Plain);
+        check_tone(Passed::Received, DONE, Tone::Good);
+        check_tone(Passed::DeadLettered { reason: String::new() }, PENDING, Tone::Bad);
+        check_tone(Passed::Retry { attempt: 1, status: None, delay: Duration::ZERO }, PENDING, Tone::Wait);
     }
 }

@@ -5,7 +5,12 @@ mod check;
 mod client;
 mod console;
 mod kubeconfig;
+mod output;
+mod pages;
+mod progress;
+mod reach;
 mod run;
 
 pub use args::Args;
+pub use output::print_error;
 pub use run::{CliError, run};

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use provisioner::config::{Config as Settings, ConfigError};
@@ -14,8 +15,11 @@ use provisioner::kubernetes::Token;
 use super::args::Args;
 use super::check::check;
 use super::client::Client;
-use super::console;
 use super::kubeconfig::{Cluster, Credentials, KubeconfigError};
+use super::output::{Output, print_bytes, print_json, print_line};
+use super::progress::shown;
+use super::reach::{Unreachable, reach};
+use super::{console, pages};
 use crate::ListenError;
 use crate::broker::{Broker, BrokerConfig, BrokerError};
 use crate::kubernetes::{Config, EmbeddedApi, WHAT_IT_IS_NOT};
@@ -61,21 +65,37 @@ pub enum CliError {
     /// Something that `--check` needs.
     #[error("{0}")]
     Check(String),
+    /// The cluster.
+    #[error(transparent)]
+    Reach(#[from] Unreachable),
+    /// There is no room where stdout goes.
+    #[error("cannot write to stdout: {0}")]
+    Output(io::Error),
+    /// It was told to stop while it was still getting ready.
+    #[error("stopped before it was done")]
+    Stopped,
     /// This machine gives no threads, temporary directory or signals.
     #[error("this machine does not let it run: {0}")]
     Machine(#[from] io::Error),
 }
 
-/// Runs until Ctrl-C or SIGTERM.
+/// Runs until Ctrl-C or SIGTERM; or prints the page that is asked for.
 ///
 /// # Errors
 /// What is wrong, in one line.
 pub fn run(args: Args) -> Result<(), CliError> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(args))
+    if let Some(page) = pages::asked_for(&args) {
+        return print_bytes(&page).map_err(CliError::Output);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(serve(args));
+    // Without waiting for a component that is still being compiled for nobody.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(args: Args) -> Result<(), CliError> {
-    let stop = stop_signal()?;
+    let mut stop = Box::pin(stop_signal()?);
     let mut options = options(&args)?;
     let kubernetes = match &args.kubeconfig {
         Some(path) => Kubernetes::of_cluster(Cluster::load(path)?, &mut options)?,
@@ -84,14 +104,19 @@ async fn serve(args: Args) -> Result<(), CliError> {
     // After the surroundings, so that the variables given by hand win.
     options.variables.flags.extend(args.flags());
     if args.check {
-        return check_gateways(&args, options, &kubernetes).await;
+        return unless_stopped(&mut stop, check_gateways(&args, options, &kubernetes)).await;
     }
-    let application = Application::load(&args.from, options)?;
+    let application = unless_stopped(&mut stop, load(&args, options, &kubernetes)).await?;
     let server = Server::bind(application, args.listen).await?;
     let broker = Arc::new(broker(&args, server.local_addr()).await?);
     let page = page(&args, &server, &broker, &kubernetes).await?;
-    introduce(&page, &server, &broker, &kubernetes);
-    tokio::spawn(console::print_events(broker.subscribe()));
+    // Subscribed to before the addresses are told: from then on nothing that happens is missed.
+    let (events, changes) = (broker.subscribe(), kubernetes.embedded.as_ref().map(|api| api.subscribe()));
+    introduce(args.output, &page, &server, &broker, &kubernetes).map_err(CliError::Output)?;
+    tokio::spawn(console::print_events(events, args.output));
+    if let Some(changes) = changes {
+        tokio::spawn(console::print_pods(changes, args.output));
+    }
     server.serve(stop).await;
     page.shutdown().await;
     // Nobody else holds it, unless a browser's last request is still being answered.
@@ -118,10 +143,7 @@ async fn page(
 
 /// Checks each gateway of the variable `gateways`; the embedded API's own where that is empty.
 async fn check_gateways(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<(), CliError> {
-    let manifest = Manifest::load(&args.from, &options.mounts).map_err(LoadError::Manifest)?;
-    let variables = Variables::resolve(&manifest, &options.variables).map_err(LoadError::Variables)?;
-    let settings =
-        Settings::from_variables(|name| variables.get(name).map(str::to_owned).map_err(|error| error.to_string()))?;
+    let (settings, client) = as_the_provisioner(args, options)?;
     let gateways = match (&settings.gateways, &kubernetes.embedded) {
         (named, _) if !named.is_empty() => named.clone(),
         (_, Some(_)) => Config::demo().gateways.into_iter().map(|gateway| gateway.name).collect(),
@@ -129,14 +151,54 @@ async fn check_gateways(args: &Args, options: Options, kubernetes: &Kubernetes) 
     };
     let token = std::fs::read_to_string(kubernetes.service_account.path().join("token"))?;
     let token = Token::parse(&token, &settings.kube_api_url).map_err(CliError::Check)?;
-    let hosts = AllowedHosts::resolve(&manifest.component.allowed_outbound_hosts, &variables);
-    let outbound = Outbound::new(&manifest.component.id, hosts, options.runtime_config, options.logs);
-    let client = Client(outbound.map_err(LoadError::ClientTls)?);
-    let report = check(&gateways, &settings, &token, &client).await;
-    print!("{report}");
+    let checking = check(&gateways, &settings, &token, &client);
+    let report = match &kubernetes.embedded {
+        Some(_) => checking.await,
+        None => shown(&format!("waiting for {}", kubernetes.url), checking).await,
+    };
+    match args.output {
+        Output::Text => report.lines().iter().try_for_each(print_line),
+        Output::Json => print_json(&report.json()),
+    }
+    .map_err(CliError::Output)?;
     match report.failed() {
         0 => Ok(()),
         failed => Err(CliError::Check(format!("{failed} of {} gateways can't take clients", gateways.len()))),
+    }
+}
+
+/// The provisioner's settings, and a way out that is the provisioner's.
+fn as_the_provisioner(args: &Args, options: Options) -> Result<(Settings, Client), CliError> {
+    let manifest = Manifest::load(&args.from, &options.mounts).map_err(LoadError::Manifest)?;
+    let variables = Variables::resolve(&manifest, &options.variables).map_err(LoadError::Variables)?;
+    let settings =
+        Settings::from_variables(|name| variables.get(name).map(str::to_owned).map_err(|error| error.to_string()))?;
+    let hosts = AllowedHosts::resolve(&manifest.component.allowed_outbound_hosts, &variables);
+    let outbound = Outbound::new(&manifest.component.id, hosts, options.runtime_config, options.logs);
+    Ok((settings, Client(outbound.map_err(LoadError::ClientTls)?)))
+}
+
+/// Loads the application, and waits for a cluster that does not answer yet.
+async fn load(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<Application, CliError> {
+    let (from, own) = (args.from.clone(), options.clone());
+    let loading = tokio::task::spawn_blocking(move || Application::load(&from, own));
+    let loaded = shown("compiling the component", loading).await;
+    let application = loaded.map_err(io::Error::from)??;
+    if kubernetes.embedded.is_none() {
+        let (settings, client) = as_the_provisioner(args, options)?;
+        shown(&format!("waiting for {}", kubernetes.url), reach(&client, &settings)).await?;
+    }
+    Ok(application)
+}
+
+/// What `work` comes to, unless it is stopped first.
+async fn unless_stopped<T>(
+    stop: &mut (impl Future<Output = ()> + Unpin),
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    tokio::select! {
+        result = work => result,
+        () = stop => Err(CliError::Stopped),
     }
 }
 
@@ -158,6 +220,7 @@ async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker, CliError
 /// Where the Pods go. Keeps what the provisioner needs for it alive.
 struct Kubernetes {
     embedded: Option<Arc<EmbeddedApi>>,
+    url: String,
     description: String,
     service_account: TempDir,
 }
@@ -169,9 +232,9 @@ impl Kubernetes {
         let mut api = EmbeddedApi::bind(config, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let proxy = api.proxy(for_people).await?;
         options.variables.flags.insert("kube_api_url".to_owned(), api.url());
-        tokio::spawn(console::print_pods(api.subscribe()));
-        let description = format!("http://{proxy}  embedded: kubectl --server=http://{proxy} get pods");
-        Ok(Self { embedded: Some(Arc::new(api)), description, service_account })
+        let url = format!("http://{proxy}");
+        let description = format!("{url}  embedded: kubectl --server={url} get pods");
+        Ok(Self { embedded: Some(Arc::new(api)), url, description, service_account })
     }
 
     fn of_cluster(cluster: Cluster, options: &mut Options) -> Result<Self, CliError> {
@@ -185,7 +248,7 @@ impl Kubernetes {
         };
         options.runtime_config.client_tls.push(tls);
         options.variables.flags.insert("kube_api_url".to_owned(), cluster.url.clone());
-        Ok(Self { embedded: None, description: cluster.url, service_account })
+        Ok(Self { embedded: None, url: cluster.url.clone(), description: cluster.url, service_account })
     }
 
     async fn shutdown(self) {
@@ -210,15 +273,22 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-fn introduce(page: &Page, server: &Server, broker: &Broker, kubernetes: &Kubernetes) {
-    println!("page         {}  open it in a browser: send events, and see what becomes of them", page.url());
-    println!("provisioner  http://{}  POST an event here and read the answer", server.local_addr());
-    println!("broker       {}  POST it here instead and watch it below", broker.url());
-    println!("kubernetes   {}", kubernetes.description);
-    if kubernetes.embedded.is_some() {
-        println!("\n{WHAT_IT_IS_NOT}");
+fn introduce(output: Output, page: &Page, server: &Server, broker: &Broker, kubernetes: &Kubernetes) -> io::Result<()> {
+    let (page, broker) = (page.url(), broker.url());
+    let provisioner = format!("http://{}", server.local_addr());
+    if output == Output::Json {
+        let kubernetes = &kubernetes.url;
+        let addresses = json!({"page": page, "provisioner": provisioner, "broker": broker, "kubernetes": kubernetes});
+        return print_json(&addresses);
     }
-    println!("\nCtrl-C stops it.\n");
+    print_line(format_args!("page         {page}  open it in a browser: send events, and see what becomes of them"))?;
+    print_line(format_args!("provisioner  {provisioner}  POST an event here and read the answer"))?;
+    print_line(format_args!("broker       {broker}  POST it here instead and watch it below"))?;
+    print_line(format_args!("kubernetes   {}", kubernetes.description))?;
+    if kubernetes.embedded.is_some() {
+        print_line(format_args!("\n{WHAT_IT_IS_NOT}"))?;
+    }
+    print_line("\nCtrl-C stops it.\n")
 }
 
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {

@@ -1,0 +1,88 @@
+//! Waits at the start for a cluster that does not answer yet.
+//!
+//! Any answer will do, a refusal too: what the provisioner may do there is for `--check` and for its own answers to tell.
+//! What can come right, such as an API server that is just being started, is waited for as long as a delivery would wait
+//! for it; what can't is an error at once, as with kubectl.
+
+use std::time::Duration;
+
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use provisioner::config::Config;
+use tokio::time::{Instant, sleep};
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+
+use super::client::{Client, options};
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The cluster gives no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer from {url}{}: {problem}", after(.waited))]
+pub struct Unreachable {
+    url: String,
+    /// `None` for what waiting would not help.
+    waited: Option<Duration>,
+    problem: String,
+}
+
+fn after(waited: &Option<Duration>) -> String {
+    waited.map_or_else(String::new, |waited| format!(" within {} s", waited.as_secs_f64()))
+}
+
+/// Waits until the Kubernetes API answers anything, for `delivery_timeout` at most.
+///
+/// # Errors
+/// It does not answer, and what the last try met.
+pub async fn reach(client: &Client, config: &Config) -> Result<(), Unreachable> {
+    let patience = config.delivery_timeout();
+    let end = Instant::now() + patience;
+    let failed = |waited, code| Unreachable { url: config.kube_api_url.join(""), waited, problem: in_words(&code) };
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let Err(code) = ask(client, config, left.min(config.kube_api_timeout)).await else { return Ok(()) };
+        if !can_heal(&code) {
+            return Err(failed(None, code));
+        }
+        if Instant::now() + PAUSE >= end {
+            return Err(failed(Some(patience), code));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// One question that needs no rights, and of whose answer only its head is read.
+async fn ask(client: &Client, config: &Config, timeout: Duration) -> Result<(), ErrorCode> {
+    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let request = Request::get(config.kube_api_url.join("/version")).body(body);
+    let request = request.map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
+    client.0.send(request, options(timeout), None).await.map(drop)
+}
+
+fn can_heal(code: &ErrorCode) -> bool {
+    !matches!(
+        code,
+        ErrorCode::TlsProtocolError
+            | ErrorCode::HttpRequestDenied
+            | ErrorCode::HttpRequestUriInvalid
+            | ErrorCode::DestinationIpProhibited
+    )
+}
+
+fn in_words(code: &ErrorCode) -> String {
+    match code {
+        ErrorCode::ConnectionRefused => {
+            "the connection is refused; is this the right cluster, and is it up?".to_owned()
+        }
+        ErrorCode::ConnectionTimeout | ErrorCode::ConnectionReadTimeout => {
+            "it is silent; is this machine in its network?".to_owned()
+        }
+        ErrorCode::DnsError(_) => "its name can't be resolved".to_owned(),
+        ErrorCode::TlsProtocolError => {
+            "there is no TLS with it: see the kubeconfig's certificate-authority, and its user's certificate".to_owned()
+        }
+        ErrorCode::HttpRequestDenied => "allowed_outbound_hosts does not allow it".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
