@@ -113,9 +113,14 @@ test: $(WASM) ## Run the unit and the contract tests, and the model check
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: $(WASM) servers ## Test against a real kube-apiserver (ARGS="--nocapture webhooks" for some, and to read along)
+e2e: $(WASM) servers examples ## Test against a real kube-apiserver (ARGS="--nocapture webhooks" for some, and to read along)
 	@begin=$$SECONDS; $(BUILD_COMMAND) --test e2e && echo "$$((SECONDS - begin)) s  build of the tests"
 	@begin=$$SECONDS; cargo test --workspace --quiet --test e2e -- $(ARGS) && echo "$$((SECONDS - begin)) s  tests"
+
+.PHONY: examples
+examples: $(WASM) ## Run the programs of examples/ against the command; says which toolchain is missing
+	@begin=$$SECONDS; $(BUILD_COMMAND) --test examples && echo "$$((SECONDS - begin)) s  build of the command and the tests"
+	@begin=$$SECONDS; cargo test --workspace --quiet --test examples -- $(ARGS) && echo "$$((SECONDS - begin)) s  examples"
 
 .PHONY: servers
 servers: $(SERVERS)
@@ -168,6 +173,7 @@ lint: | wasm-target ## Check the formatting, and clippy for the host and for was
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo clippy --workspace --test e2e -- --deny warnings
 	cargo clippy --workspace --test soak -- --deny warnings
+	cargo clippy --workspace --test examples -- --deny warnings
 	cargo clippy --package podgateway-client-provisioner --target $(TARGET) --release -- --deny warnings
 
 .PHONY: reproducible

@@ -1,29 +1,18 @@
 //! The command as a user runs it: what it prints, how it ends, and what it says to bad input.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::json;
+use tests::command::{FREE_PORTS, Running, command};
 use tests::events::{Delivery, Reply, pending};
 use tests::peer::{json_step, released, routed};
 use tests::provisioner::repository;
 use tests::{Peer, TOKEN};
 
 use crate::{End, end_of};
-
-const FREE_PORTS: [&str; 6] =
-    ["--listen", "127.0.0.1:0", "--broker-listen", "127.0.0.1:0", "--kubernetes-listen", "127.0.0.1:0"];
-
-fn command(directory: &Path) -> Command {
-    let test = std::env::current_exe().unwrap();
-    let debug = test.ancestors().nth(2).unwrap();
-    let mut command = Command::new(debug.join("cloudevents-podgateway-client-provisioner"));
-    command.current_dir(directory).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
-    command
-}
 
 /// A directory with the application in it, to be broken by a test.
 fn application() -> tempfile::TempDir {
@@ -101,54 +90,6 @@ fn a_check_says_for_each_gateway_what_would_become_of_a_client() {
     assert_eq!(String::from_utf8_lossy(&unwell.stderr), "error: 1 of 2 gateways can't take clients\n");
     let gone = run(&["--client-namespace=gone"]);
     assert!(String::from_utf8_lossy(&gone.stdout).contains("NamespaceNotFound"), "{gone:?}");
-}
-
-/// The command, running; it is stopped when it is dropped.
-struct Running {
-    child: Child,
-    stdout: BufReader<std::process::ChildStdout>,
-    head: String,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
-impl Running {
-    fn start(directory: &Path, arguments: &[&str]) -> Self {
-        let mut child = command(directory)
-            .args(FREE_PORTS)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut running = Self { stdout: BufReader::new(child.stdout.take().unwrap()), child, head: String::new() };
-        while !running.head.contains("Ctrl-C stops it.") {
-            assert_ne!(running.stdout.read_line(&mut running.head).unwrap(), 0, "{}", running.head);
-        }
-        running
-    }
-
-    /// The address on the line that begins with `what`.
-    fn address(&self, what: &str) -> String {
-        let line = self.head.lines().find(|line| line.starts_with(what)).unwrap();
-        line.split_whitespace().nth(1).unwrap().to_owned()
-    }
-
-    /// Interrupts it, as Ctrl-C does, and gives its exit code and all that it printed.
-    fn interrupt(mut self) -> (Option<i32>, String) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).unwrap();
-        let mut errors = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-        (self.child.wait().unwrap().code(), format!("{}{rest}{errors}", self.head))
-    }
 }
 
 async fn post(mut request: Delivery, to: &str) -> Reply {
