@@ -113,7 +113,7 @@ test: $(WASM) ## Run the unit and the contract tests, and the model check
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: $(WASM) servers examples ## Test against a real kube-apiserver (ARGS="--nocapture webhooks" for some, and to read along)
+e2e: $(WASM) examples servers ## Test against a real kube-apiserver (ARGS="--nocapture webhooks" for some, and to read along)
 	@begin=$$SECONDS; $(BUILD_COMMAND) --test e2e && echo "$$((SECONDS - begin)) s  build of the tests"
 	@begin=$$SECONDS; cargo test --workspace --quiet --test e2e -- $(ARGS) && echo "$$((SECONDS - begin)) s  tests"
 
