@@ -38,18 +38,6 @@ impl Part {
         !arguments.list && arguments.filter.as_ref().is_none_or(matches)
     }
 
-    /// Why it can't be run, if it can't.
-    fn lacks(&self) -> Option<String> {
-        let fail = |command: &String| readme::run(command, &[]).err().map(|why| format!("{command}: {why}"));
-        self.needs.iter().find_map(fail)
-    }
-
-    /// Why it can't be built, if it can't.
-    fn is_broken(&self) -> Option<String> {
-        let fail = |command: &String| readme::run(command, &[]).err().map(|why| format!("{command}: {why}"));
-        self.builds.iter().find_map(fail)
-    }
-
     fn trials(self, is_ignored: bool, broken: Option<&str>) -> Vec<Trial> {
         let trial = |(name, test): Test| {
             let (name, broken) = (format!("{}: {name}", self.name), broken.map(str::to_owned));
@@ -66,14 +54,19 @@ impl Part {
     }
 }
 
+/// The first of these commands that fails, and what it says.
+fn failure(commands: &[String]) -> Option<String> {
+    commands.iter().find_map(|command| readme::run(command, &[]).err().map(|why| format!("{command}: {why}")))
+}
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(AT_ONCE));
     let (mut trials, mut not_run) = (Vec::new(), Vec::new());
     for part in producers::parts().into_iter().chain([waiting::part()]) {
         let is_wanted = part.is_wanted(&arguments);
-        let lacks = is_wanted.then(|| part.lacks()).flatten();
-        let broken = (is_wanted && lacks.is_none()).then(|| part.is_broken()).flatten();
+        let lacks = is_wanted.then(|| failure(&part.needs)).flatten();
+        let broken = (is_wanted && lacks.is_none()).then(|| failure(&part.builds)).flatten();
         let is_ignored = lacks.is_some();
         not_run.extend(lacks.map(|why| format!("NOT RUN: {}: {}", part.name, why.replace('\n', " "))));
         trials.extend(part.trials(is_ignored, broken.as_deref()));
