@@ -175,10 +175,15 @@ test: $(WASM) ## Run the unit and the contract tests, and the model check
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: $(WASM) servers ## Test on a real kube-apiserver, and the page in a browser (ARGS="--nocapture webhooks" for some, and to read along)
+e2e: $(WASM) examples servers ## Test on a real kube-apiserver, and the page in a browser (ARGS="--nocapture webhooks" for some, and to read along)
 	@begin=$$SECONDS; $(BUILD_COMMAND) --test e2e --test page && echo "$$((SECONDS - begin)) s  build of the tests"
 	@begin=$$SECONDS; for test in e2e page; do \
 		cargo test --workspace --quiet --test $$test -- $(ARGS) || exit 1; done && echo "$$((SECONDS - begin)) s  tests"
+
+.PHONY: examples
+examples: $(WASM) ## Run the programs of examples/ against the command; says which toolchain is missing
+	@begin=$$SECONDS; $(BUILD_COMMAND) --test examples && echo "$$((SECONDS - begin)) s  build of the command and the tests"
+	@begin=$$SECONDS; cargo test --workspace --quiet --test examples -- $(ARGS) && echo "$$((SECONDS - begin)) s  examples"
 
 .PHONY: servers
 servers: $(SERVERS)
@@ -229,7 +234,7 @@ docs: $(WASM) ## Write the documents anew that tests hold against what they prov
 lint: | wasm-target ## Check the formatting, and clippy for the host and for wasm
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
-	cargo clippy --workspace --test e2e --test page --test soak -- --deny warnings
+	cargo clippy --workspace --test e2e --test page --test examples --test soak -- --deny warnings
 	cargo clippy --package podgateway-client-provisioner --target $(TARGET) --release -- --deny warnings
 
 # Known vulnerabilities are in a database on GitHub. Where that can't be reached the rest is checked, and the target says

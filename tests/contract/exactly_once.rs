@@ -74,7 +74,8 @@ async fn an_api_that_is_down_costs_retries_and_no_event() {
         backoff_delay: Duration::from_millis(5),
         ..Delivery::default()
     };
-    let config = BrokerConfig { delivery, ..BrokerConfig::new(subscriber, provisioner::event::PENDING) };
+    let mut config = BrokerConfig::new(subscriber, provisioner::event::PENDING);
+    config.triggers[0].delivery = delivery;
     let broker = Broker::bind(config).await.unwrap();
     let mut passing = broker.subscribe();
 

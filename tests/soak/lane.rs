@@ -102,8 +102,9 @@ async fn broker(subscriber: &str, retry: u32, dead_letters: Option<&Broker>) -> 
     let subscriber = subscriber.parse().expect("a proxy's URL is a URI");
     let mut config = BrokerConfig::new(subscriber, PENDING);
     let (backoff_policy, backoff_delay) = (BackoffPolicy::Linear, Duration::from_millis(20));
-    config.delivery = Delivery { retry, backoff_policy, backoff_delay, timeout: Some(Duration::from_secs(4)) };
-    config.dead_letter_sink = dead_letters.map(|broker| broker.url().parse().expect("a broker's URL is a URI"));
+    let trigger = &mut config.triggers[0];
+    trigger.delivery = Delivery { retry, backoff_policy, backoff_delay, timeout: Some(Duration::from_secs(4)) };
+    trigger.dead_letter_sink = dead_letters.map(|broker| broker.url().parse().expect("a broker's URL is a URI"));
     Broker::bind(config).await.expect("a port is free")
 }
 

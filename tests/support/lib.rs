@@ -1,9 +1,10 @@
 //! What the tests of the built component share.
 //!
-//! [`command`] is the command as a user runs it and [`process`] any other program. [`Provisioner`] is the `.wasm` in the native host, from the checked-in `spin.toml`; [`Peer`] is an API server whose
+//! [`Provisioner`] is the `.wasm` in the native host, from the checked-in `spin.toml`; [`Peer`] is an API server whose
 //! every answer is scripted, in which a missing call and an extra call are both failures; [`fault`] stands between
 //! the component and a server that works, and loses, delays or spoils a call where a test says so; [`events`] makes the
-//! requests; [`manifests`] reads what a cluster is given.
+//! requests; [`command`] is the command as a user runs it, and [`process`] any other program; [`manifests`] reads what a
+//! cluster is given.
 
 pub mod command;
 pub mod events;

@@ -1,7 +1,7 @@
 //! From an event that was taken in to its end.
 //!
-//! The filter, the delivery with its retries, the reply that is taken in as
-//! a new event, and the dead letter. As in Knative, a 2xx with a body that
+//! The Triggers that it matches, the delivery with its retries, the reply that
+//! is taken in as a new event, and the dead letter. As in Knative, a 2xx with a body that
 //! is no CloudEvent counts as a 502 and is retried; a reply that the broker
 //! does not take makes a dead letter of the event it answers; and what a dead
 //! letter sink answers is thrown away.
@@ -9,7 +9,7 @@
 use super::journal::{Journal, Passed, keep};
 use super::retry::{Verdict, verdict};
 use super::sender::{Answer, Failure, Sender};
-use super::{BrokerConfig, ttl};
+use super::{BrokerConfig, Delivery, Trigger, ttl};
 use bytes::Bytes;
 use chrono::Utc;
 use cloudevents::{AttributesReader, Event};
@@ -31,10 +31,12 @@ pub struct DeadLetter {
     pub taken: bool,
 }
 
-/// The Trigger and all that it has under way.
+/// The Triggers and all that they have under way.
 #[derive(Debug)]
 pub struct Dispatcher {
-    config: BrokerConfig,
+    namespace: String,
+    name: String,
+    triggers: Vec<Arc<Trigger>>,
     url: String,
     sender: Sender,
     journal: Journal,
@@ -62,8 +64,10 @@ impl Dispatcher {
     /// A dispatcher for the broker at `url`.
     pub fn new(config: BrokerConfig, url: String) -> Self {
         Self {
-            sender: Sender::new(&config.namespace, config.delivery.timeout),
-            config,
+            sender: Sender::new(&config.namespace),
+            namespace: config.namespace,
+            name: config.name,
+            triggers: config.triggers.into_iter().map(Arc::new).collect(),
             url,
             journal: Journal::default(),
             dead_letters: Mutex::default(),
@@ -79,7 +83,7 @@ impl Dispatcher {
 
     /// Whether this is the Broker that a path names.
     pub fn serves(&self, namespace: &str, name: &str) -> bool {
-        self.config.namespace == namespace && self.config.name == name
+        self.namespace == namespace && self.name == name
     }
 
     /// What passed.
@@ -115,17 +119,21 @@ impl Dispatcher {
             return false;
         }
         self.journal.note(Passed::Received, &event);
-        match &self.config.filter_type {
-            Some(ty) if ty != event.ty() => self.journal.note(Passed::Unmatched, &event),
-            _ => self.spawn(event),
+        let mut is_matched = false;
+        for trigger in self.triggers.iter().filter(|trigger| trigger.filter.matches(&event)) {
+            is_matched = true;
+            self.spawn(trigger.clone(), event.clone());
+        }
+        if !is_matched {
+            self.journal.note(Passed::Unmatched, &event);
         }
         true
     }
 
-    fn spawn(self: &Arc<Self>, event: Event) {
+    fn spawn(self: &Arc<Self>, trigger: Arc<Trigger>, event: Event) {
         self.in_flight.send_modify(|count| *count += 1);
         let counted = InFlight(self.in_flight.clone());
-        let delivery = self.clone().deliver(event);
+        let delivery = self.clone().deliver(trigger, event);
         let mut tasks = lock(&self.tasks);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
@@ -135,80 +143,84 @@ impl Dispatcher {
     }
 
     // Boxed, because a reply makes a delivery start another.
-    fn deliver(self: Arc<Self>, event: Event) -> Task {
+    fn deliver(self: Arc<Self>, trigger: Arc<Trigger>, event: Event) -> Task {
         Box::pin(async move {
             let mut sent = event.clone();
             let ttl = ttl::take(&mut sent);
-            let subscriber = &self.config.subscriber;
-            match self.send(subscriber, &sent).await {
-                Err(failure) => self.bury(event, &subscriber.to_string(), failure).await,
+            match self.send(&trigger, &trigger.subscriber, &sent).await {
+                Err(failure) => self.bury(&trigger, event, &trigger.subscriber.to_string(), failure).await,
                 Ok(answer) => {
                     let status = answer.status;
-                    self.journal.note(Passed::Delivered { status }, &sent);
+                    self.note(&trigger, Passed::Delivered { status }, &sent);
                     if let Some(reply) = answer.reply {
-                        self.take_reply(event, reply, ttl).await;
+                        self.take_reply(&trigger, event, reply, ttl).await;
                     }
                 }
             }
         })
     }
 
-    async fn take_reply(self: &Arc<Self>, event: Event, mut reply: Event, ttl: i64) {
+    async fn take_reply(self: &Arc<Self>, trigger: &Trigger, event: Event, mut reply: Event, ttl: i64) {
         let ty = reply.ty().to_owned();
-        self.journal.note(Passed::Reply { ty }, &event);
+        self.note(trigger, Passed::Reply { ty }, &event);
         ttl::set(&mut reply, ttl);
         if !self.accept(reply) {
             let mut failure = Failure::status(400, Bytes::new());
             failure.why = "the broker does not take the reply: its TTL is used up".to_owned();
-            self.bury(event, &self.url, failure).await;
+            self.bury(trigger, event, &self.url, failure).await;
         }
     }
 
-    async fn bury(&self, mut event: Event, destination: &str, failure: Failure) {
+    async fn bury(&self, trigger: &Trigger, mut event: Event, destination: &str, failure: Failure) {
         if let Some((code, body)) = &failure.error {
             ttl::mark_dead(&mut event, destination, *code, body);
         }
         let reason = failure.why;
         let buried = reason.clone();
-        self.journal.note(Passed::DeadLettered { reason: buried }, &event);
-        let taken = match &self.config.dead_letter_sink {
-            Some(sink) => self.sink(sink, &event).await,
+        self.note(trigger, Passed::DeadLettered { reason: buried }, &event);
+        let taken = match &trigger.dead_letter_sink {
+            Some(sink) => self.sink(trigger, sink, &event).await,
             None => false,
         };
         let letter = DeadLetter { event, reason, taken };
         keep(&mut lock(&self.dead_letters), letter);
     }
 
-    async fn sink(&self, sink: &Uri, event: &Event) -> bool {
-        let (taken, status) = match self.send(sink, event).await {
+    async fn sink(&self, trigger: &Trigger, sink: &Uri, event: &Event) -> bool {
+        let (taken, status) = match self.send(trigger, sink, event).await {
             Ok(answer) => (true, Some(answer.status)),
             Err(failure) => (false, failure.status),
         };
-        self.journal.note(Passed::DeadLetterSink { status }, event);
+        self.note(trigger, Passed::DeadLetterSink { status }, event);
         taken
     }
 
-    async fn send(&self, destination: &Uri, event: &Event) -> Result<Answer, Failure> {
-        let delivery = &self.config.delivery;
+    async fn send(&self, trigger: &Trigger, destination: &Uri, event: &Event) -> Result<Answer, Failure> {
+        let Delivery { retry, timeout, .. } = trigger.delivery;
         let mut retries = 0;
         loop {
-            let mut failure = match self.sender.attempt(destination, event).await {
+            let mut failure = match self.sender.attempt(destination, event, timeout).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             let status = failure.status;
-            if verdict(status) != Verdict::Retry || retries == delivery.retry {
+            if verdict(status) != Verdict::Retry || retries == retry {
                 if retries > 0 {
                     failure.why = format!("{}, after {retries} retries", failure.why);
                 }
                 return Err(failure);
             }
-            let delay = delivery.delay(retries);
+            let delay = trigger.delivery.delay(retries);
             retries += 1;
             let attempt = retries;
-            let retry = Passed::Retry { attempt, status, delay };
-            self.journal.note(retry, event);
+            self.note(trigger, Passed::Retry { attempt, status, delay }, event);
             tokio::time::sleep(delay).await;
         }
+    }
+
+    /// Notes a step of a delivery, and whose it is where there could be a doubt.
+    fn note(&self, trigger: &Trigger, kind: Passed, event: &Event) {
+        let subscriber = (self.triggers.len() > 1).then(|| trigger.subscriber.to_string());
+        self.journal.note_of(subscriber, kind, event);
     }
 }

@@ -26,6 +26,9 @@ pub struct BrokerEvent {
     /// Which step.
     #[serde(flatten)]
     pub kind: Passed,
+    /// The subscriber of the Trigger that took it, where the Broker has several Triggers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscriber: Option<String>,
     /// The event as it was then.
     #[serde(serialize_with = "readable")]
     pub event: Event,
@@ -37,7 +40,7 @@ pub struct BrokerEvent {
 pub enum Passed {
     /// The ingress took it in, from a producer or as a reply.
     Received,
-    /// The Trigger's filter did not match it: its way ends here.
+    /// No Trigger's filter matched it: its way ends here.
     Unmatched,
     /// The subscriber took it.
     Delivered {
@@ -91,7 +94,8 @@ impl fmt::Display for BrokerEvent {
         let (word, detail) = self.line();
         let id: String = self.event.id().chars().take(8).collect();
         let line = format!("{time}  {word:<11}  {id:<8}  {detail}");
-        f.write_str(line.trim_end())
+        f.write_str(line.trim_end())?;
+        self.subscriber.as_ref().map_or(Ok(()), |subscriber| write!(f, "  at {subscriber}"))
     }
 }
 
@@ -162,11 +166,16 @@ impl Journal {
         self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Notes a step.
+    /// Notes a step that concerns no Trigger, or the only one.
     pub fn note(&self, kind: Passed, event: &Event) {
+        self.note_of(None, kind, event);
+    }
+
+    /// Notes a step of the Trigger with this subscriber.
+    pub fn note_of(&self, subscriber: Option<String>, kind: Passed, event: &Event) {
         let mut kept = self.kept();
         kept.noted += 1;
-        let step = BrokerEvent { number: kept.noted, at: Utc::now(), kind, event: event.clone() };
+        let step = BrokerEvent { number: kept.noted, at: Utc::now(), kind, subscriber, event: event.clone() };
         keep(&mut kept.steps, step.clone());
         drop(kept);
         // Nobody has to listen.
@@ -231,6 +240,15 @@ mod tests {
         let reason = "no answer after 10 retries".to_owned();
         let expect = "dead letter  3f2a1b2c  no answer after 10 retries";
         check(Passed::DeadLettered { reason }, expect);
+    }
+
+    #[test]
+    fn step_of_one_trigger_among_several_says_whose_it_is() {
+        let journal = Journal::default();
+        journal.note_of(Some("http://h/".to_owned()), Passed::Delivered { status: 200 }, &pending());
+        let step = journal.events().remove(0);
+        assert!(step.to_string().ends_with("(200) foo  at http://h/"), "{step}");
+        assert_eq!(serde_json::to_value(&step).unwrap()["subscriber"], "http://h/");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! An in-memory broker: one Broker with one Trigger, as Knative's behave.
+//! An in-memory broker: one Broker with its Triggers, as Knative's behave.
 //!
-//! A producer POSTs a CloudEvent to `ingress`; `dispatch` filters it by type,
-//! delivers it through `sender` with the retries of `retry`, takes a reply
-//! in as a new event, and sends what cannot be delivered to the dead letter
-//! sink. `event` is the HTTP binding, `ttl` what the broker writes on events,
-//! `journal` what a person or a test sees of it all.
+//! A producer POSTs a CloudEvent to `ingress`; for each `trigger` whose filter
+//! it matches, `dispatch` delivers it through `sender` with the retries of
+//! `retry`, takes a reply in as a new event, and sends what cannot be
+//! delivered to the dead letter sink. `event` is the HTTP binding, `ttl` what
+//! the broker writes on events, `journal` what a person or a test sees of it
+//! all.
 //!
 //! Unlike Knative's, it answers the producer before it delivers, forgets
 //! everything when it stops, and follows no redirects.
@@ -19,12 +20,14 @@ mod sender;
 mod subscriber;
 #[cfg(test)]
 mod tests;
+mod trigger;
 mod ttl;
 
 pub use dispatch::DeadLetter;
 pub use event::{EventError, json_data};
 pub use journal::{BrokerEvent, Passed, about, answer, last_word};
 pub use retry::{BackoffPolicy, Delivery, Verdict, verdict};
+pub use trigger::{Filter, Trigger, TriggerError};
 
 use crate::{ListenError, Server, listen};
 use cloudevents::Event;
@@ -36,38 +39,28 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::broadcast;
 
-/// The configuration of a Broker and its Trigger.
+/// The configuration of a Broker and its Triggers.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
     /// Where producers reach it; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The Broker's and the Trigger's namespace.
+    /// The Broker's and its Triggers' namespace.
     pub namespace: String,
     /// The Broker's name.
     pub name: String,
-    /// The Trigger's subscriber.
-    pub subscriber: Uri,
-    /// The Trigger's filter on `type`; without one, every event matches, the
-    /// subscriber's own replies too.
-    pub filter_type: Option<String>,
-    /// How the Trigger delivers.
-    pub delivery: Delivery,
-    /// Where it sends what it cannot deliver.
-    pub dead_letter_sink: Option<Uri>,
+    /// Its Triggers. An event goes to each whose filter it matches.
+    pub triggers: Vec<Trigger>,
 }
 
 impl BrokerConfig {
-    /// `default/default` on a free port of this machine, with Knative's own
-    /// delivery and no dead letter sink.
+    /// `default/default` on a free port of this machine, with one Trigger,
+    /// Knative's own delivery and no dead letter sink.
     pub fn new(subscriber: Uri, filter_type: &str) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             namespace: "default".to_owned(),
             name: "default".to_owned(),
-            subscriber,
-            filter_type: Some(filter_type.to_owned()),
-            delivery: Delivery::default(),
-            dead_letter_sink: None,
+            triggers: vec![Trigger::new(subscriber, Filter::of_type(filter_type))],
         }
     }
 }
@@ -108,9 +101,11 @@ impl Drop for Deliveries {
 impl Broker {
     /// Starts a broker.
     pub async fn bind(config: BrokerConfig) -> Result<Self, BrokerError> {
-        check("subscriber", &config.subscriber)?;
-        if let Some(sink) = &config.dead_letter_sink {
-            check("dead letter sink", sink)?;
+        for trigger in &config.triggers {
+            check("subscriber", &trigger.subscriber)?;
+            if let Some(sink) = &trigger.dead_letter_sink {
+                check("dead letter sink", sink)?;
+            }
         }
         let listener = listen(config.listen).await?;
         let url = url(listener.local_addr, &config);
@@ -149,7 +144,7 @@ impl Broker {
         self.deliveries.0.accept(event)
     }
 
-    /// What could not be delivered to the subscriber, the latest 10,000.
+    /// What could not be delivered to a subscriber, the latest 10,000.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.deliveries.0.dead_letters()
     }
@@ -173,9 +168,9 @@ impl Broker {
 }
 
 fn check(what: &'static str, uri: &Uri) -> Result<(), BrokerError> {
-    match (uri.scheme_str(), uri.host()) {
-        (Some("http"), Some(_)) => Ok(()),
-        _ => Err(BrokerError::Uri { what, uri: uri.clone() }),
+    match trigger::can_be_delivered_to(uri) {
+        true => Ok(()),
+        false => Err(BrokerError::Uri { what, uri: uri.clone() }),
     }
 }
 

@@ -60,19 +60,23 @@ impl Failure {
 pub struct Sender {
     client: Client<HttpConnector, Full<Bytes>>,
     namespace: String,
-    timeout: Option<Duration>,
 }
 
 impl Sender {
-    /// A sender for a Trigger in this namespace.
-    pub fn new(namespace: &str, timeout: Option<Duration>) -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build_http(), namespace: namespace.to_owned(), timeout }
+    /// A sender for the Triggers of this namespace.
+    pub fn new(namespace: &str) -> Self {
+        Self { client: Client::builder(TokioExecutor::new()).build_http(), namespace: namespace.to_owned() }
     }
 
-    /// Delivers an event once, in binary mode.
-    pub async fn attempt(&self, destination: &Uri, event: &Event) -> Result<Answer, Failure> {
+    /// Delivers an event once, in binary mode; without a `timeout` it may take for ever.
+    pub async fn attempt(
+        &self,
+        destination: &Uri,
+        event: &Event,
+        timeout: Option<Duration>,
+    ) -> Result<Answer, Failure> {
         let attempt = self.exchange(destination, event);
-        match self.timeout {
+        match timeout {
             None => attempt.await,
             Some(timeout) => tokio::time::timeout(timeout, attempt)
                 .await

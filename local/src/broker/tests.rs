@@ -19,7 +19,7 @@ fn quick(retry: u32) -> Delivery {
 
 async fn broker(subscriber: &Subscriber, retry: u32) -> Broker {
     let mut config = BrokerConfig::new(subscriber.uri(), PENDING);
-    config.delivery = quick(retry);
+    config.triggers[0].delivery = quick(retry);
     Broker::bind(config).await.unwrap()
 }
 
@@ -136,8 +136,8 @@ async fn success_with_a_body_that_is_no_event_is_retried_as_a_502() {
 async fn attempt_without_an_answer_ends_at_its_timeout() {
     let subscriber = Subscriber::new(&[Says::Nothing, Says::Status(200)]).await;
     let mut config = BrokerConfig::new(subscriber.uri(), PENDING);
-    config.delivery = quick(1);
-    config.delivery.timeout = Some(Duration::from_millis(200));
+    config.triggers[0].delivery = quick(1);
+    config.triggers[0].delivery.timeout = Some(Duration::from_millis(200));
     let broker = Broker::bind(config).await.unwrap();
     publish(&broker, PENDING).await;
     assert_eq!(steps(&broker), ["received", "retry", "delivered"]);
@@ -150,8 +150,8 @@ async fn dead_letter_goes_to_its_sink_and_what_that_answers_goes_nowhere() {
     let gone = subscriber.uri();
     subscriber.server.shutdown().await;
     let mut config = BrokerConfig::new(gone.clone(), PENDING);
-    config.delivery = quick(1);
-    config.dead_letter_sink = Some(sink.uri());
+    config.triggers[0].delivery = quick(1);
+    config.triggers[0].dead_letter_sink = Some(sink.uri());
     let broker = Broker::bind(config).await.unwrap();
     publish(&broker, PENDING).await;
     let expect = ["received", "retry", "deadLettered", "retry", "deadLetterSink"];
@@ -168,7 +168,7 @@ async fn dead_letter_goes_to_its_sink_and_what_that_answers_goes_nowhere() {
 async fn endless_replies_end_when_the_ttl_is_used_up() {
     let subscriber = Subscriber::new(&vec![Says::Event(DONE); 400]).await;
     let mut config = BrokerConfig::new(subscriber.uri(), PENDING);
-    config.filter_type = None;
+    config.triggers[0].filter = Filter::any();
     let broker = Broker::bind(config).await.unwrap();
     publish(&broker, PENDING).await;
     assert_eq!(subscriber.seen().len(), 255);
@@ -198,6 +198,44 @@ async fn ingress_refuses_what_is_no_event_for_this_broker() {
 }
 
 #[tokio::test]
+async fn event_goes_to_each_trigger_that_it_matches_and_each_delivers_in_its_own_way() {
+    let provisioner = Subscriber::new(&[Says::Event(DONE)]).await;
+    let listeners = [Subscriber::new(&[Says::Status(503)]).await, Subscriber::new(&[Says::Status(503)]).await];
+    let other = Subscriber::new(&[]).await;
+    let mut config = BrokerConfig::new(provisioner.uri(), PENDING);
+    let to = |subscriber: &Subscriber, filter| Trigger::new(subscriber.uri(), filter);
+    let mut patient = to(&listeners[0], Filter::of_type(DONE));
+    patient.delivery = quick(1);
+    let mut hasty = to(&listeners[1], Filter::of_type(DONE));
+    hasty.delivery = quick(0);
+    config.triggers.extend([patient, hasty, to(&other, Filter::of_type("nobody's"))]);
+    let broker = Broker::bind(config).await.unwrap();
+    publish(&broker, PENDING).await;
+    assert_eq!(listeners.each_ref().map(|listener| listener.seen().len()), [2, 1]);
+    assert!(listeners[0].seen().iter().all(|(headers, _)| headers["ce-id"] == "reply"));
+    assert!(other.seen().is_empty());
+    assert_eq!((provisioner.seen().len(), broker.dead_letters().len()), (1, 1));
+    let steps = steps(&broker);
+    assert!(!steps.contains(&"unmatched".to_owned()), "{steps:?}");
+    for (subscriber, kind) in [(&provisioner, "reply"), (&listeners[0], "delivered"), (&listeners[1], "deadLettered")] {
+        let is_its = |step: &BrokerEvent| step.subscriber == Some(subscriber.uri().to_string());
+        let last = broker.events().into_iter().rfind(is_its).unwrap();
+        assert_eq!(serde_json::to_value(last).unwrap()["kind"], kind);
+    }
+}
+
+#[tokio::test]
+async fn reply_of_any_subscriber_is_taken_in() {
+    let (provisioner, player) = (Subscriber::new(&[]).await, Subscriber::new(&[Says::Event(DONE)]).await);
+    let mut config = BrokerConfig::new(provisioner.uri(), PENDING);
+    config.triggers.push(Trigger::new(player.uri(), Filter::of_type("other")));
+    let broker = Broker::bind(config).await.unwrap();
+    publish(&broker, "other").await;
+    assert_eq!(steps(&broker), ["received", "delivered", "reply", "received", "unmatched"]);
+    assert!(provisioner.seen().is_empty());
+}
+
+#[tokio::test]
 async fn steps_are_told_to_who_subscribed() {
     let subscriber = Subscriber::new(&[]).await;
     let broker = broker(&subscriber, 0).await;
@@ -211,7 +249,7 @@ async fn steps_are_told_to_who_subscribed() {
 async fn stopping_ends_a_retry_that_waits() {
     let subscriber = Subscriber::new(&[Says::Status(503)]).await;
     let mut config = BrokerConfig::new(subscriber.uri(), PENDING);
-    config.delivery.backoff_delay = Duration::from_secs(3600);
+    config.triggers[0].delivery.backoff_delay = Duration::from_secs(3600);
     let broker = Broker::bind(config).await.unwrap();
     let mut steps = broker.subscribe();
     let dispatcher = broker.deliveries.0.clone();

@@ -7,6 +7,7 @@ use clap::Parser;
 use clap_complete::Shell;
 
 use super::output::Output;
+use crate::broker::Trigger;
 use crate::kubernetes::WHAT_IT_IS_NOT;
 
 const ABOUT: &str = "Runs the provisioner on this machine: CloudEvents in, Pods routed through a pod-gateway out";
@@ -76,6 +77,13 @@ pub struct Args {
     /// Spin's runtime config: [[client_tls]], [outbound_http] and so on
     #[arg(long, value_name = "FILE", help_heading = "Spin")]
     pub runtime_config_file: Option<PathBuf>,
+
+    /// Have the broker deliver to this subscriber too; can be given more than once
+    ///
+    /// As with a Trigger of Knative's, every attribute has to have exactly its value, and without any every event is
+    /// delivered. The answers, done and failed, are: source=podgateway/eventing/client/provisioner
+    #[arg(long = "trigger", value_name = "SUBSCRIBER[,ATTRIBUTE=VALUE]...", help_heading = "Broker")]
+    pub triggers: Vec<Trigger>,
 
     /// Where the provisioner listens; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value_t = loopback(3000), help_heading = "Addresses")]
@@ -149,6 +157,15 @@ mod tests {
         let flags: std::collections::BTreeMap<_, _> = args.flags().collect();
         assert_eq!((flags["client_image"].as_str(), flags["k_sink"].as_str()), ("b", "c=d"));
         assert!(Args::try_parse_from(["x", "--variable", "nothing"]).is_err());
+    }
+
+    #[test]
+    fn a_trigger_can_be_given_more_than_once_and_a_bad_one_is_refused() {
+        let args = Args::parse_from(["x", "--trigger", "http://h:1/,type=t,causationid=1", "--trigger=http://h:2/"]);
+        let subscribers: Vec<_> = args.triggers.iter().map(|trigger| trigger.subscriber.to_string()).collect();
+        assert_eq!(subscribers, ["http://h:1/", "http://h:2/"]);
+        let error = Args::try_parse_from(["x", "--trigger", "type=t"]).unwrap_err().to_string();
+        assert!(error.contains("--trigger") && error.contains("cannot be delivered to"), "{error}");
     }
 
     #[test]

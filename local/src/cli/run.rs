@@ -213,7 +213,8 @@ fn options(args: &Args) -> Result<Options, CliError> {
 
 async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker, CliError> {
     let subscriber = format!("http://{provisioner}/").parse().expect("an address makes a URI");
-    let config = BrokerConfig { listen: args.broker_listen, ..BrokerConfig::new(subscriber, PENDING) };
+    let mut config = BrokerConfig { listen: args.broker_listen, ..BrokerConfig::new(subscriber, PENDING) };
+    config.triggers.extend(args.triggers.clone());
     Ok(Broker::bind(config).await?)
 }
 

@@ -96,7 +96,7 @@ mod tests {
 
     fn step(kind: Passed, ty: &str, id: &str, data: Value) -> BrokerEvent {
         let event = EventBuilderV10::new().id(id).source("/s").ty(ty).data("application/json", data);
-        BrokerEvent { number: 1, at: Utc::now(), kind, event: event.build().unwrap() }
+        BrokerEvent { number: 1, at: Utc::now(), kind, subscriber: None, event: event.build().unwrap() }
     }
 
     fn received(id: &str) -> BrokerEvent {

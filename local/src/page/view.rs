@@ -384,7 +384,13 @@ mod tests {
         let data = json!({"gateway_name": "<script>alert(1)</script>"});
         let event = EventBuilderV10::new().id("\"><b>").source("/s").ty(PENDING).data("application/json", data);
         let kind = Passed::Received;
-        let written = step(&BrokerEvent { number: 7, at: chrono::Utc::now(), kind, event: event.build().unwrap() });
+        let written = step(&BrokerEvent {
+            number: 7,
+            at: chrono::Utc::now(),
+            kind,
+            subscriber: None,
+            event: event.build().unwrap(),
+        });
         let written = written.into_string();
         assert!(written.contains("&lt;script&gt;") && written.contains("&quot;&gt;&lt;b&gt;"), "{written}");
         assert!(!written.contains("<script>") && !written.contains("<b>"), "{written}");

@@ -1,0 +1,185 @@
+//! A Trigger: which events go to which subscriber, and how.
+//!
+//! As text, for the command line: `SUBSCRIBER[,ATTRIBUTE=VALUE]…`, for example
+//! `http://127.0.0.1:9000/,type=io.podgateway.client.scheduling.done`.
+
+use super::retry::Delivery;
+use cloudevents::Event;
+use cloudevents::event::AttributeValue;
+use http::Uri;
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use thiserror::Error;
+
+/// A Trigger of a Broker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trigger {
+    /// Which events go to the subscriber.
+    pub filter: Filter,
+    /// Where they go.
+    pub subscriber: Uri,
+    /// How they are delivered.
+    pub delivery: Delivery,
+    /// Where those go that cannot be delivered.
+    pub dead_letter_sink: Option<Uri>,
+}
+
+impl Trigger {
+    /// A Trigger with Knative's own delivery and no dead letter sink.
+    pub fn new(subscriber: Uri, filter: Filter) -> Self {
+        Self { filter, subscriber, delivery: Delivery::default(), dead_letter_sink: None }
+    }
+}
+
+/// A Trigger's `spec.filter.attributes`: what each of these attributes has to
+/// be, exactly and in the same case. An empty value stands for any, as long
+/// as the attribute is there. Without attributes every event matches, the
+/// subscriber's own replies too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    attributes: BTreeMap<String, String>,
+}
+
+impl Filter {
+    /// The filter that every event matches.
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// A filter on `type` alone.
+    pub fn of_type(ty: &str) -> Self {
+        Self { attributes: BTreeMap::from([("type".to_owned(), ty.to_owned())]) }
+    }
+
+    /// Whether an event matches every attribute.
+    pub fn matches(&self, event: &Event) -> bool {
+        self.attributes.iter().all(|(name, expected)| match value(event, name) {
+            Some(value) => expected.is_empty() || *expected == value,
+            None => false,
+        })
+    }
+
+    fn add(&mut self, name: &str, value: &str) -> Result<(), TriggerError> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        if name.is_empty() || !name.bytes().all(allowed) {
+            return Err(TriggerError::Name(name.to_owned()));
+        }
+        match self.attributes.insert(name.to_owned(), value.to_owned()) {
+            Some(_) => Err(TriggerError::Twice(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A context attribute, an extension or not, as text.
+fn value(event: &Event, name: &str) -> Option<String> {
+    let attribute = event.iter().find(|(attribute, _)| *attribute == name);
+    attribute.map(|(_, value)| match value {
+        AttributeValue::SpecVersion(version) => version.to_string(),
+        other => other.to_string(),
+    })
+}
+
+/// A text is no Trigger.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum TriggerError {
+    /// Its first part is no subscriber.
+    #[error("{0:?} cannot be delivered to: write SUBSCRIBER[,ATTRIBUTE=VALUE]... with http://host:port/path first")]
+    Subscriber(String),
+    /// A part of its filter has no `=`.
+    #[error("{0:?} is no ATTRIBUTE=VALUE; a value can hold no comma")]
+    Attribute(String),
+    /// A part of its filter names what cannot be an attribute.
+    #[error("{0:?} is no attribute's name: those are of lower-case letters and digits, without \"ce-\"")]
+    Name(String),
+    /// Two parts of its filter name the same attribute.
+    #[error("{0} stands there twice: an event has one, so write two triggers")]
+    Twice(String),
+}
+
+impl FromStr for Trigger {
+    type Err = TriggerError;
+
+    fn from_str(text: &str) -> Result<Self, TriggerError> {
+        let mut parts = text.split(',');
+        let subscriber = parts.next().unwrap_or_default();
+        let subscriber = subscriber.parse().ok().filter(can_be_delivered_to);
+        let subscriber = subscriber.ok_or_else(|| TriggerError::Subscriber(first_part(text)))?;
+        let mut filter = Filter::any();
+        for part in parts {
+            let (name, value) = part.split_once('=').ok_or_else(|| TriggerError::Attribute(part.to_owned()))?;
+            filter.add(name, value)?;
+        }
+        Ok(Self::new(subscriber, filter))
+    }
+}
+
+fn first_part(text: &str) -> String {
+    text.split(',').next().unwrap_or_default().to_owned()
+}
+
+/// Whether a URI can be reached by plain HTTP.
+pub fn can_be_delivered_to(uri: &Uri) -> bool {
+    uri.scheme_str() == Some("http") && uri.host().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloudevents::{EventBuilder, EventBuilderV10};
+
+    fn done() -> Event {
+        let builder = EventBuilderV10::new().id("a").source("/provisioner").ty("x.done").subject("n/p");
+        builder.extension("causationid", "1").extension("knativebrokerttl", 254).build().unwrap()
+    }
+
+    fn filter(text: &str) -> Filter {
+        format!("http://h/{text}").parse::<Trigger>().unwrap().filter
+    }
+
+    #[test]
+    fn every_attribute_has_to_match_exactly() {
+        for matching in [
+            "",
+            ",type=x.done",
+            ",causationid=1,type=x.done,source=/provisioner,id=a,subject=n/p,specversion=1.0",
+            ",knativebrokerttl=254",
+            ",causationid=",
+        ] {
+            assert!(filter(matching).matches(&done()), "{matching}");
+        }
+        for other in
+            [",type=x", ",type=x.*", ",type=X.done", ",causationid=10", ",causationid=1,type=x", ",time=", ",nobody="]
+        {
+            assert!(!filter(other).matches(&done()), "{other}");
+        }
+    }
+
+    #[test]
+    fn text_is_the_subscriber_and_then_its_filter() {
+        let trigger: Trigger = "http://127.0.0.1:9000/a?b=c,type=t,source=/s=1".parse().unwrap();
+        assert_eq!(trigger.subscriber, "http://127.0.0.1:9000/a?b=c");
+        let attributes = [("source", "/s=1"), ("type", "t")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(trigger.filter.attributes, BTreeMap::from(attributes));
+        assert_eq!("http://h".parse::<Trigger>().unwrap().filter, Filter::any());
+        assert_eq!(filter(",type=t"), Filter::of_type("t"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_text_is_said_with_the_part_that_is() {
+        for (text, expected) in [
+            ("", "\"\" cannot be delivered to"),
+            ("type=t", "\"type=t\" cannot be delivered to"),
+            ("https://h/,type=t", "\"https://h/\" cannot be delivered to"),
+            ("/path", "http://host:port/path"),
+            ("http://h/,type", "\"type\" is no ATTRIBUTE=VALUE"),
+            ("http://h/,subject=a,b", "\"b\" is no ATTRIBUTE=VALUE; a value can hold no comma"),
+            ("http://h/,ce-type=t", "\"ce-type\" is no attribute's name"),
+            ("http://h/,=t", "\"\" is no attribute's name"),
+            ("http://h/,type=a,type=b", "type stands there twice"),
+        ] {
+            let error = text.parse::<Trigger>().unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
