@@ -139,7 +139,7 @@ mod tests {
     #[track_caller]
     fn check_tone(kind: Passed, ty: &str, expected: Tone) {
         let event = EventBuilderV10::new().id("1").source("/s").ty(ty).build().unwrap();
-        assert_eq!(tone(&BrokerEvent { at: Utc::now(), kind, event }), expected);
+        assert_eq!(tone(&BrokerEvent { number: 1, at: Utc::now(), kind, subscriber: None, event }), expected);
     }
 
     #[test]
