@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::schema;
+
 /// A call as it came in.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -141,10 +143,12 @@ impl Peer {
     /// Stops it and gives the calls that came.
     ///
     /// # Panics
-    /// When a call came that is not in the script, or one of the script did not come.
+    /// When a call came that is not in the script, one of the script did not come, or an event came that is not as its
+    /// schema says.
     #[track_caller]
     pub fn finish(self) -> Vec<Call> {
         self.task.abort();
+        schema::assert_none_noted();
         let state = lock(&self.state);
         let missing: Vec<_> = state.script.iter().map(|(method, _)| *method).collect();
         assert!(state.unexpected.is_empty(), "calls that are not in the script: {:?}", state.unexpected);
@@ -217,7 +221,9 @@ fn trickle() -> Body {
 
 async fn call(request: Request<Incoming>) -> Call {
     let (parts, body) = request.into_parts();
-    let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    // A request that was cut off carries no event.
+    let whole = body.collect().await.map(|body| body.to_bytes()).inspect(|whole| schema::note(&parts.headers, whole));
+    let bytes = whole.unwrap_or_default();
     let body = serde_json::from_slice(&bytes).unwrap_or_default();
     Call { method: parts.method, path: parts.uri.to_string(), headers: parts.headers, body }
 }
