@@ -86,7 +86,7 @@ pub fn check(headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
     if errors.is_empty() { Ok(()) } else { Err(format!("not as {FOLDER} says: {}\n{event:#}", errors.join("; "))) }
 }
 
-/// Notes what [`check`] finds, where a panic would be lost because no test waits for the task.
+/// Notes what [`check`] finds, for [`assert_none_noted`]: behind a proxy a panic would be lost.
 pub fn note(headers: &HeaderMap, body: &[u8]) {
     if let Err(complaint) = check(headers, body) {
         complaints().push(complaint);
