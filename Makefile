@@ -228,7 +228,7 @@ soak: $(WASM) ## Minutes of events with faults at random; the ledger must balanc
 
 .PHONY: docs
 docs: $(WASM) ## Write the documents anew that tests hold against what they prove
-	UPDATE_DOCS=1 cargo test --workspace --test faults document
+	UPDATE_DOCS=1 cargo test --workspace --test faults --test docs document
 
 .PHONY: lint
 lint: | wasm-target ## Check the formatting, and clippy for the host and for wasm

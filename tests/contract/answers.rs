@@ -178,7 +178,7 @@ async fn every_event_is_answered_as_documented() {
 
 #[test]
 fn no_row_of_the_contract_is_without_a_case() {
-    assert_rows_are_covered("README.md", "From event to answer", &cases());
+    assert_rows_are_covered("docs/contract.md", "From event to answer", &cases());
 }
 
 #[test]

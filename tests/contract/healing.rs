@@ -105,7 +105,7 @@ async fn every_failure_is_answered_as_documented() {
 
 #[test]
 fn no_line_of_the_table_is_without_a_case() {
-    assert_rows_are_covered("README.md", "What heals and what does not", &cases());
+    assert_rows_are_covered("docs/contract.md", "What heals and what does not", &cases());
 }
 
 #[tokio::test]

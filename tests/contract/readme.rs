@@ -1,9 +1,8 @@
-//! The README tells the truth: its curl gets its answer, and its tables name what there is.
+//! The README tells the truth: its curl gets its answer, and its size is the component's.
 
 use local::kubernetes::{Config, EmbeddedApi};
 use tests::events::Reply;
 use tests::provisioner::repository;
-use tests::table::first_column;
 use tests::{Provisioner, TOKEN};
 
 fn readme() -> String {
@@ -59,24 +58,6 @@ async fn the_curl_gets_the_answer_that_is_printed_below_it() {
     printed.sort();
     assert_eq!(answered, printed);
     api.shutdown().await;
-}
-
-#[test]
-fn the_variables_are_those_of_the_manifest() {
-    let manifest: toml::Table = std::fs::read_to_string(repository().join("spin.toml")).unwrap().parse().unwrap();
-    let declared: Vec<String> = manifest["variables"].as_table().unwrap().keys().cloned().collect();
-    let cells = first_column("README.md", "Variables").join(", ");
-    let mut documented: Vec<String> = cells.split(", ").map(|name| name.trim_matches('`').to_owned()).collect();
-    documented.sort();
-    assert_eq!(documented, declared);
-}
-
-#[test]
-fn the_reasons_are_those_of_the_closed_list() {
-    let documented = first_column("README.md", "The answer").into_iter().map(|cell| cell.trim_matches('`').to_owned());
-    let known = provisioner::reason::Reason::ALL.map(|reason| serde_json::to_value(reason).unwrap());
-    let known = known.iter().map(|word| word.as_str().unwrap().to_owned());
-    assert_eq!(documented.collect::<Vec<_>>(), known.collect::<Vec<_>>());
 }
 
 #[test]

@@ -89,6 +89,7 @@ async fn round(
     _ = storm.await;
     restore(api, to_api).await;
     let seen: Vec<_> = lanes.iter().flat_map(|lane| ledger::seen(&lane.broker, since)).collect();
+    tests::schema::assert_none_noted();
     ledger.balance(&asked.into_iter().collect::<BTreeSet<_>>(), &seen, &api.pods("default"));
     for lane in lanes.iter().filter(|lane| lane.has_trapped()) {
         ledger.problem(format!("an instance trapped in the lane {:?}", lane.mode));

@@ -74,12 +74,16 @@ impl Reply {
     ///
     /// # Errors
     /// When it is.
+    ///
+    /// # Panics
+    /// When there is an event in it that is not as its schema says.
     pub async fn try_read<B>(response: Response<B>) -> Result<Self, B::Error>
     where
         B: http_body::Body<Data = Bytes>,
     {
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
+        crate::schema::check(&parts.headers, &body).unwrap_or_else(|complaint| panic!("the answer is {complaint}"));
         Ok(Self { status: parts.status, headers: parts.headers, body })
     }
 

@@ -3,8 +3,8 @@
 //! [`Provisioner`] is the `.wasm` in the native host, from the checked-in `spin.toml`; [`Peer`] is an API server whose
 //! every answer is scripted, in which a missing call and an extra call are both failures; [`fault`] stands between
 //! the component and a server that works, and loses, delays or spoils a call where a test says so; [`events`] makes the
-//! requests; [`command`] is the command as a user runs it, and [`process`] any other program; [`manifests`] reads what a
-//! cluster is given.
+//! requests; [`schema`] holds every answer against `docs/schemas`; [`command`] is the command as a user runs it, and
+//! [`process`] any other program; [`manifests`] reads what a cluster is given.
 
 pub mod command;
 pub mod events;
@@ -13,6 +13,7 @@ pub mod manifests;
 pub mod peer;
 pub mod process;
 pub mod provisioner;
+pub mod schema;
 pub mod table;
 
 pub use events::{Reply, pending};

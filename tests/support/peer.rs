@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::schema;
+
 /// A call as it came in.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -141,13 +143,14 @@ impl Peer {
     /// Stops it and gives the calls that came.
     ///
     /// # Panics
-    /// When a call came that is not in the script, or one of the script did not come.
+    /// When a call came that is not in the script, one of the script did not come, or an event came that is not as its
+    /// schema says.
     #[track_caller]
     pub fn finish(self) -> Vec<Call> {
         self.task.abort();
         let state = lock(&self.state);
         let missing: Vec<_> = state.script.iter().map(|(method, _)| *method).collect();
-        assert!(state.unexpected.is_empty(), "calls that are not in the script: {:?}", state.unexpected);
+        assert!(state.unexpected.is_empty(), "calls that should not have come:\n{}", state.unexpected.join("\n"));
         assert!(missing.is_empty(), "calls that never came: {missing:?}");
         state.calls.clone()
     }
@@ -175,7 +178,7 @@ const TICK: Duration = Duration::from_millis(20);
 type Body = UnsyncBoxBody<Bytes, &'static str>;
 
 async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Response<Body>, &'static str> {
-    let answer = next_answer(&call(request).await, &state);
+    let answer = next_answer(&call(request, &state).await, &state);
     match answer {
         Answer::Respond(code, headers, body) => {
             let builder = headers.into_iter().fold(head(code), |builder, (name, value)| builder.header(name, value));
@@ -215,10 +218,13 @@ fn trickle() -> Body {
     StreamBody::new(frames).boxed_unsync()
 }
 
-async fn call(request: Request<Incoming>) -> Call {
+async fn call(request: Request<Incoming>, state: &Mutex<State>) -> Call {
     let (parts, body) = request.into_parts();
-    let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let body = serde_json::from_slice(&bytes).unwrap_or_default();
+    // A request that was cut off carries no event.
+    let whole = body.collect().await.map(|body| body.to_bytes());
+    let checked = whole.as_ref().map_or(Ok(()), |whole| schema::check(&parts.headers, whole));
+    lock(state).unexpected.extend(checked.err());
+    let body = whole.ok().and_then(|whole| serde_json::from_slice(&whole).ok()).unwrap_or_default();
     Call { method: parts.method, path: parts.uri.to_string(), headers: parts.headers, body }
 }
 

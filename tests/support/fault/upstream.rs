@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::Reply;
+use crate::{Reply, schema};
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Bytes>, String>> + Send>>;
 
@@ -31,12 +31,14 @@ async fn forward(
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, String> {
     let (mut parts, body) = request.into_parts();
+    schema::note(&parts.headers, &body);
     let mut uri = url.into_parts();
     uri.path_and_query = parts.uri.path_and_query().cloned();
     parts.uri = Uri::from_parts(uri).map_err(|error| error.to_string())?;
     let response = client.request(Request::from_parts(parts, body.into())).await;
     let (parts, body) = response.map_err(|error| error.to_string())?.into_parts();
     let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+    schema::note(&parts.headers, &body);
     Ok(Response::from_parts(parts, body))
 }
 
@@ -46,8 +48,16 @@ pub struct Recorder(Arc<Mutex<Vec<Reply>>>);
 
 impl Recorder {
     /// The events that it was given, each as if it had been an answer.
+    ///
+    /// # Panics
+    /// When one of them was not as its schema says.
     pub fn taken(&self) -> Vec<Reply> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for event in &taken {
+            schema::check(&event.headers, &event.body)
+                .unwrap_or_else(|complaint| panic!("the sink got what is {complaint}"));
+        }
+        taken
     }
 
     /// As what stands behind a proxy.

@@ -1,0 +1,110 @@
+//! docs/contract.md: its tables are complete, and its examples are events with the names that it says.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use provisioner::pod::name_based_uuid;
+use provisioner::reason::Reason;
+use provisioner::reply::{DONE, FAILED};
+use serde_json::Value;
+use tests::schema;
+use tests::table::first_column;
+
+use crate::document;
+use crate::markdown::Page;
+
+const PATH: &str = "docs/contract.md";
+
+/// The events of the examples in structured mode.
+pub fn structured_examples() -> Vec<Value> {
+    let page = Page::parse(&document(PATH));
+    page.blocks_of("json").map(|block| serde_json::from_str(block).unwrap()).collect()
+}
+
+/// The events of the examples in binary mode.
+fn binary_examples() -> Vec<Value> {
+    let page = Page::parse(&document(PATH));
+    page.blocks_of("http").map(binary_example).collect()
+}
+
+fn binary_example(block: &str) -> Value {
+    let (head, body) = block.trim_end().split_once("\n\n").unwrap();
+    let headers = head.lines().skip(1).map(|line| line.split_once(": ").unwrap());
+    let headers: HeaderMap = headers
+        .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap()))
+        .collect();
+    if let Some(length) = headers.get("content-length") {
+        assert_eq!(length.to_str().unwrap(), body.len().to_string());
+    }
+    schema::structured(&headers, body.as_bytes()).expect("the example is an event")
+}
+
+/// The file of an event's schema.
+pub fn schema_of(event: &Value) -> String {
+    format!("{}.event.json", event["type"].as_str().unwrap().rsplit('.').next().unwrap())
+}
+
+#[test]
+fn the_reasons_are_those_of_the_closed_list() {
+    let documented: Vec<String> =
+        first_column(PATH, "Reasons").iter().map(|cell| cell.trim_matches('`').to_owned()).collect();
+    assert_eq!(documented, Reason::ALL.map(|reason| format!("{reason:?}")));
+}
+
+#[test]
+fn the_examples_are_events_as_the_schemas_say() {
+    let examples = [structured_examples(), binary_examples()].concat();
+    let mut kinds: Vec<String> = examples.iter().map(schema_of).collect();
+    for event in &examples {
+        let errors: Vec<String> =
+            schema::validator(&schema_of(event)).iter_errors(event).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}: {event:#}");
+    }
+    kinds.sort();
+    let twice = ["done.event.json", "done.event.json", "failed.event.json", "pending.event.json", "pending.event.json"];
+    assert_eq!(kinds, twice, "each mode has its example");
+}
+
+#[test]
+fn an_example_in_binary_mode_is_the_same_event_in_structured_mode() {
+    let structured = structured_examples();
+    for event in binary_examples() {
+        assert!(structured.contains(&event), "{event:#}");
+    }
+}
+
+#[test]
+fn the_names_are_those_that_the_code_gives() {
+    let (source, id) = ("/me", "1");
+    let part = |text: &str| format!("{}:{text}", text.len());
+    let row = |parts: &[&str]| {
+        let text: String = parts.iter().map(|text| part(text)).collect();
+        format!("| `{text}` | `{}` |", name_based_uuid(parts))
+    };
+    let text = document(PATH);
+    for parts in [&[source, id][..], &[source, id, DONE], &[source, id, FAILED]] {
+        assert!(text.contains(&row(parts)), "no row with {}", row(parts));
+    }
+    for event in structured_examples() {
+        if let ty @ (DONE | FAILED) = event["type"].as_str().unwrap() {
+            assert_eq!(event["id"], name_based_uuid(&[source, id, ty]).to_string());
+        }
+    }
+    let name = name_based_uuid(&[source, id]).to_string();
+    let done = structured_examples().into_iter().find(|event| event["type"] == DONE).unwrap();
+    assert_eq!(
+        (&done["data"]["pod_name"], &done["subject"]),
+        (&name.clone().into(), &format!("default/{name}").into())
+    );
+}
+
+#[test]
+fn every_attribute_and_member_of_the_schemas_is_described() {
+    let text = document(PATH);
+    for kind in ["pending", "done", "failed"] {
+        for file in [format!("{kind}.data.json"), format!("{kind}.event.json")] {
+            for member in schema::read(&file).unwrap()["properties"].as_object().unwrap().keys() {
+                let is_there = text.contains(&format!("`{member}`")) || text.contains(&format!("\"{member}\""));
+                assert!(is_there, "{PATH} says nothing of {member}, which is in {file}");
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! docs/schemas: they are schemas, agree with the code, and refuse what is no event of the contract.
+
+use std::panic::AssertUnwindSafe;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use http::Response;
+use http_body_util::Full;
+use provisioner::names::is_label_value;
+use provisioner::reason::Reason;
+use serde_json::{Value, json};
+use tests::provisioner::repository;
+use tests::{Reply, schema};
+
+use crate::contract::{schema_of, structured_examples};
+
+/// The files of the schemas.
+pub fn files() -> Vec<String> {
+    let files = std::fs::read_dir(repository().join(schema::FOLDER)).unwrap();
+    let mut files: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    files
+}
+
+fn example(kind: &str) -> Value {
+    let file = format!("{kind}.event.json");
+    structured_examples().into_iter().find(|event| schema_of(event) == file).unwrap()
+}
+
+fn without(event: &Value, path: &str) -> Value {
+    let (parent, member) = path.rsplit_once('/').unwrap();
+    let mut event = event.clone();
+    event.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(member).unwrap();
+    event
+}
+
+fn with(event: &Value, path: &str, value: Value) -> Value {
+    let (parent, member) = path.rsplit_once('/').unwrap();
+    let mut event = event.clone();
+    event.pointer_mut(parent).unwrap()[member] = value;
+    event
+}
+
+#[track_caller]
+fn check(kind: &str, accepted: &[(&str, Value)], refused: &[(&str, Value)]) {
+    let (event, validator) = (example(kind), schema::validator(&format!("{kind}.event.json")));
+    for (path, value) in accepted {
+        assert!(validator.is_valid(&with(&event, path, value.clone())), "{kind}: {path} = {value}");
+    }
+    for (path, value) in refused {
+        assert!(!validator.is_valid(&with(&event, path, value.clone())), "{kind}: {path} = {value}");
+    }
+}
+
+#[test]
+fn every_file_is_a_schema_of_2020_12_whose_references_resolve() {
+    for file in files() {
+        let schema = schema::read(&file).unwrap();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{file}");
+        jsonschema::meta::validate(&schema).unwrap_or_else(|error| panic!("{file}: {error}"));
+        schema::validator(&file);
+    }
+}
+
+#[test]
+fn the_reasons_are_those_of_the_closed_list() {
+    let schema = schema::read("failed.data.json").unwrap();
+    assert_eq!(schema["properties"]["reason"]["enum"], json!(Reason::ALL));
+}
+
+#[test]
+fn each_required_member_is_missed() {
+    let answer =
+        ["specversion", "id", "source", "type", "time", "datacontenttype", "causationid", "correlationid", "data"];
+    let attributes = answer.map(|name| format!("/{name}"));
+    let identity = ["/data/pending_event/source", "/data/pending_event/id"].map(str::to_owned);
+    let data = |names: &[&str]| names.iter().map(|name| format!("/data/{name}")).collect::<Vec<_>>();
+    let done = data(&["message", "pod_name", "namespace", "gateway_name", "pod_uid", "pending_event"]);
+    let failed = data(&["message", "reason", "gateway_name", "pending_event"]);
+    let pending = ["/specversion", "/id", "/source", "/type", "/data", "/data/gateway_name"].map(str::to_owned);
+    let required = [
+        ("pending", pending.to_vec()),
+        ("done", [&attributes[..], &identity, &done, &["/subject".to_owned()]].concat()),
+        ("failed", [&attributes[..], &identity, &failed].concat()),
+    ];
+    for (kind, paths) in required {
+        let (event, validator) = (example(kind), schema::validator(&format!("{kind}.event.json")));
+        for path in paths {
+            assert!(!validator.is_valid(&without(&event, &path)), "{kind} without {path}");
+        }
+    }
+}
+
+#[test]
+fn a_done_that_says_something_else_is_refused() {
+    let refused = [
+        ("/type", json!("io.podgateway.client.scheduling.failed")),
+        ("/source", json!("somebody/else")),
+        ("/id", json!("1")),
+        ("/time", json!("yesterday")),
+        ("/subject", json!("no-pod")),
+        ("/datacontenttype", json!("text/plain")),
+        ("/Upper", json!("x")),
+        ("/extension", json!({})),
+        ("/data/more", json!(1)),
+        ("/data/reason", json!("Forbidden")),
+        ("/data/pod_uid", json!("")),
+        ("/data/gateway_name", json!(null)),
+        ("/data/namespace", json!("A_b")),
+        ("/data/pod_name", json!("client-1")),
+        ("/data/pending_event/more", json!(1)),
+        ("/data/pending_event/id", json!("")),
+    ];
+    check("done", &[("/extension", json!("x")), ("/traceparent", json!("00-x")), ("/number", json!(1))], &refused);
+}
+
+#[test]
+fn a_failed_that_says_something_else_is_refused() {
+    let refused = [
+        ("/type", json!("io.podgateway.client.scheduling.done")),
+        ("/data/reason", json!("Unknown")),
+        ("/data/reason", json!("forbidden")),
+        ("/data/message", json!("")),
+        ("/data/gateway_name", json!(1)),
+        ("/data/pod_name", json!("x")),
+        ("/data/pending_event", json!("1")),
+    ];
+    let accepted: Vec<_> = Reason::ALL.iter().map(|reason| ("/data/reason", json!(reason))).collect();
+    check("failed", &[accepted, vec![("/data/gateway_name", json!(null))]].concat(), &refused);
+}
+
+#[test]
+fn a_pending_event_may_say_more_but_names_a_gateway() {
+    let accepted = [
+        ("/data/more", json!({"a": 1})),
+        ("/data/message", json!("hello")),
+        ("/expirytime", json!("2030-01-31T12:00:00+01:00")),
+        ("/datacontenttype", json!("Application/vnd.x+JSON; charset=utf-8")),
+        ("/extension", json!(true)),
+    ];
+    let refused = [
+        ("/data", json!([])),
+        ("/data_base64", json!("e30=")),
+        ("/data/gateway_name", json!(1)),
+        ("/expirytime", json!("soon")),
+        ("/datacontenttype", json!("text/plain")),
+        ("/id", json!("")),
+        ("/id", json!("x".repeat(8193))),
+        ("/specversion", json!("2.0")),
+    ];
+    check("pending", &accepted, &refused);
+    let bytes = with(&without(&example("pending"), "/data"), "/data_base64", json!("e30="));
+    assert!(schema::validator("pending.event.json").is_valid(&bytes));
+}
+
+#[test]
+fn a_gateways_name_is_what_the_code_takes() {
+    let validator = schema::validator("pending.data.json");
+    let (longest, too_long) = ("a".repeat(63), "a".repeat(64));
+    for name in ["foo", "F.o_o-1", "0", &longest, "", &too_long, "-a", "a-", ".", "a/b", "a b", "ä", "foo\n"] {
+        assert_eq!(validator.is_valid(&json!({"gateway_name": name})), is_label_value(name), "{name:?}");
+    }
+}
+
+/// What a test does that reads an answer with this reason in it.
+async fn read_answer(reason: &str) -> std::thread::Result<Reply> {
+    let mut event = with(&example("failed"), "/data/reason", json!(reason));
+    let data = event.as_object_mut().unwrap().remove("data").unwrap();
+    let mut response = Response::builder().header("content-type", "application/json");
+    for (name, value) in event.as_object().unwrap().iter().filter(|(name, _)| *name != "datacontenttype") {
+        response = response.header(format!("ce-{name}"), value.as_str().unwrap());
+    }
+    let response = response.body(Full::new(Bytes::from(data.to_string()))).unwrap();
+    AssertUnwindSafe(Reply::read(response)).catch_unwind().await
+}
+
+#[tokio::test]
+async fn a_test_that_reads_an_answer_against_its_schema_fails() {
+    assert_eq!(read_answer("Forbidden").await.unwrap().outcome(), "failed");
+    let panic = read_answer("Whim").await.unwrap_err();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(message.contains("not as docs/schemas says: at \"/data/reason\""), "{message}");
+}

@@ -1,0 +1,108 @@
+//! The JSON Schemas of `docs/schemas`, and every event that the tests see held against them.
+//!
+//! An event in binary mode is brought into the shape of structured mode first, so that one schema speaks of attributes,
+//! extensions and data. `$ref`s are read from `docs/schemas` and from nowhere else.
+
+use std::error::Error;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use http::HeaderMap;
+use jsonschema::{Retrieve, Uri, Validator};
+use percent_encoding::percent_decode;
+use serde_json::{Map, Value};
+
+use crate::provisioner::repository;
+
+/// The schemas' files, relative to the repository.
+pub const FOLDER: &str = "docs/schemas";
+/// The base of the schemas' names in memory: it ends in no place that could be asked.
+const BASE: &str = "repository:///";
+
+static DONE: LazyLock<Validator> = LazyLock::new(|| validator("done.event.json"));
+static FAILED: LazyLock<Validator> = LazyLock::new(|| validator("failed.event.json"));
+static COMPLAINTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Folder;
+
+impl Retrieve for Folder {
+    fn retrieve(&self, uri: &Uri<String>) -> Result<Value, Box<dyn Error + Send + Sync>> {
+        let file = uri.as_str().strip_prefix(BASE).ok_or_else(|| format!("{uri} is not in {FOLDER}"))?;
+        Ok(read(file)?)
+    }
+}
+
+/// A schema, as its file says it.
+///
+/// # Errors
+/// When there is no such file, or no JSON in it.
+pub fn read(file: &str) -> Result<Value, String> {
+    let path = repository().join(FOLDER).join(file);
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{FOLDER}/{file}: {error}"))?;
+    serde_json::from_str(&text).map_err(|error| format!("{FOLDER}/{file}: {error}"))
+}
+
+/// The compiled schema of a file in `docs/schemas`.
+///
+/// # Panics
+/// When it is no schema, or refers to a file that isn't there.
+pub fn validator(file: &str) -> Validator {
+    let schema = read(file).unwrap_or_else(|problem| panic!("{problem}"));
+    let options = jsonschema::options().should_validate_formats(true).with_retriever(Folder);
+    let built = options.with_base_uri(format!("{BASE}{file}")).build(&schema);
+    built.unwrap_or_else(|error| panic!("{FOLDER}/{file} is no schema: {error}"))
+}
+
+/// The event of a request or an answer in binary mode, as structured mode would write it; `None` where there is none.
+pub fn structured(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
+    let mut event = Map::new();
+    for (name, value) in headers {
+        if let Some(attribute) = name.as_str().strip_prefix("ce-") {
+            let decoded = percent_decode(value.as_bytes()).decode_utf8_lossy();
+            event.insert(attribute.to_owned(), decoded.into());
+        }
+    }
+    event.get("type")?;
+    let content_type = headers.get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes()).into());
+    event.extend(content_type.map(|value| ("datacontenttype".to_owned(), value)));
+    event.extend(serde_json::from_slice(body).ok().map(|data| ("data".to_owned(), data)));
+    Some(event.into())
+}
+
+/// Holds an answer against the schema of its type. What is no `done` and no `failed` isn't judged.
+///
+/// # Errors
+/// Where in the event the schema is broken, and how.
+pub fn check(headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
+    let Some(event) = structured(headers, body) else { return Ok(()) };
+    let validator = match event["type"].as_str() {
+        Some(provisioner::reply::DONE) => &DONE,
+        Some(provisioner::reply::FAILED) => &FAILED,
+        _ => return Ok(()),
+    };
+    let errors: Vec<_> = validator
+        .iter_errors(&event)
+        .map(|error| format!("at {:?}: {error}", error.instance_path().as_str()))
+        .collect();
+    if errors.is_empty() { Ok(()) } else { Err(format!("not as {FOLDER} says: {}\n{event:#}", errors.join("; "))) }
+}
+
+/// Notes what [`check`] finds, for [`assert_none_noted`]: behind a proxy a panic would be lost.
+pub fn note(headers: &HeaderMap, body: &[u8]) {
+    if let Err(complaint) = check(headers, body) {
+        complaints().push(complaint);
+    }
+}
+
+/// Fails where an event was noted that isn't as its schema says.
+///
+/// # Panics
+/// With the first such event.
+#[track_caller]
+pub fn assert_none_noted() {
+    let first = complaints().first().cloned();
+    assert!(first.is_none(), "{}", first.unwrap_or_default());
+}
+
+fn complaints() -> MutexGuard<'static, Vec<String>> {
+    COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
