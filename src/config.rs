@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::uri::{Authority, Scheme, Uri};
 
+use crate::fields::{list, text};
 use crate::names::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
 use crate::outbound::Bounds;
 use crate::sink::Sink;
@@ -174,7 +175,8 @@ fn client_command(value: &str) -> Result<Vec<String>, ConfigError> {
         return Err(error("is empty: write the command, or [] for the image's own entrypoint".into()));
     }
     if value.starts_with('[') {
-        return serde_json::from_str(value).map_err(|e| error(format!("is no JSON array of strings: {e}")));
+        let words = serde_json::from_slice(value.as_bytes()).map_err(|e| e.to_string()).and_then(list(text));
+        return words.map_err(|problem| error(format!("is no JSON array of strings: {problem}")));
     }
     shell_words::split(value).map_err(|e| error(format!("can't be split into words: {e}")))
 }
@@ -305,11 +307,7 @@ pub(crate) mod tests {
         check_error("client_image", "", "is \"\", which is no image: write it as in registry/repository:tag");
         check_error("client_command", "", "is empty: write the command, or [] for the image's own entrypoint");
         check_error("client_command", "a 'b", "can't be split into words: missing closing quote");
-        check_error(
-            "client_command",
-            "[1]",
-            "is no JSON array of strings: invalid type: integer `1`, expected a string at line 1 column 2",
-        );
+        check_error("client_command", "[1]", "is no JSON array of strings: [0] is not a string");
         check_error("k_sink", "broker", "is \"broker\": use an http:// or https:// URL with a host");
         let problem = "is \"A b\", which is no PodTemplate's name: use lower-case letters, digits, - and .";
         check_error("client_pod_template", "A b", problem);

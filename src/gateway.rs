@@ -5,7 +5,6 @@
 //! Pod may name another gateway. A Pod that nobody took comes back with 201 all the same; that is the leak which
 //! [`verify`] closes, and it reads nothing but the API server's own answer. Design, section 6, step 2.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::Config;
@@ -125,7 +124,7 @@ fn check_client_container(pod: &Pod, wanted: &Value) -> Result<(), Failure> {
 fn wanted_client(manifest: &Value) -> Option<Container> {
     let mut containers = manifest["spec"]["containers"].as_array()?.iter();
     let client = containers.find(|container| container["name"] == CLIENT_CONTAINER)?;
-    Container::deserialize(client).ok()
+    Container::read(client.clone()).ok()
 }
 
 fn gateway_variable(container: &Container) -> Option<&EnvVar> {

@@ -8,10 +8,10 @@ use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use http::{Method, Request, Response, StatusCode};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::{BaseUrl, Config};
+use crate::fields::{take, text};
 use crate::outbound::{Answer, Bounds, NoAnswer};
 use crate::pod::{GATE, MANAGED_BY, Pod};
 use crate::reason::Reason;
@@ -166,7 +166,7 @@ impl<'a> Api<'a> {
     /// [`ApiError`] for every answer but a 2xx with this very Pod.
     pub fn read_pod(&self, answer: Answer, name: &str) -> Result<Pod, ApiError> {
         let body = self.read_success(answer)?;
-        let pod: Pod = serde_json::from_slice(&body).map_err(|e| ApiError::Unreadable(e.to_string()))?;
+        let pod = Pod::try_from(json(&body)?).map_err(ApiError::Unreadable)?;
         if pod.metadata.name != name || pod.metadata.namespace != self.namespace || pod.metadata.uid.is_empty() {
             return Err(ApiError::Unreadable(format!("it is not the Pod {name}")));
         }
@@ -179,7 +179,7 @@ impl<'a> Api<'a> {
     /// [`ApiError`] for every answer but a 2xx with an object of this `kind`.
     pub fn read_object(&self, answer: Answer, kind: &str) -> Result<Value, ApiError> {
         let body = self.read_success(answer)?;
-        let object: Value = serde_json::from_slice(&body).map_err(|e| ApiError::Unreadable(e.to_string()))?;
+        let object = json(&body)?;
         if object["kind"] != kind {
             return Err(ApiError::Unreadable(format!("it is not a {kind}")));
         }
@@ -198,7 +198,7 @@ impl<'a> Api<'a> {
             Err(ApiError::Refused(refusal)) if refusal.is_not_found() => return Ok(()),
             other => other?,
         };
-        let object: Value = serde_json::from_slice(&body).map_err(|e| ApiError::Unreadable(e.to_string()))?;
+        let object = json(&body)?;
         let is_success = object["kind"] == "Status" && object["status"] == "Success";
         if !is_success && object["metadata"]["name"] != name {
             return Err(ApiError::Unreadable(format!("it doesn't say that the Pod {name} was removed")));
@@ -215,17 +215,22 @@ impl<'a> Api<'a> {
     }
 
     fn read_refusal(&self, response: Response<Vec<u8>>) -> Refusal {
-        let status: Status = serde_json::from_slice(response.body()).unwrap_or_default();
+        // Whatever isn't a `Status` object (meta/v1), or not in all of its fields, says the less.
+        let mut status = json(response.body()).unwrap_or_default();
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let details = status.details.unwrap_or_default();
-        let message = self.token.redact(&status.message.unwrap_or_default());
+        let retry_after = header.or(status["details"]["retryAfterSeconds"].as_u64());
+        let mut word = |field: &str| text(take(&mut status, field)).unwrap_or_default();
         Refusal {
             code: response.status(),
-            reason: status.reason.unwrap_or_default(),
-            message: message.chars().take(LONGEST_QUOTE).collect(),
-            retry_after: header.or(details.retry_after_seconds),
+            reason: word("reason"),
+            message: self.token.redact(&word("message")).chars().take(LONGEST_QUOTE).collect(),
+            retry_after,
         }
     }
+}
+
+fn json(body: &[u8]) -> Result<Value, ApiError> {
+    serde_json::from_slice(body).map_err(|e| ApiError::Unreadable(e.to_string()))
 }
 
 /// Whether an API server knows enough to be believed.
@@ -237,20 +242,6 @@ pub enum Readiness {
     Unready,
     /// It was not asked the right way: there is something else in between.
     Unknown,
-}
-
-/// The `Status` object, as far as it is read (meta/v1).
-#[derive(Default, Deserialize)]
-struct Status {
-    message: Option<String>,
-    reason: Option<String>,
-    details: Option<StatusDetails>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StatusDetails {
-    retry_after_seconds: Option<u64>,
 }
 
 /// Why a call gave nothing to go on with.

@@ -25,6 +25,7 @@
 //! gave up on and settles it in the same way, but for that it makes no new Pod.
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
 
+pub mod fields;
 pub mod names;
 pub mod outbound;
 pub mod reason;

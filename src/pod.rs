@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::config::{Config, Verification};
 use crate::event::{Context, PendingClient};
+use crate::fields::{Problem, boolean, list, optional, required, take, text, texts, time};
 use crate::template::{self, Base, CLIENT_CONTAINER};
 
 /// The scheduling gate under which a client is created and which is removed once its gateway was seen.
@@ -104,6 +105,7 @@ fn client_container(spec: &mut Value) -> Option<&mut Value> {
 
 /// A Pod as the API server answers with it, as far as it matters here.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Value")]
 pub struct Pod {
     /// Name, identity and the marks that the provisioner left on it.
     pub metadata: Metadata,
@@ -112,8 +114,7 @@ pub struct Pod {
 }
 
 /// Part of a core/v1 ObjectMeta.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug)]
 pub struct Metadata {
     /// The Pod's name.
     pub name: String,
@@ -134,8 +135,7 @@ pub struct Metadata {
 }
 
 /// Part of a core/v1 PodSpec.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug)]
 pub struct Spec {
     /// What runs first, in this order.
     pub init_containers: Option<Vec<Container>>,
@@ -150,8 +150,7 @@ pub struct Spec {
 }
 
 /// Part of a core/v1 Container.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug)]
 pub struct Container {
     /// Its name, unique in its Pod.
     pub name: String,
@@ -164,12 +163,11 @@ pub struct Container {
     /// Its environment.
     pub env: Option<Vec<EnvVar>>,
     /// What it may do, kept as it came.
-    #[serde(default)]
     pub security_context: Value,
 }
 
 /// A core/v1 EnvVar: literal where it has a value.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct EnvVar {
     /// The variable's name.
     pub name: String,
@@ -178,10 +176,76 @@ pub struct EnvVar {
 }
 
 /// A core/v1 PodSchedulingGate.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Gate {
     /// Who holds the Pod back.
     pub name: String,
+}
+
+impl TryFrom<Value> for Pod {
+    type Error = Problem;
+
+    fn try_from(mut pod: Value) -> Result<Self, Problem> {
+        let metadata = required(&mut pod, "metadata", Metadata::read)?;
+        Ok(Self { metadata, spec: required(&mut pod, "spec", Spec::read)? })
+    }
+}
+
+impl Metadata {
+    fn read(mut metadata: Value) -> Result<Self, Problem> {
+        Ok(Self {
+            name: required(&mut metadata, "name", text)?,
+            namespace: required(&mut metadata, "namespace", text)?,
+            uid: required(&mut metadata, "uid", text)?,
+            resource_version: optional(&mut metadata, "resourceVersion", text)?,
+            creation_timestamp: optional(&mut metadata, "creationTimestamp", time)?,
+            deletion_timestamp: optional(&mut metadata, "deletionTimestamp", time)?,
+            labels: optional(&mut metadata, "labels", texts)?,
+            annotations: optional(&mut metadata, "annotations", texts)?,
+        })
+    }
+}
+
+impl Spec {
+    fn read(mut spec: Value) -> Result<Self, Problem> {
+        Ok(Self {
+            init_containers: optional(&mut spec, "initContainers", list(Container::read))?,
+            containers: required(&mut spec, "containers", list(Container::read))?,
+            ephemeral_containers: optional(&mut spec, "ephemeralContainers", list(Container::read))?,
+            scheduling_gates: optional(&mut spec, "schedulingGates", list(Gate::read))?,
+            host_network: optional(&mut spec, "hostNetwork", boolean)?,
+        })
+    }
+}
+
+impl Container {
+    /// Reads a core/v1 Container.
+    ///
+    /// # Errors
+    /// The field that is wrong.
+    pub fn read(mut container: Value) -> Result<Self, Problem> {
+        Ok(Self {
+            name: required(&mut container, "name", text)?,
+            image: optional(&mut container, "image", text)?,
+            command: optional(&mut container, "command", list(text))?,
+            args: optional(&mut container, "args", list(text))?,
+            env: optional(&mut container, "env", list(EnvVar::read))?,
+            security_context: take(&mut container, "securityContext"),
+        })
+    }
+}
+
+impl EnvVar {
+    fn read(mut variable: Value) -> Result<Self, Problem> {
+        let name = required(&mut variable, "name", text)?;
+        Ok(Self { name, value: optional(&mut variable, "value", text)? })
+    }
+}
+
+impl Gate {
+    fn read(mut gate: Value) -> Result<Self, Problem> {
+        Ok(Self { name: required(&mut gate, "name", text)? })
+    }
 }
 
 impl Pod {

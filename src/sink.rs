@@ -10,9 +10,10 @@ use cloudevents::Event;
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::binding;
+use crate::fields::{Problem, optional, texts};
 use crate::outbound::{Answer, Bounds, NoAnswer};
 
 /// The context attributes of the specification, which no override may touch.
@@ -39,13 +40,6 @@ pub struct Sink {
 
 /// What is wrong with one of the three variables: its name, and the problem as the end of a sentence about it.
 pub type SinkError = (&'static str, String);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Overrides {
-    #[serde(default)]
-    extensions: Option<BTreeMap<String, String>>,
-}
 
 impl Sink {
     /// Reads the variables `k_sink`, `k_ce_overrides` and `sink_origin`; there is no sink where `k_sink` is empty.
@@ -106,9 +100,9 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
     if text.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let overrides: Overrides = serde_json::from_str(text)
-        .map_err(|e| format!(r#"is not JSON such as {{"extensions":{{"name":"value"}}}}: {e}"#))?;
-    let extensions = overrides.extensions.unwrap_or_default();
+    let extensions = serde_json::from_slice(text.as_bytes()).map_err(|e| e.to_string()).and_then(extensions);
+    let extensions =
+        extensions.map_err(|e| format!(r#"is not JSON such as {{"extensions":{{"name":"value"}}}}: {e}"#))?;
     for name in extensions.keys() {
         if !binding::is_attribute_name(name) {
             return Err(format!("sets {name:?}, which is no attribute's name: use lower-case letters and digits"));
@@ -118,6 +112,18 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
         }
     }
     Ok(extensions)
+}
+
+/// The one member that Knative's `CloudEventOverrides` have.
+fn extensions(mut overrides: Value) -> Result<BTreeMap<String, String>, Problem> {
+    let extensions = optional(&mut overrides, "extensions", texts)?;
+    match overrides {
+        Value::Object(members) => match members.keys().find(|name| *name != "extensions") {
+            Some(name) => Err(format!("{name} is unknown")),
+            None => Ok(extensions.unwrap_or_default()),
+        },
+        _ => Err("it is not an object".to_owned()),
+    }
 }
 
 /// Spin lets requests go to `sink_origin` and nowhere else, so a sink at another place would never be reached.

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::fields::take;
 use crate::reason::{Failure, Reason};
 
 /// The container that is the client's own.
@@ -52,11 +53,6 @@ pub fn base(name: &str, mut template: Value) -> Result<Base, Failure> {
         _ => Map::new(),
     };
     Ok(Base { labels: map("labels"), annotations: map("annotations"), spec })
-}
-
-/// A field's value, taken out of its object: `null` where there is no such field, and where there is no object.
-fn take(value: &mut Value, field: &str) -> Value {
-    value.get_mut(field).map(Value::take).unwrap_or_default()
 }
 
 /// A PodTemplate that can't be used.
