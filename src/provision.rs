@@ -174,12 +174,26 @@ impl<O: Outbound> Delivery<'_, O> {
             let message = format!("a Pod {} exists that was not made of this event: remove or rename it", self.name());
             return Outcome::Failed(Failure::new(Reason::PodNameConflict, message));
         }
+        if let Some(other) = self.other_gateway(&pod) {
+            let message = format!(
+                "the event with this source and id has its client already, at the gateway {other}: give each event an id \
+                 of its own"
+            );
+            return Outcome::Failed(Failure::new(Reason::PodNameConflict, message));
+        }
         match (pod.is_being_deleted(), pod.is_gated()) {
             (true, true) => Outcome::Retry(Retry::because("the Pod is being removed by another delivery")),
             // It was released once, so the event has had its one client.
             (true, false) => Outcome::Done(Box::new(pod)),
             (false, _) => self.settle(pod, wanted).await,
         }
+    }
+
+    /// The gateway of a client that was released, where that is another than the one asked for now. Whoever sends an id a
+    /// second time with another wish must not end the client that it stands for.
+    fn other_gateway<'a>(&self, pod: &'a Pod) -> Option<&'a str> {
+        let gateway = pod.annotation(&self.config.gateway_key).filter(|_| !pod.is_gated());
+        gateway.filter(|gateway| *gateway != self.client.gateway)
     }
 
     /// Releases a Pod that is routed and removes one that isn't, or of which nobody can say what it should be.
@@ -389,6 +403,16 @@ pub(crate) mod tests {
     fn a_pod_of_another_event_is_left_alone() {
         let foreign = with(released(), |pod| pod["metadata"]["annotations"]["podgateway.io/event-id"] = json!("2"));
         let script = vec![("POST", status(409, "AlreadyExists")), ("GET", answer(200, &foreign))];
+        check_failed(script, Reason::PodNameConflict);
+    }
+
+    #[test]
+    fn a_client_that_runs_outlives_an_event_that_reuses_its_id_for_another_gateway() {
+        let other = with(released(), |pod| {
+            pod["metadata"]["annotations"]["setGateway"] = json!("bar");
+            pod["metadata"]["labels"]["setGateway"] = json!("bar");
+        });
+        let script = vec![("POST", status(409, "AlreadyExists")), ("GET", answer(200, &other))];
         check_failed(script, Reason::PodNameConflict);
     }
 

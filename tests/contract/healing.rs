@@ -20,7 +20,7 @@ const DENIED: &str = "an admission webhook denies the Pod";
 const FORBIDDEN: &str = "403";
 const QUOTA: &str = "403 with `exceeded quota`";
 const NO_NAMESPACE: &str = "404 on create";
-const FOREIGN: &str = "409 `AlreadyExists`, and the Pod is another event's";
+const FOREIGN: &str = "409 `AlreadyExists`, and the Pod is another event's, or runs for another gateway";
 
 fn retryable() -> Vec<Case> {
     let on_create = |row, name, step| Case::new(row, name, pending("1", "foo"), vec![step], End::Empty(503));
