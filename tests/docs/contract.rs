@@ -44,9 +44,11 @@ pub fn schema_of(event: &Value) -> String {
 
 #[test]
 fn the_reasons_are_those_of_the_closed_list() {
-    let documented: Vec<String> =
-        first_column(PATH, "Reasons").iter().map(|cell| cell.trim_matches('`').to_owned()).collect();
-    assert_eq!(documented, Reason::ALL.map(|reason| format!("{reason:?}")));
+    for document in [PATH, "docs/operations.md"] {
+        let cells = first_column(document, "Reasons");
+        let documented: Vec<&str> = cells.iter().map(|cell| cell.trim_matches('`')).collect();
+        assert_eq!(documented, Reason::ALL.map(|reason| format!("{reason:?}")), "{document}");
+    }
 }
 
 #[test]
