@@ -3,10 +3,12 @@
 //! [`Provisioner`] is the `.wasm` in the native host, from the checked-in `spin.toml`; [`Peer`] is an API server whose
 //! every answer is scripted, in which a missing call and an extra call are both failures; [`fault`] stands between
 //! the component and a server that works, and loses, delays or spoils a call where a test says so; [`events`] makes the
-//! requests; [`command`] is the command as a user runs it, and [`process`] any other program; [`manifests`] reads what a
+//! requests; [`cluster`] is a real API server; [`command`] is the command as a user runs it, and [`process`] any other program; [`manifests`] reads what a
 //! cluster is given.
 
+pub mod cluster;
 pub mod command;
+pub mod costs;
 pub mod events;
 pub mod fault;
 pub mod manifests;

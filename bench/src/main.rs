@@ -1,0 +1,2 @@
+//! What an event costs.
+fn main() {}
