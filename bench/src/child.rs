@@ -1,6 +1,6 @@
 //! A process of this program in a role. It ends when this is dropped.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ pub struct Child {
     process: Process,
     orders: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
+    log: PathBuf,
     /// What it said when it was ready.
     pub ready: Value,
     /// When it was started.
@@ -26,22 +27,22 @@ impl Child {
     /// Starts it and waits until it is ready. What it writes to stderr is appended to `log`.
     ///
     /// # Panics
-    /// When it ends before that; the log says why.
+    /// When it ends before that; its last words are in the message.
     pub async fn start(role: &Role, log: &Path) -> Self {
-        let log = std::fs::File::options().create(true).append(true).open(log).expect("a log can be written");
+        let file = std::fs::File::options().create(true).append(true).open(log).expect("a log can be written");
         let begin = Instant::now();
         let mut process = Command::new(std::env::current_exe().expect("this program has a file"))
             .arg("role")
             .arg(serde_json::to_string(role).expect("a role is JSON"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log)
+            .stderr(file)
             .kill_on_drop(true)
             .spawn()
             .expect("this program can be started");
         let orders = process.stdin.take().expect("its input is piped");
         let answers = BufReader::new(process.stdout.take().expect("its output is piped")).lines();
-        let mut child = Self { process, orders, answers, ready: Value::Null, begin };
+        let mut child = Self { process, orders, answers, log: log.to_owned(), ready: Value::Null, begin };
         child.ready = child.answer().await;
         child
     }
@@ -59,8 +60,13 @@ impl Child {
 
     async fn answer(&mut self) -> Value {
         let line = tokio::time::timeout(PATIENCE, self.answers.next_line()).await.expect("it answers in time");
-        let line = line.expect("it says text").expect("it ended early: its log says why");
+        let Some(line) = line.expect("it says text") else { panic!("it ended early: {}", self.last_words()) };
         serde_json::from_str(&line).expect("it says JSON")
+    }
+
+    fn last_words(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines().rev().take(8).collect::<Vec<_>>().join(" < ")
     }
 
     /// Its resident memory, in MB: now, and the most there ever was.

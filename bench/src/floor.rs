@@ -3,7 +3,6 @@
 //! The body of the first call is what the core sends, with another name in it.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -22,7 +21,6 @@ pub struct Floor {
     pod: String,
     name: String,
     is_verified: bool,
-    next: AtomicU64,
 }
 
 /// An outbound that keeps what would be sent.
@@ -54,16 +52,15 @@ impl Floor {
             name: pod["metadata"]["name"].as_str().expect("a Pod has a name").to_owned(),
             pod: pod.to_string(),
             is_verified: setup.is_verified(),
-            next: AtomicU64::new(0),
         }
     }
 
-    /// The calls for one more Pod.
+    /// The calls for the Pod of this number.
     ///
     /// # Errors
     /// What the API answered in the place of a Pod.
-    pub async fn event(&self, run: u32) -> Result<(), String> {
-        let name = format!("{run:08x}-0000-4000-8000-{:012x}", self.next.fetch_add(1, Ordering::Relaxed));
+    pub async fn event(&self, run: u32, number: u64) -> Result<(), String> {
+        let name = format!("{run:08x}-0000-4000-8000-{number:012x}");
         let pod = self.call(Method::POST, &self.url, self.pod.replace(&self.name, &name)).await?;
         if !self.is_verified {
             return Ok(());
@@ -82,7 +79,8 @@ impl Floor {
             Method::PATCH => "application/strategic-merge-patch+json",
             _ => "application/json",
         };
-        let mut request = Request::builder().method(method).uri(url).body(Bytes::from(body).into()).expect("it is valid");
+        let mut request =
+            Request::builder().method(method).uri(url).body(Bytes::from(body).into()).expect("it is valid");
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().insert("content-type", media_type.parse().expect("it is ASCII"));
         let response = self.client.request(request).await.map_err(|error| format!("{error:?}"))?;
