@@ -264,7 +264,7 @@ async fn growth_of_pods(plan: &Plan, directory: &Path) -> Value {
         progress(&format!("{pods} Pods there already"));
         let missing = (*pods as u64).saturating_sub(field.peer.pods().await) as usize;
         load(&floor, AT_ONCE, Until::Events(missing)).await;
-        let of_all = field.rounds(plan.rounds, AT_ONCE, plan.window / 4, false).await;
+        let of_all = field.rounds(plan.rounds.min(3), AT_ONCE, plan.window / 4, false).await;
         all.insert(pods.to_string(), of_all.into());
     }
     all.into()
@@ -281,7 +281,7 @@ async fn growth_of_gateways(plan: &Plan, directory: &Path) -> Value {
         peer.setup = peer.setup.with("gateways", &names);
         let mut field = Field::start(peer, directory, None).await;
         field.warm_up().await;
-        let mut of_all = field.rounds(plan.rounds, AT_ONCE, plan.window / 4, true).await;
+        let mut of_all = field.rounds(plan.rounds.min(3), AT_ONCE, plan.window / 4, true).await;
         of_all.insert("fuel".to_owned(), fuel(&[("gateways", &names)], 0).await);
         all.insert(gateways.to_string(), of_all.into());
     }
@@ -297,7 +297,7 @@ async fn growth_of_bytes(plan: &Plan, directory: &Path) -> Value {
         progress(&format!("{bytes} bytes of data"));
         let padding = bytes.saturating_sub(json!({"gateway_name": "foo", "padding": ""}).to_string().len());
         field.targets = small.iter().map(|(name, target)| (*name, target.padded(padding))).collect();
-        let mut of_all = field.rounds(plan.rounds, AT_ONCE, plan.window / 4, true).await;
+        let mut of_all = field.rounds(plan.rounds.min(3), AT_ONCE, plan.window / 4, true).await;
         of_all.insert("fuel".to_owned(), fuel(&[], padding).await);
         all.insert(bytes.to_string(), of_all.into());
     }

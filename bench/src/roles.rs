@@ -99,7 +99,10 @@ async fn host(setup: &Setup) {
 
 fn options(setup: &Setup) -> Options {
     let runtime_config = setup.service_account.with_extension("toml");
-    let text = format!("[[client_tls]]\ncomponent_ids = [\"provisioner\"]\nhosts = [\"127.0.0.1\"]\nca_roots_file = {:?}\n", setup.ca_file);
+    let text = format!(
+        "[[client_tls]]\ncomponent_ids = [\"provisioner\"]\nhosts = [\"127.0.0.1\"]\nca_roots_file = {:?}\n",
+        setup.ca_file
+    );
     std::fs::write(&runtime_config, text).expect("a runtime config can be written");
     Options {
         variables: VariableSources { flags: setup.set_variables(), ..VariableSources::default() },
