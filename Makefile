@@ -227,6 +227,22 @@ export SOAK_EVENTS SOAK_SEED SOAK_SECONDS
 soak: $(WASM) ## Minutes of events with faults at random; the ledger must balance (SOAK_EVENTS, SOAK_SEED, SOAK_SECONDS)
 	cargo test --workspace --test soak
 
+# What `make bench` measures: BENCH=short takes about a minute; BENCH="full --apiserver" asks a real API server as well.
+BENCH ?= full
+
+.PHONY: bench
+bench: $(WASM) $(if $(findstring --apiserver,$(BENCH)),servers) ## Measure what an event costs (BENCH=short, or "full --apiserver", or "full --target URL")
+	cargo build --package bench --profile bench-host
+	@ulimit -n $$(ulimit -Hn); target/bench-host/bench run $(BENCH)
+
+.PHONY: bench/docs
+bench/docs: ## Write what `make bench` measured last into docs/performance.md
+	target/bench-host/bench docs
+
+.PHONY: bench/baseline
+bench/baseline: $(WASM) ## Agree to what an event costs now, where a test says that it changed
+	UPDATE_BASELINE=1 cargo test --workspace --test guards
+
 .PHONY: docs
 docs: $(WASM) ## Write the documents anew that tests hold against what they prove
 	UPDATE_DOCS=1 cargo test --workspace --test faults --test docs document

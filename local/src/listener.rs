@@ -1,13 +1,19 @@
 //! A listener that says what to do when its address is taken, and a server on it that stops when it is told to.
 
 use axum::Router;
+use axum::serve::Listener;
+use rustls::ServerConfig;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// How long requests in flight may take to end at a shutdown.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -56,12 +62,22 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(bound: Bound, router: Router) -> Self {
+        Self::start_on(bound.listener, bound.local_addr, router)
+    }
+
+    /// The same behind TLS. `connections` counts those that got as far as HTTP.
+    pub(crate) fn start_tls(bound: Bound, tls: ServerConfig, connections: Arc<AtomicU64>, router: Router) -> Self {
+        let local_addr = bound.local_addr;
+        Self::start_on(Tls::start(bound, tls, connections), local_addr, router)
+    }
+
+    fn start_on<L: Listener<Addr: std::fmt::Debug>>(listener: L, local_addr: SocketAddr, router: Router) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = axum::serve(bound.listener, router).with_graceful_shutdown(async {
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async {
             // A dropped sender stops the server as well.
             let _ = stopped.await;
         });
-        Self { local_addr: bound.local_addr, stop, task: tokio::spawn(serving.into_future()) }
+        Self { local_addr, stop, task: tokio::spawn(serving.into_future()) }
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
@@ -73,6 +89,57 @@ impl Server {
         if tokio::time::timeout(DRAIN, &mut self.task).await.is_err() {
             self.task.abort();
         }
+    }
+}
+
+/// TLS on a listener. Handshakes are done in tasks of their own, so that one that dawdles holds nobody up.
+struct Tls {
+    local_addr: SocketAddr,
+    accepted: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    task: JoinHandle<()>,
+}
+
+impl Tls {
+    fn start(bound: Bound, tls: ServerConfig, connections: Arc<AtomicU64>) -> Self {
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let (sender, accepted) = mpsc::channel(64);
+        let mut listener = bound.listener;
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, client) = Listener::accept(&mut listener).await;
+                let (acceptor, sender, connections) = (acceptor.clone(), sender.clone(), connections.clone());
+                tokio::spawn(async move {
+                    _ = stream.set_nodelay(true);
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    connections.fetch_add(1, Ordering::Relaxed);
+                    // The server may have stopped.
+                    _ = sender.send((stream, client)).await;
+                });
+            }
+        });
+        Self { local_addr: bound.local_addr, accepted, task }
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Listener for Tls {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.accepted.recv().await {
+            Some(accepted) => accepted,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.local_addr)
     }
 }
 

@@ -6,36 +6,29 @@
 //!
 //! Whatever was started is ended by its process id before this ends, and by the kernel should this be killed.
 
-mod certificates;
-mod client;
-mod cluster;
 mod doctor;
 mod exactly_once;
 mod faults;
-mod gateway;
 mod harness;
 mod killed;
 mod manifests;
-mod namespace;
 mod outage;
 mod outcome;
 mod refusals;
-mod rights;
 mod role;
 #[path = "../faults/table.rs"]
 mod table;
-mod token;
 mod tokens;
-mod webhook;
 mod webhooks;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cluster::Cluster;
 use harness::Part;
+use tests::cluster;
+use tests::cluster::{Cluster, client, gateway, namespace, rights, token, webhook};
 
 fn parts() -> Vec<Part> {
     vec![
@@ -58,7 +51,7 @@ fn main() -> ExitCode {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let directory = tempfile::Builder::new().prefix("e2e-").tempdir_in(scratch).expect("target/ can be written");
     let begin = Instant::now();
-    let cluster = Arc::new(runtime.block_on(start(directory.path())));
+    let cluster = Arc::new(runtime.block_on(Cluster::start_default(directory.path())));
     let started = ("start of the API server", begin.elapsed());
     let (times, all_well) = harness::run(parts(), runtime.handle(), &cluster);
     drop(cluster);
@@ -70,16 +63,4 @@ fn main() -> ExitCode {
     }
     println!("the logs of the API server and of etcd are in {}", directory.keep().display());
     ExitCode::FAILURE
-}
-
-async fn start(directory: &Path) -> Cluster {
-    let cluster = Cluster::start(&binaries(), directory).await;
-    rights::create_service_account(cluster.admin()).await;
-    cluster
-}
-
-/// Where kube-apiserver and etcd are: the variable that Kubernetes' own tests use, or where `make e2e` builds them.
-fn binaries() -> PathBuf {
-    let own = || tests::provisioner::repository().join("target/kubernetes");
-    std::env::var_os("KUBEBUILDER_ASSETS").map_or_else(own, PathBuf::from)
 }

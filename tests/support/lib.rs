@@ -4,9 +4,12 @@
 //! every answer is scripted, in which a missing call and an extra call are both failures; [`fault`] stands between
 //! the component and a server that works, and loses, delays or spoils a call where a test says so; [`events`] makes the
 //! requests; [`schema`] holds every answer against `docs/schemas`; [`command`] is the command as a user runs it, and
-//! [`process`] any other program; [`manifests`] reads what a cluster is given.
+//! [`process`] any other program; [`cluster`] is a real API server, and [`costs`] what an event costs; [`manifests`] reads
+//! what a cluster is given.
 
+pub mod cluster;
 pub mod command;
+pub mod costs;
 pub mod events;
 pub mod fault;
 pub mod manifests;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use local::spin::{Application, LogCapture, Logs, Options, RuntimeConfig, VariableSources};
+use local::spin::{Application, FuelMeter, LogCapture, Logs, Options, RuntimeConfig, VariableSources};
 use tempfile::TempDir;
 
 use crate::TOKEN;
@@ -22,8 +22,23 @@ impl Provisioner {
         Self::start_with(kube_api_url, variables, RuntimeConfig::default())
     }
 
+    /// The same, where the component's work is measured.
+    pub fn start_metered(kube_api_url: &str, variables: &[(&str, &str)]) -> (Self, FuelMeter) {
+        let meter = FuelMeter::default();
+        (Self::load(kube_api_url, variables, RuntimeConfig::default(), Some(meter.clone())), meter)
+    }
+
     /// The same, with a runtime config.
     pub fn start_with(kube_api_url: &str, variables: &[(&str, &str)], runtime_config: RuntimeConfig) -> Self {
+        Self::load(kube_api_url, variables, runtime_config, None)
+    }
+
+    fn load(
+        kube_api_url: &str,
+        variables: &[(&str, &str)],
+        runtime_config: RuntimeConfig,
+        fuel: Option<FuelMeter>,
+    ) -> Self {
         let service_account = tempfile::tempdir().expect("there is room for a token");
         let logs = LogCapture::default();
         let api = [("kube_api_url", kube_api_url)];
@@ -36,6 +51,7 @@ impl Provisioner {
             runtime_config,
             mounts: BTreeMap::from([("/serviceaccount".to_owned(), service_account.path().to_owned())]),
             logs: Logs::Capture(logs.clone()),
+            fuel,
         };
         let application = Application::load(&repository().join("spin.toml"), options)
             .unwrap_or_else(|error| panic!("{error} (make test builds the component first)"));

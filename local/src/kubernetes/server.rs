@@ -20,6 +20,7 @@ use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, Response};
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -50,11 +51,25 @@ pub struct EmbeddedApi {
     changes: broadcast::Sender<PodChange>,
     server: Server,
     proxy: Option<Server>,
+    connections: Arc<AtomicU64>,
 }
 
 impl EmbeddedApi {
     /// Starts it on an address; port 0 takes a free one.
     pub async fn bind(config: Config, address: SocketAddr) -> Result<Self, ListenError> {
+        Self::bind_with(config, address, None).await
+    }
+
+    /// The same over HTTPS, as an API server has it. `tls` names the versions of HTTP that it speaks, by ALPN.
+    pub async fn bind_tls(config: Config, address: SocketAddr, tls: rustls::ServerConfig) -> Result<Self, ListenError> {
+        Self::bind_with(config, address, Some(tls)).await
+    }
+
+    async fn bind_with(
+        config: Config,
+        address: SocketAddr,
+        tls: Option<rustls::ServerConfig>,
+    ) -> Result<Self, ListenError> {
         let listener = listen(address).await?;
         let (changes, _) = broadcast::channel(1024);
         let shared = Arc::new(Shared {
@@ -62,8 +77,12 @@ impl EmbeddedApi {
             latency: Mutex::default(),
         });
         let router = Router::new().fallback(serve).with_state(shared.clone());
-        let server = Server::start(listener, router);
-        Ok(Self { shared, changes, server, proxy: None })
+        let connections = Arc::default();
+        let server = match tls {
+            Some(tls) => Server::start_tls(listener, tls, Arc::clone(&connections), router),
+            None => Server::start(listener, router),
+        };
+        Ok(Self { shared, changes, server, proxy: None, connections })
     }
 
     /// Serves the same API on another address without asking for the token,
@@ -114,6 +133,16 @@ impl EmbeddedApi {
     /// The requests so far.
     pub fn calls(&self) -> Calls {
         self.shared.api().calls.clone()
+    }
+
+    /// How many connections over TLS there have been.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Takes all Pods away without a word to anybody, as if they had never been.
+    pub fn clear(&self) {
+        self.shared.api().store.clear();
     }
 
     /// False: every request is answered 503, until true. A connection that

@@ -103,6 +103,11 @@ impl Store {
         json!(self.version.to_string())
     }
 
+    /// Removes all Pods; versions go on.
+    pub fn clear(&mut self) {
+        self.pods.clear();
+    }
+
     /// One Pod.
     pub fn get(&self, namespace: &str, name: &str) -> Result<&Value, Status> {
         let pod = self.pods.get(&key(namespace, name));

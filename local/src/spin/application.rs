@@ -25,6 +25,7 @@ use wasmtime::component::Component;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::allowed_hosts::{AllowedHostError, AllowedHosts};
+use super::fuel::FuelMeter;
 use super::headers::{self, RequestError};
 use super::instance::{Answer, Instance, Linked, State, unknown_imports};
 use super::logs::Logs;
@@ -48,6 +49,8 @@ pub struct Options {
     pub mounts: Mounts,
     /// Where the component's output goes.
     pub logs: Logs,
+    /// Measures the guest's work. The component is then compiled to count it, which makes it slower.
+    pub fuel: Option<FuelMeter>,
 }
 
 /// Why an application can't be loaded.
@@ -124,6 +127,7 @@ struct Inner {
     linked: Linked,
     max_memory: Option<usize>,
     logs: Logs,
+    fuel: Option<FuelMeter>,
     after_response: Tasks,
 }
 
@@ -150,12 +154,13 @@ impl Application {
         )
         .map_err(LoadError::ClientTls)?;
         let inner = Inner {
-            linked: link(&manifest.component.source)?,
+            linked: link(&manifest.component.source, options.fuel.is_some())?,
             manifest,
             variables: Arc::new(variables),
             outbound,
             max_memory,
             logs: options.logs,
+            fuel: options.fuel,
             after_response: Tasks::default(),
         };
         Ok(Self { inner: Arc::new(inner), own_address: None })
@@ -191,6 +196,12 @@ impl Application {
         Ok(self.respond(guest, answer).await)
     }
 
+    /// Makes an instance that gets no request, and ends it again: what every request pays before it begins.
+    pub async fn instantiate(&self) -> Result<(), HandleError> {
+        let made = self.instance()?.make().await;
+        made.map_err(|error| HandleError::Instance(one_line(&error)))
+    }
+
     /// Waits for what the component still does for requests that have their
     /// response, for `patience` at most, then ends it.
     pub async fn finish(&self, patience: std::time::Duration) {
@@ -208,7 +219,7 @@ impl Application {
         let state =
             State::new(&inner.manifest.component, inner.variables.clone(), hooks, &inner.logs, inner.max_memory);
         let state = state.map_err(|error| HandleError::Instance(one_line(&error)))?;
-        Ok(Instance::new(inner.linked.clone(), state))
+        Ok(Instance::new(inner.linked.clone(), state, inner.fuel.clone()))
     }
 
     async fn respond(
@@ -276,8 +287,8 @@ fn one_line(error: &wasmtime::Error) -> String {
     told.join(": ")
 }
 
-fn link(path: &Path) -> Result<Linked, LoadError> {
-    let component = compile(path)?;
+fn link(path: &Path, is_metered: bool) -> Result<Linked, LoadError> {
+    let component = compile(path, is_metered)?;
     let imports = unknown_imports(&component);
     if !imports.is_empty() {
         return Err(LoadError::Imports { path: path.into(), imports });
@@ -285,25 +296,26 @@ fn link(path: &Path) -> Result<Linked, LoadError> {
     Linked::new(&component).map_err(|error| LoadError::Link { path: path.into(), reason: one_line(&error) })
 }
 
-/// A compiled file: its path, and when it was last changed.
-type Compiled = HashMap<(PathBuf, SystemTime), Component>;
+/// A compiled file: its path, when it was last changed, and whether its work is measured.
+type Compiled = HashMap<(PathBuf, SystemTime, bool), Component>;
 
 /// Compiles the file, once in this process for as long as it doesn't change.
-fn compile(path: &Path) -> Result<Component, LoadError> {
+fn compile(path: &Path, is_metered: bool) -> Result<Component, LoadError> {
     static COMPILED: Mutex<Option<Compiled>> = Mutex::new(None);
 
     let unreadable = |reason| LoadError::Read { path: path.into(), reason };
     let path = path.canonicalize().map_err(unreadable)?;
     let modified = path.metadata().and_then(|file| file.modified());
-    let key = (path.clone(), modified.map_err(unreadable)?);
+    let key = (path.clone(), modified.map_err(unreadable)?, is_metered);
     // Held while compiling: whoever wants the same file waits for it.
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let compiled = compiled.get_or_insert_default();
     if let Some(component) = compiled.get(&key) {
         return Ok(component.clone());
     }
+    let engine = if is_metered { metering_engine() } else { engine() };
     let component =
-        Component::from_file(engine(), &path).map_err(|error| LoadError::Compile { path, reason: one_line(&error) })?;
+        Component::from_file(engine, &path).map_err(|error| LoadError::Compile { path, reason: one_line(&error) })?;
     compiled.insert(key, component.clone());
     Ok(component)
 }
@@ -317,6 +329,12 @@ fn engine() -> &'static Engine {
         // The pool reserves address space that not every machine grants.
         Engine::new(&config).unwrap_or_default()
     })
+}
+
+/// The engine of applications whose work is measured.
+fn metering_engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| Engine::new(Config::new().consume_fuel(true)).unwrap_or_default())
 }
 
 /// Room for as many instances as Spin has.

@@ -21,6 +21,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::{WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use super::fuel::FuelMeter;
 use super::logs::{GuestStream, LogSource, Logs};
 use super::manifest::{Component as ComponentManifest, FilesMount};
 use super::outbound::Hooks;
@@ -134,13 +135,26 @@ impl variables::Host for State {
 pub(super) struct Instance {
     linked: Linked,
     store: Store<State>,
+    fuel: Option<FuelMeter>,
 }
 
+/// More than any guest uses.
+const FULL_TANK: u64 = u64::MAX;
+
 impl Instance {
-    pub(super) fn new(linked: Linked, state: State) -> Self {
+    pub(super) fn new(linked: Linked, state: State, fuel: Option<FuelMeter>) -> Self {
         let mut store = Store::new(linked.0.engine(), state);
         store.limiter(|state| &mut state.limits);
-        Self { linked, store }
+        if fuel.is_some() {
+            // An engine that counts nothing refuses, and then nothing is noted either.
+            _ = store.set_fuel(FULL_TANK);
+        }
+        Self { linked, store, fuel }
+    }
+
+    /// Makes the instance, and no more.
+    pub(super) async fn make(mut self) -> wasmtime::Result<()> {
+        self.linked.0.instantiate_async(&mut self.store).await.map(drop)
     }
 
     /// Lets the guest handle the request. The answer goes to `answer` as soon
@@ -153,7 +167,11 @@ impl Instance {
         let request = http.new_incoming_request(Scheme::Http, request)?;
         let response = http.new_response_outparam(answer)?;
         let guest = self.linked.0.instantiate_async(&mut self.store).await?;
-        guest.wasi_http_incoming_handler().call_handle(&mut self.store, request, response).await
+        let ended = guest.wasi_http_incoming_handler().call_handle(&mut self.store, request, response).await;
+        if let (Some(meter), Ok(left)) = (&self.fuel, self.store.get_fuel()) {
+            meter.note(FULL_TANK - left);
+        }
+        ended
     }
 }
 

@@ -13,6 +13,7 @@
 
 pub mod allowed_hosts;
 pub mod application;
+mod fuel;
 mod headers;
 mod instance;
 pub mod logs;
@@ -25,6 +26,7 @@ mod tls;
 pub mod variables;
 
 pub use application::{Application, BoxBody, HandleError, LoadError, Options};
+pub use fuel::FuelMeter;
 pub use headers::ClientAddr;
 pub use logs::{LogCapture, LogSource, LogWrite, Logs};
 pub use runtime_config::{ClientTls, RuntimeConfig};

@@ -281,6 +281,9 @@ impl ConnectorConfig {
                 io::ErrorKind::AddrNotAvailable => dns_error("address not available"),
                 _ => ErrorCode::ConnectionRefused,
             })?;
+        // A guest writes the head and the body of a request one after the other: the body must not wait until the peer
+        // has acknowledged the head, which Linux may put off for 40 ms.
+        _ = tcp.set_nodelay(true);
         let transport =
             if secure { Transport::Tls(Box::new(self.secure(uri, tcp).await?)) } else { Transport::Plain(tcp) };
         Ok(Stream { transport, _permit: permit })

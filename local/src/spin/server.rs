@@ -88,6 +88,8 @@ impl Server {
             };
             match accepted {
                 Ok((stream, client)) => {
+                    // The rest of an answer must not wait until its head is acknowledged.
+                    _ = stream.set_nodelay(true);
                     let service = Service { application: self.application.clone(), requests: requests.clone(), client };
                     connections.spawn(service.serve(stream, stopped.clone()));
                 }

@@ -7,8 +7,8 @@
 
 use serde_json::{Value, json};
 
-use crate::namespace::Namespace;
-use crate::webhook::{Registration, Webhook, always};
+use crate::cluster::namespace::Namespace;
+use crate::cluster::webhook::{Registration, Webhook, always};
 
 const KEY: &str = "setGateway";
 

@@ -1,9 +1,17 @@
-//! A kube-apiserver with its etcd, on the loopback interface, for one run of the tests.
+//! A kube-apiserver with its etcd, on the loopback interface, for one run of the tests or of the benchmark.
 //!
 //! It is the API server of a cluster with nothing behind it: no controller manager, no scheduler, no kubelet. So a
 //! Pod that is released stays `Pending`, a namespace that is deleted stays `Terminating`, and service accounts have to
 //! be created. Authorization is RBAC's, admission is the default (Pod Security and quotas included), API priority and
 //! fairness is on.
+
+pub mod certificates;
+pub mod client;
+pub mod gateway;
+pub mod namespace;
+pub mod rights;
+pub mod token;
+pub mod webhook;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -12,9 +20,10 @@ use std::sync::{Mutex, PoisonError};
 use rcgen::KeyPair;
 use serde_json::json;
 
-use crate::certificates::Authority;
-use crate::client::{Client, PATIENCE};
-use tests::process::Process;
+use crate::cluster::certificates::Authority;
+use crate::cluster::client::{Client, PATIENCE};
+use crate::process::Process;
+use crate::provisioner::repository;
 
 /// How often free ports are tried: another process may take one between our look and its use.
 const ATTEMPTS: usize = 3;
@@ -34,7 +43,20 @@ pub struct Cluster {
     _etcd: Process,
 }
 
+/// Where kube-apiserver and etcd are: the variable that Kubernetes' own tests use, or where `make e2e` builds them.
+pub fn binaries() -> PathBuf {
+    let own = || repository().join("target/kubernetes");
+    std::env::var_os("KUBEBUILDER_ASSETS").map_or_else(own, PathBuf::from)
+}
+
 impl Cluster {
+    /// Starts those of [`binaries`], with the provisioner's service account in the cluster.
+    pub async fn start_default(directory: &Path) -> Self {
+        let cluster = Self::start(&binaries(), directory).await;
+        rights::create_service_account(cluster.admin()).await;
+        cluster
+    }
+
     /// Starts etcd and the API server of the directory `binaries`, with all their files in `directory`, and waits until
     /// the API server is ready.
     ///

@@ -7,7 +7,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
-use crate::rights;
+use crate::cluster::rights;
 
 /// Asks for a token as the kubelet does.
 pub async fn request(cluster: &Cluster) -> String {

@@ -3,15 +3,15 @@
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
+use crate::Provisioner;
 use futures::FutureExt;
 use serde_json::{Value, json};
-use tests::Provisioner;
 
 use local::spin::RuntimeConfig;
 
-use crate::client::{Client, until};
 use crate::cluster::Cluster;
-use crate::{rights, token};
+use crate::cluster::client::{Client, until};
+use crate::cluster::{rights, token};
 
 /// A namespace for clients.
 pub struct Namespace {
@@ -45,7 +45,8 @@ pub async fn with_namespace<F: Future<Output = ()>>(
 }
 
 impl Namespace {
-    async fn create(cluster: Arc<Cluster>, name: &str, labels: &[(&str, &str)]) -> Self {
+    /// Makes one whose name begins with `name`, with these labels and the provisioner's rights in it.
+    pub async fn create(cluster: Arc<Cluster>, name: &str, labels: &[(&str, &str)]) -> Self {
         let labels: Value = labels.iter().map(|(key, value)| (key.to_string(), json!(value))).collect();
         let object = json!({"metadata": {"generateName": format!("{name}-"), "labels": labels}});
         let created = cluster.admin().create("/api/v1/namespaces", &object).await;

@@ -5,10 +5,10 @@
 
 use std::sync::OnceLock;
 
+use crate::provisioner::repository;
 use serde_json::{Value, json};
-use tests::provisioner::repository;
 
-use crate::client::Client;
+use crate::cluster::client::Client;
 
 /// The file that gives the provisioner its rights.
 pub const FILE: &str = "deploy/rbac.yaml";

@@ -23,8 +23,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use crate::client::until;
-use crate::namespace::{Namespace, ROUTED};
+use crate::cluster::client::until;
+use crate::cluster::namespace::{Namespace, ROUTED};
 
 /// What a webhook does: to the Pod, at this operation; an error denies the request.
 pub type Act = Arc<dyn Fn(&mut Value, &Operation) -> Result<(), String> + Send + Sync>;

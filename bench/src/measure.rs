@@ -1,0 +1,314 @@
+//! What is measured, in the order in which it is.
+//!
+//! Targets take turns, round after round, so that whatever else the machine does falls on all of them; of the rounds
+//! the median counts. Pods are removed between turns.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tests::costs::{Metered, component_bytes, costs};
+use tests::events::pending_with;
+
+use crate::child::Child;
+use crate::floor::Floor;
+use crate::load::{Sample, Target, Until, load, median};
+use crate::peer::{self, Peer};
+use crate::plan::Plan;
+use crate::report;
+use crate::roles::Role;
+
+/// The floor's name among the targets.
+pub const FLOOR: &str = "floor";
+/// The component's.
+pub const HOST: &str = "host";
+/// The native core's.
+pub const NATIVE: &str = "native";
+/// That of a target that was there already.
+const OTHER: &str = "target";
+
+/// Who takes part, against one API.
+struct Field {
+    peer: Peer,
+    targets: Vec<(&'static str, Target)>,
+    host: Child,
+    native: Child,
+}
+
+impl Field {
+    async fn start(peer: Peer, directory: &Path, other: Option<&str>) -> Self {
+        let host = Child::start(&Role::Host(peer.setup.clone()), &directory.join("host.log")).await;
+        let native = Child::start(&Role::Native(peer.setup.clone()), &directory.join("native.log")).await;
+        let mut targets = vec![
+            (FLOOR, Target::Floor(Arc::new(Floor::new(&peer.setup).await))),
+            (NATIVE, Target::http(native.url())),
+            (HOST, Target::http(host.url())),
+        ];
+        targets.extend(other.map(|url| (OTHER, Target::http(url))));
+        Self { peer, targets, host, native }
+    }
+
+    /// The targets, another one first every time.
+    fn turns(&self, round: usize) -> Vec<(&'static str, Target)> {
+        let mut turns = self.targets.clone();
+        turns.rotate_left(round % self.targets.len());
+        turns
+    }
+
+    /// Each target in turn, `rounds` times; by name, the median and what the API saw of it.
+    async fn rounds(&mut self, rounds: usize, at_once: usize, window: Duration, clear: bool) -> Map<String, Value> {
+        let mut seen: Vec<(&str, Sample, u64, u64)> = Vec::new();
+        for round in 0..rounds {
+            for (name, target) in self.turns(round) {
+                let before = self.peer.state().await;
+                let sample = load(&target, at_once, Until::Time(window)).await;
+                let after = self.peer.state().await;
+                let more = |what: &str| after[what].as_u64().unwrap_or(0) - before[what].as_u64().unwrap_or(0);
+                seen.push((name, sample, more("calls"), more("connections")));
+                if clear {
+                    self.peer.clear().await;
+                }
+            }
+        }
+        let of = |name: &str| {
+            let ours: Vec<_> = seen.iter().filter(|(whose, ..)| *whose == name).collect();
+            let samples: Vec<_> = ours.iter().map(|(_, sample, ..)| sample.clone()).collect();
+            let mut value = json!(median(&samples));
+            value["calls"] = json!(ours.iter().map(|(_, _, calls, _)| calls).sum::<u64>());
+            value["connections"] = json!(ours.iter().map(|(.., connections)| connections).sum::<u64>());
+            value
+        };
+        let mut all: Map<_, _> = self.targets.iter().map(|(name, _)| ((*name).to_owned(), of(name))).collect();
+        let floor = all[FLOOR].clone();
+        let number = |value: &Value, what: &str| value[what].as_f64().unwrap_or(f64::NAN);
+        for value in all.values_mut() {
+            value["throughput_of_floor"] =
+                json!(number(value, "events_per_second") / number(&floor, "events_per_second"));
+            value["p50_of_floor"] = json!(number(value, "p50_ms") / number(&floor, "p50_ms"));
+        }
+        all
+    }
+
+    async fn warm_up(&mut self) {
+        self.rounds(1, 8, Duration::from_millis(300), true).await;
+    }
+}
+
+/// Measures everything, prints it and writes it down.
+pub async fn run(plan: &Plan) {
+    let results = peer::results();
+    let scratch = tempfile::Builder::new().prefix("run-").tempdir_in(&results).expect("target/ can be written");
+    let directory = scratch.path();
+    let mut report = json!({"plan": plan.name, "machine": report::machine(), "component_bytes": component_bytes()});
+    progress("what an event costs on any machine");
+    report["events"] = events().await;
+    report["compare"] = json!({
+        "embedded, verified": compare(Peer::embedded(directory, true).await, plan, directory).await,
+        "embedded, verification off": compare(Peer::embedded(directory, false).await, plan, directory).await,
+    });
+    let setup = Peer::embedded(directory, true).await;
+    progress("starts");
+    report["start"] = start(setup, plan, directory).await;
+    progress("memory");
+    report["memory"] = memory(Peer::embedded(directory, true).await, plan, directory).await;
+    progress("a burst");
+    report["burst"] = burst(plan, directory).await;
+    report["growth"] = json!({
+        "pods": growth_of_pods(plan, directory).await,
+        "gateways": growth_of_gateways(plan, directory).await,
+        "bytes": growth_of_bytes(plan, directory).await,
+    });
+    if plan.is_real {
+        real(plan, directory, &mut report).await;
+    }
+    report::print(&report);
+    let path = results.join(format!("{}.json", plan.name));
+    let text = serde_json::to_string_pretty(&report).expect("numbers are JSON");
+    std::fs::write(&path, &text).expect("target/ can be written");
+    std::fs::write(results.join("last.json"), text).expect("target/ can be written");
+    println!("\nall of it is in {}", path.display());
+}
+
+fn progress(what: &str) {
+    eprintln!("measuring: {what}");
+}
+
+async fn real(plan: &Plan, directory: &Path, report: &mut Value) {
+    progress("start of a real API server");
+    let directory = directory.join("apiserver");
+    std::fs::create_dir(&directory).expect("target/ can be written");
+    let cluster = peer::cluster(&directory).await;
+    for (name, is_verified) in [("kube-apiserver, verified", true), ("kube-apiserver, verification off", false)] {
+        let peer = Peer::real(&cluster, is_verified).await;
+        report["compare"][name] = compare(peer, plan, &directory).await;
+    }
+}
+
+async fn events() -> Value {
+    costs().await.iter().map(|(name, (fuel, calls))| (*name, json!({"fuel": fuel, "calls": calls}))).collect()
+}
+
+async fn compare(peer: Peer, plan: &Plan, directory: &Path) -> Value {
+    let mut field = Field::start(peer, directory, plan.target.as_deref()).await;
+    field.warm_up().await;
+    let mut all = Map::new();
+    for at_once in plan.at_once {
+        progress(&format!("{} at {at_once} at once", field.peer.setup.url));
+        let before = [&field.host, &field.native].map(Child::processor_time);
+        let mut of_all = field.rounds(plan.rounds, *at_once, plan.window, true).await;
+        for ((name, child), before) in [(HOST, &field.host), (NATIVE, &field.native)].into_iter().zip(before) {
+            let events = of_all[name]["events"].as_f64().unwrap_or(f64::NAN);
+            let time = (child.processor_time() - before).as_secs_f64() * 1e6;
+            of_all[name]["processor_us"] = json!(time / events);
+        }
+        all.insert(at_once.to_string(), of_all.into());
+    }
+    all.into()
+}
+
+/// How long it is from the start of a process to its first answer, and how long the second takes.
+async fn start(peer: Peer, plan: &Plan, directory: &Path) -> Value {
+    let setup = &peer.setup;
+    let roles = [(HOST, Role::Host(setup.clone())), (NATIVE, Role::Native(setup.clone()))];
+    let mut all = Map::new();
+    for (name, role) in roles {
+        let mut seen: [Vec<f64>; 5] = Default::default();
+        for _ in 0..plan.starts {
+            let mut child = Child::start(&role, &directory.join("start.log")).await;
+            let target = Target::http(child.url());
+            let listening = child.begin.elapsed().as_secs_f64() * 1e3;
+            let load = child.ready["load_ms"].as_f64().unwrap_or_default();
+            let mut times = Vec::new();
+            for _ in 0..2 {
+                let begin = std::time::Instant::now();
+                target.event().await;
+                times.push(begin.elapsed().as_secs_f64() * 1e3);
+            }
+            let instantiate = child.ask("instantiate").await["instantiate_us"].as_f64().unwrap_or_default();
+            for (seen, number) in seen.iter_mut().zip([load, listening, times[0], times[1], instantiate]) {
+                seen.push(number);
+            }
+        }
+        let names = ["load_ms", "listening_ms", "first_event_ms", "second_event_ms", "instantiate_us"];
+        let medians = names.into_iter().zip(&mut seen).map(|(name, numbers)| {
+            numbers.sort_by(f64::total_cmp);
+            (name.to_owned(), json!(numbers[numbers.len() / 2]))
+        });
+        all.insert(name.to_owned(), medians.collect::<Map<_, _>>().into());
+    }
+    all.into()
+}
+
+/// Resident memory of each process, in MB.
+async fn memory(peer: Peer, plan: &Plan, directory: &Path) -> Value {
+    let mut field = Field::start(peer, directory, None).await;
+    let mut all = json!({
+        HOST: {"idle_mb": field.host.memory().0},
+        NATIVE: {"idle_mb": field.native.memory().0},
+    });
+    field.warm_up().await;
+    for (name, target) in field.targets.clone() {
+        let child = match name {
+            HOST => &field.host,
+            NATIVE => &field.native,
+            _ => continue,
+        };
+        load(&target, 32, Until::Time(plan.window)).await;
+        all[name]["at_32_mb"] = json!(child.memory().0);
+        field.peer.clear().await;
+        load(&target, 32, Until::Events(plan.many)).await;
+        all[name]["events"] = json!(plan.many);
+        all[name]["after_events_mb"] = json!(child.memory().0);
+        all[name]["peak_mb"] = json!(child.memory().1);
+        field.peer.clear().await;
+    }
+    all
+}
+
+/// Many events at once, each on a connection of its own, against fresh processes.
+async fn burst(plan: &Plan, directory: &Path) -> Value {
+    let mut all = Map::new();
+    for name in [FLOOR, NATIVE, HOST] {
+        let mut field = Field::start(Peer::embedded(directory, true).await, directory, None).await;
+        let (_, target) = field.targets.iter().find(|(whose, _)| *whose == name).cloned().expect("it takes part");
+        let sample = load(&target, plan.burst, Until::Events(plan.burst)).await;
+        let state = field.peer.state().await;
+        let mut value = json!(sample);
+        value["pods_made"] = json!(field.peer.pods().await);
+        value["connections"] = state["connections"].clone();
+        value["calls"] = state["calls"].clone();
+        value["peak_mb"] = json!(match name {
+            HOST => Some(field.host.memory().1),
+            NATIVE => Some(field.native.memory().1),
+            _ => None,
+        });
+        assert_eq!(value["pods_made"], plan.burst, "{name}: an event was lost, or made two Pods");
+        if name != FLOOR {
+            assert_eq!(sample.pods, plan.burst, "{name}: each answer speaks of a Pod of its own");
+        }
+        all.insert(name.to_owned(), value);
+    }
+    all.into()
+}
+
+/// How many events are under way at once while something grows.
+const AT_ONCE: usize = 8;
+
+async fn growth_of_pods(plan: &Plan, directory: &Path) -> Value {
+    let mut field = Field::start(Peer::embedded(directory, true).await, directory, None).await;
+    field.warm_up().await;
+    let (_, floor) = field.targets[0].clone();
+    let mut all = Map::new();
+    for pods in plan.pods {
+        progress(&format!("{pods} Pods there already"));
+        let missing = (*pods as u64).saturating_sub(field.peer.pods().await) as usize;
+        load(&floor, AT_ONCE, Until::Events(missing)).await;
+        let of_all = field.rounds(plan.rounds.min(3), AT_ONCE, plan.window / 4, false).await;
+        all.insert(pods.to_string(), of_all.into());
+    }
+    all.into()
+}
+
+async fn growth_of_gateways(plan: &Plan, directory: &Path) -> Value {
+    let mut all = Map::new();
+    for gateways in plan.gateways {
+        progress(&format!("{gateways} gateways in the list"));
+        let mut names: Vec<String> = (1..*gateways).map(|number| format!("gateway-{number}")).collect();
+        names.push("foo".to_owned());
+        let names = names.join(",");
+        let mut peer = Peer::embedded(directory, true).await;
+        peer.setup = peer.setup.with("gateways", &names);
+        let mut field = Field::start(peer, directory, None).await;
+        field.warm_up().await;
+        let mut of_all = field.rounds(plan.rounds.min(3), AT_ONCE, plan.window / 4, true).await;
+        of_all.insert("fuel".to_owned(), fuel(&[("gateways", &names)], 0).await);
+        all.insert(gateways.to_string(), of_all.into());
+    }
+    all.into()
+}
+
+async fn growth_of_bytes(plan: &Plan, directory: &Path) -> Value {
+    let mut field = Field::start(Peer::embedded(directory, true).await, directory, None).await;
+    field.warm_up().await;
+    let small = field.targets.clone();
+    let mut all = Map::new();
+    for bytes in plan.bytes {
+        progress(&format!("{bytes} bytes of data"));
+        let padding = bytes.saturating_sub(json!({"gateway_name": "foo", "padding": ""}).to_string().len());
+        field.targets = small.iter().map(|(name, target)| (*name, target.padded(padding))).collect();
+        let mut of_all = field.rounds(plan.rounds.min(3), AT_ONCE, plan.window / 4, true).await;
+        of_all.insert("fuel".to_owned(), fuel(&[], padding).await);
+        all.insert(bytes.to_string(), of_all.into());
+    }
+    all.into()
+}
+
+/// The fuel of a new event whose data is larger by so much.
+async fn fuel(variables: &[(&str, &str)], padding: usize) -> Value {
+    let metered = Metered::start(variables).await;
+    let data = json!({"gateway_name": "foo", "padding": "x".repeat(padding)});
+    let (reply, fuel, _) = metered.deliver(pending_with("grown", &data.to_string())).await;
+    assert_eq!(reply.outcome(), "done", "{}", reply.json());
+    json!(fuel)
+}

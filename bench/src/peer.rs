@@ -1,0 +1,102 @@
+//! The API that all targets of a run share: the embedded one in a process of its own, or a real API server.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tests::cluster::Cluster;
+use tests::cluster::gateway::FOO;
+use tests::cluster::namespace::{Namespace, ROUTED};
+use tests::cluster::webhook::Webhook;
+use tests::provisioner::repository;
+
+use crate::child::Child;
+use crate::roles::Role;
+use crate::setup::Setup;
+
+/// An API, and how a provisioner gets at it.
+pub struct Peer {
+    /// For the provisioners.
+    pub setup: Setup,
+    backing: Backing,
+}
+
+enum Backing {
+    Embedded(Box<Child>),
+    Real { namespace: Namespace, _webhook: Option<Webhook> },
+}
+
+fn setup(directory: &Path, url: &str, token: &str, namespace: &str, is_verified: bool) -> Setup {
+    let service_account = directory.join(format!("serviceaccount-{namespace}-{is_verified}"));
+    std::fs::create_dir_all(&service_account).expect("target/ can be written");
+    std::fs::write(service_account.join("token"), token).expect("target/ can be written");
+    let off = ("gateway_verification".to_owned(), "off".to_owned());
+    let variables: BTreeMap<_, _> = (!is_verified).then_some(off).into_iter().collect();
+    Setup {
+        url: url.to_owned(),
+        ca_file: directory.join("ca.crt"),
+        service_account,
+        namespace: namespace.to_owned(),
+        variables,
+    }
+}
+
+impl Peer {
+    /// The embedded API: with gateways and verification, or with neither.
+    pub async fn embedded(directory: &Path, is_verified: bool) -> Self {
+        let ca_file = directory.join(format!("ca-{is_verified}.crt"));
+        let token = "the-benchmark's-token".to_owned();
+        let role = Role::Api { ca_file: ca_file.clone(), token: token.clone(), gateways: is_verified };
+        let child = Child::start(&role, &directory.join("api.log")).await;
+        let mut setup = setup(directory, child.url(), &token, "routed-clients", is_verified);
+        setup.ca_file = ca_file;
+        Self { setup, backing: Backing::Embedded(Box::new(child)) }
+    }
+
+    /// A namespace of a real API server: with a gateway's webhook and verification, or with neither.
+    pub async fn real(cluster: &Arc<Cluster>, is_verified: bool) -> Self {
+        let labels: &[_] = if is_verified { &[ROUTED] } else { &[] };
+        let namespace = Namespace::create(cluster.clone(), "bench", labels).await;
+        let webhook = if is_verified { Some(FOO.serve(&namespace).await) } else { None };
+        let mut setup = setup(cluster.directory(), &cluster.url(), &namespace.token, &namespace.name, is_verified);
+        setup.ca_file = cluster.ca_file();
+        Self { setup, backing: Backing::Real { namespace, _webhook: webhook } }
+    }
+
+    /// Removes all Pods.
+    pub async fn clear(&mut self) {
+        match &mut self.backing {
+            Backing::Embedded(child) => drop(child.ask("clear").await),
+            Backing::Real { namespace, .. } => drop(namespace.admin().delete(&namespace.path("pods")).await.object()),
+        }
+    }
+
+    /// How many calls and connections there have been; nothing where that can't be seen.
+    pub async fn state(&mut self) -> Value {
+        match &mut self.backing {
+            Backing::Embedded(child) => child.ask("state").await,
+            Backing::Real { .. } => Value::Null,
+        }
+    }
+
+    /// How many Pods there are.
+    pub async fn pods(&mut self) -> u64 {
+        match &mut self.backing {
+            Backing::Embedded(child) => child.ask("pods").await["pods"].as_u64().unwrap_or_default(),
+            Backing::Real { namespace, .. } => namespace.pods().await.len() as u64,
+        }
+    }
+}
+
+/// Starts a real API server, whose files are below `directory`.
+pub async fn cluster(directory: &Path) -> Arc<Cluster> {
+    Arc::new(Cluster::start_default(directory).await)
+}
+
+/// Where what is measured goes, and what processes write.
+pub fn results() -> std::path::PathBuf {
+    let directory = repository().join("target/bench");
+    std::fs::create_dir_all(&directory).expect("target/ can be written");
+    directory.canonicalize().expect("it was just made")
+}

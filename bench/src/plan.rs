@@ -1,0 +1,102 @@
+//! How much is measured.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::Uri;
+
+use crate::USAGE;
+
+/// How much is measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// `full` or `short`.
+    pub name: &'static str,
+    /// How long a target is under load at a time.
+    pub window: Duration,
+    /// How often each target gets its turn.
+    pub rounds: usize,
+    /// How many events are under way at once.
+    pub at_once: &'static [usize],
+    /// How often a target is started to see how long that takes.
+    pub starts: usize,
+    /// After how many events its memory is looked at.
+    pub many: usize,
+    /// How many events come all at once.
+    pub burst: usize,
+    /// How many Pods are there already.
+    pub pods: &'static [usize],
+    /// How many gateways the list has.
+    pub gateways: &'static [usize],
+    /// How many bytes an event's data has.
+    pub bytes: &'static [usize],
+    /// Whether a real API server is asked as well.
+    pub is_real: bool,
+    /// Another provisioner, which is there already.
+    pub target: Option<String>,
+}
+
+const FULL: Plan = Plan {
+    name: "full",
+    window: Duration::from_millis(1200),
+    rounds: 5,
+    at_once: &[1, 8, 32, 128],
+    starts: 5,
+    many: 10_000,
+    burst: 5_000,
+    pods: &[100, 1_000, 5_000, 20_000],
+    gateways: &[1, 10, 100, 1_000],
+    bytes: &[100, 1_000, 10_000, 100_000, 1_000_000],
+    is_real: false,
+    target: None,
+};
+
+const SHORT: Plan = Plan {
+    name: "short",
+    window: Duration::from_millis(400),
+    rounds: 3,
+    at_once: &[1, 8, 32, 128],
+    starts: 1,
+    many: 2_000,
+    burst: 1_000,
+    pods: &[100, 2_000],
+    gateways: &[1, 1_000],
+    bytes: &[100, 100_000],
+    is_real: false,
+    target: None,
+};
+
+impl Plan {
+    /// Reads the command line.
+    pub fn parse(words: &[&str]) -> Result<Self, String> {
+        let (mut plan, mut rest) = match words {
+            ["full", rest @ ..] => (FULL, rest),
+            ["short", rest @ ..] => (SHORT, rest),
+            _ => return Err(USAGE.to_owned()),
+        };
+        while let [word, more @ ..] = rest {
+            rest = match (*word, more) {
+                ("--apiserver", more) => {
+                    plan.is_real = true;
+                    more
+                }
+                ("--target", [url, more @ ..]) => {
+                    plan.target = Some(loopback(url)?);
+                    more
+                }
+                _ => return Err(USAGE.to_owned()),
+            };
+        }
+        Ok(plan)
+    }
+}
+
+/// Load is for this machine alone.
+fn loopback(url: &str) -> Result<String, String> {
+    let uri: Uri = url.parse().map_err(|error| format!("{url} is no URL: {error}"))?;
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    match host.parse::<IpAddr>() {
+        Ok(address) if address.is_loopback() && uri.scheme_str() == Some("http") => Ok(url.to_owned()),
+        _ => Err(format!("{url} is no http:// URL of the loopback interface, 127.0.0.1 say")),
+    }
+}

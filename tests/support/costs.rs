@@ -1,0 +1,147 @@
+//! What an event costs on any machine: the guest's fuel, about one unit for an instruction, and the calls of the API.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use local::kubernetes::{Config, EmbeddedApi, Status};
+use local::spin::FuelMeter;
+
+use crate::TOKEN;
+use crate::events::{Delivery, Reply, pending};
+use crate::provisioner::{Provisioner, repository};
+
+/// How many events of a kind are measured; the median counts.
+const EVENTS: usize = 9;
+
+/// One way that an event can go.
+struct Path {
+    name: &'static str,
+    gateway: &'static str,
+    variables: &'static [(&'static str, &'static str)],
+    /// How often each event was delivered before it counts.
+    before: usize,
+    /// Whether the API server refuses the Pod as invalid.
+    is_refused: bool,
+    /// The last word of the answer's type.
+    outcome: &'static str,
+}
+
+const PATHS: [Path; 6] = [
+    Path { name: "new", gateway: "foo", variables: &[], before: 0, is_refused: false, outcome: "done" },
+    Path { name: "duplicate", gateway: "foo", variables: &[], before: 1, is_refused: false, outcome: "done" },
+    Path {
+        name: "new, without verification",
+        gateway: "foo",
+        variables: &[("gateway_verification", "off")],
+        before: 0,
+        is_refused: false,
+        outcome: "done",
+    },
+    Path {
+        name: "refused by the API server's validation",
+        gateway: "foo",
+        variables: &[],
+        before: 0,
+        is_refused: true,
+        outcome: "failed",
+    },
+    Path {
+        name: "gateway that is not in the list",
+        gateway: "nowhere",
+        variables: &[("gateways", "foo,bar")],
+        before: 0,
+        is_refused: false,
+        outcome: "failed",
+    },
+    Path {
+        name: "gateway that nothing answers for",
+        gateway: "nowhere",
+        variables: &[],
+        before: 0,
+        is_refused: false,
+        outcome: "failed",
+    },
+];
+
+/// Fuel and calls of one event, by the way that it goes.
+pub type Costs = BTreeMap<&'static str, (u64, u64)>;
+
+/// Measures them all, each against an embedded API of its own.
+///
+/// # Panics
+/// When an event ends otherwise than it should.
+pub async fn costs() -> Costs {
+    let mut costs = Costs::new();
+    for path in &PATHS {
+        costs.insert(path.name, path.cost().await);
+    }
+    costs
+}
+
+/// A provisioner whose work is measured, and its API.
+pub struct Metered {
+    provisioner: Provisioner,
+    meter: FuelMeter,
+    api: EmbeddedApi,
+}
+
+impl Metered {
+    /// Starts both.
+    ///
+    /// # Panics
+    /// When there is no port.
+    pub async fn start(variables: &[(&str, &str)]) -> Self {
+        let config = Config { token: TOKEN.to_owned(), ..Config::demo() };
+        let api = EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+        let (provisioner, meter) = Provisioner::start_metered(&api.url(), variables);
+        Self { provisioner, meter, api }
+    }
+
+    /// Delivers an event; gives the answer, the fuel and how many calls there were.
+    ///
+    /// # Panics
+    /// When it took another number of instances than one.
+    pub async fn deliver(&self, event: Delivery) -> (Reply, u64, u64) {
+        let before = self.calls();
+        let reply = self.provisioner.deliver(event).await;
+        // The guest may work on when it has answered.
+        self.provisioner.application().finish(Duration::from_secs(10)).await;
+        let fuel = self.meter.take();
+        assert_eq!(fuel.len(), 1, "one event is one instance");
+        (reply, fuel[0], self.calls() - before)
+    }
+
+    fn calls(&self) -> u64 {
+        self.api.calls().by_verb.values().sum()
+    }
+}
+
+impl Path {
+    async fn cost(&self) -> (u64, u64) {
+        let metered = Metered::start(self.variables).await;
+        let mut samples = Vec::new();
+        for event in 0..EVENTS {
+            let event = || pending(&format!("event-{event}"), self.gateway);
+            for _ in 0..self.before {
+                metered.deliver(event()).await;
+            }
+            if self.is_refused {
+                metered.api.fail_next("create", Status::invalid("Pod", "client", Vec::new()));
+            }
+            let (reply, fuel, calls) = metered.deliver(event()).await;
+            assert_eq!(reply.outcome(), self.outcome, "{}: {} {}", self.name, reply.status, reply.json());
+            samples.push((fuel, calls));
+        }
+        samples.sort_unstable();
+        samples[EVENTS / 2]
+    }
+}
+
+/// The size of the built component.
+///
+/// # Panics
+/// When it isn't built.
+pub fn component_bytes() -> u64 {
+    let path = repository().join("target/wasm32-wasip2/release/provisioner.wasm");
+    path.metadata().expect("make test builds the component first").len()
+}
