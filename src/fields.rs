@@ -5,9 +5,12 @@
 //! numbers among them: together a tenth of the component.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 /// What is wrong with a field: its path and what it should be, as in `metadata.name is missing`.
 pub type Problem = String;
@@ -110,6 +113,110 @@ pub fn texts(value: Value) -> Result<BTreeMap<String, String>, Problem> {
     }
 }
 
+/// Parses JSON, of whose objects only the members in `names` are kept, at any depth. Most of a Kubernetes object is
+/// nothing that anybody here asks for, and what isn't kept needs no memory. What stands below the members in `whole` is
+/// kept as it is.
+///
+/// # Errors
+/// Where `json` is none.
+pub fn parse_only(json: &[u8], names: &[&str], whole: &[&str]) -> serde_json::Result<Value> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = Only { names, whole, everything: false }.deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
+}
+
+#[derive(Clone, Copy)]
+struct Only<'a> {
+    names: &'a [&'a str],
+    whole: &'a [&'a str],
+    everything: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Only<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Only<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(self)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key_seed(Name(self))? {
+            let Some((name, below)) = name else {
+                members.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            object.insert(name, members.next_value_seed(below)?);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// The name of a member: nothing where it isn't kept, or else the name and what is kept below it.
+struct Name<'a>(Only<'a>);
+
+impl<'de, 'a> DeserializeSeed<'de> for Name<'a> {
+    type Value = Option<(String, Only<'a>)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for Name<'a> {
+    type Value = Option<(String, Only<'a>)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        let everything = self.0.everything || self.0.whole.contains(&name);
+        let is_kept = everything || self.0.names.contains(&name);
+        Ok(is_kept.then(|| (name.to_owned(), Only { everything, ..self.0 })))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +236,19 @@ mod tests {
         assert_eq!(required(&mut object, "l", list(text)), Err("l[1] is not a string".to_owned()));
         assert_eq!(required(&mut object, "t", time), Err("t is not a timestamp".to_owned()));
         assert_eq!(required(&mut object, "a", texts), Err("a.b is not a string".to_owned()));
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_kept() {
+        let json =
+            r#"{"a": [{"b": 1.5, "x": {"a": 2}}, null], "w": {"any\\n": {"x": -1}}, "x": [true], "\\u0061": "again"}"#;
+        let kept = parse_only(json.as_bytes(), &["a", "b"], &["w"]).unwrap();
+        assert_eq!(kept, json!({"a": "again", "w": {"any\n": {"x": -1}}}));
+        let list = parse_only(br#"[{"a": {"b": true, "c": 1}}]"#, &["a", "b"], &[]).unwrap();
+        assert_eq!(list, json!([{"a": {"b": true}}]));
+        for broken in ["", "{", r#"{"x": }"#, r#"{"x": 1} 2"#, "{1: 2}"] {
+            assert!(parse_only(broken.as_bytes(), &["a"], &[]).is_err(), "{broken}");
+        }
     }
 
     #[test]

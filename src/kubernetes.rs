@@ -166,7 +166,7 @@ impl<'a> Api<'a> {
     /// [`ApiError`] for every answer but a 2xx with this very Pod.
     pub fn read_pod(&self, answer: Answer, name: &str) -> Result<Pod, ApiError> {
         let body = self.read_success(answer)?;
-        let pod = Pod::try_from(json(&body)?).map_err(ApiError::Unreadable)?;
+        let pod = Pod::parse(&body).map_err(ApiError::Unreadable)?;
         if pod.metadata.name != name || pod.metadata.namespace != self.namespace || pod.metadata.uid.is_empty() {
             return Err(ApiError::Unreadable(format!("it is not the Pod {name}")));
         }

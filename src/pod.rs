@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::config::{Config, Verification};
 use crate::event::{Context, PendingClient};
-use crate::fields::{Problem, boolean, list, optional, required, take, text, texts, time};
+use crate::fields::{Problem, boolean, list, optional, parse_only, required, take, text, texts, time};
 use crate::template::{self, Base, CLIENT_CONTAINER};
 
 /// The scheduling gate under which a client is created and which is removed once its gateway was seen.
@@ -180,6 +180,23 @@ pub struct EnvVar {
 pub struct Gate {
     /// Who holds the Pod back.
     pub name: String,
+}
+
+impl Pod {
+    /// Reads a Pod from the API server's JSON.
+    ///
+    /// # Errors
+    /// What is no JSON about it, or the field that is wrong.
+    pub fn parse(json: &[u8]) -> Result<Self, Problem> {
+        #[rustfmt::skip]
+        const NAMES: [&str; 18] = [
+            "metadata", "name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",
+            "spec", "initContainers", "containers", "ephemeralContainers", "schedulingGates", "hostNetwork",
+            "image", "command", "args", "env", "value",
+        ];
+        const WHOLE: [&str; 3] = ["labels", "annotations", "securityContext"];
+        parse_only(json, &NAMES, &WHOLE).map_err(|e| e.to_string())?.try_into()
+    }
 }
 
 impl TryFrom<Value> for Pod {
