@@ -22,7 +22,7 @@ pub enum Target {
     /// A provisioner.
     Http {
         /// With the connections to it.
-        client: Client,
+        client: Arc<Client>,
         /// Where it is.
         url: String,
         /// How many bytes stand in an event's data beside what is needed.
@@ -36,16 +36,19 @@ enum Ended {
     Again(String),
 }
 
-/// How long a broker waits before it delivers again.
+/// How long a broker waits before it delivers again; every time twice as long as before.
 const BACKOFF: Duration = Duration::from_millis(50);
 
+/// The longest that it waits.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+
 /// How often at most: more than that is an error.
-const REDELIVERIES: u64 = 1000;
+const REDELIVERIES: u64 = 100;
 
 impl Target {
     /// A provisioner at this URL.
     pub fn http(url: &str) -> Self {
-        Self::Http { client: client(None), url: format!("{}/", url.trim_end_matches('/')), padding: 0 }
+        Self::Http { client: Arc::new(client(None)), url: format!("{}/", url.trim_end_matches('/')), padding: 0 }
     }
 
     /// The same, whose events are larger.
@@ -65,13 +68,14 @@ impl Target {
     pub async fn event(&self) -> (Value, u64) {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let mut last = String::new();
+        let (mut last, mut wait) = (String::new(), BACKOFF);
         for redeliveries in 0..REDELIVERIES {
             match self.deliver(number).await {
                 Ended::Done(uid) => return (uid, redeliveries),
                 Ended::Again(why) => last = why,
             }
-            tokio::time::sleep(BACKOFF).await;
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_BACKOFF);
         }
         panic!("event {number} is never done: {last}");
     }

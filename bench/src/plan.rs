@@ -32,6 +32,8 @@ pub struct Plan {
     pub bytes: &'static [usize],
     /// Whether a real API server is asked as well.
     pub is_real: bool,
+    /// The one part that is wanted, or nothing for all.
+    pub only: Option<String>,
     /// Another provisioner, which is there already.
     pub target: Option<String>,
 }
@@ -39,7 +41,7 @@ pub struct Plan {
 const FULL: Plan = Plan {
     name: "full",
     window: Duration::from_millis(1200),
-    rounds: 5,
+    rounds: 3,
     at_once: &[1, 8, 32, 128],
     starts: 5,
     many: 10_000,
@@ -48,6 +50,7 @@ const FULL: Plan = Plan {
     gateways: &[1, 10, 100, 1_000],
     bytes: &[100, 1_000, 10_000, 100_000, 1_000_000],
     is_real: false,
+    only: None,
     target: None,
 };
 
@@ -63,10 +66,19 @@ const SHORT: Plan = Plan {
     gateways: &[1, 1_000],
     bytes: &[100, 100_000],
     is_real: false,
+    only: None,
     target: None,
 };
 
+/// What a run consists of.
+const PARTS: [&str; 5] = ["compare", "start", "memory", "burst", "growth"];
+
 impl Plan {
+    /// Whether this part is wanted.
+    pub fn has(&self, part: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == part)
+    }
+
     /// Reads the command line.
     pub fn parse(words: &[&str]) -> Result<Self, String> {
         let (mut plan, mut rest) = match words {
@@ -78,6 +90,10 @@ impl Plan {
             rest = match (*word, more) {
                 ("--apiserver", more) => {
                     plan.is_real = true;
+                    more
+                }
+                ("--only", [part, more @ ..]) if PARTS.contains(part) => {
+                    plan.only = Some((*part).to_owned());
                     more
                 }
                 ("--target", [url, more @ ..]) => {

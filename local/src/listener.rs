@@ -146,11 +146,42 @@ impl Listener for Tls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
 
     #[tokio::test]
     async fn taken_port_is_an_error_that_says_what_to_do() {
         let bound = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
         let error = listen(bound.local_addr).await.err().unwrap();
         assert!(error.to_string().ends_with("choose another port"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn client_that_offers_http2_over_tls_gets_it_and_is_counted() {
+        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = signed.signing_key.serialize_der().try_into().unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+        let builder = builder.unwrap().with_no_client_auth();
+        let mut tls = builder.with_single_cert(vec![signed.cert.der().clone()], key).unwrap();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let connections = Arc::default();
+        let bound = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let server = Server::start_tls(bound, tls, Arc::clone(&connections), Router::new());
+
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(signed.cert.der().clone()).unwrap();
+        let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let mut tls = builder.unwrap().with_root_certificates(roots).with_no_client_auth();
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let stream = TcpStream::connect(server.local_addr()).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        let stream = tokio_rustls::TlsConnector::from(Arc::new(tls)).connect(name, stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::get("https://localhost/").body(axum::body::Body::empty()).unwrap();
+        assert_eq!(sender.send_request(request).await.unwrap().status(), 404);
+        assert_eq!(connections.load(Ordering::Relaxed), 1);
     }
 }

@@ -38,6 +38,12 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Authority {
     /// A new one.
     pub fn new() -> Self {
