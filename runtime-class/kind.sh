@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A KinD cluster that runs Spin applications: fetches the shim, shows it to the node, tells containerd of it, and applies
-# the RuntimeClass. Needs kind 0.27 or newer (its nodes have containerd 2), kubectl, curl, and docker or podman.
+# the RuntimeClass. Needs kind, kubectl, curl, and docker or podman.
 #
 #   runtime-class/kind.sh            # a cluster "spin"
 #   CLUSTER=other runtime-class/kind.sh
@@ -22,7 +22,8 @@ if [ ! -x "$cache/$shim" ]; then
     tar --extract --gzip --directory "$cache" "$shim"
 fi
 
-# One node, with the binary where containerd looks for it, and our fragment in containerd's own configuration.
+# One node, with the binary where containerd looks for it, and our fragment in containerd's own configuration, which says
+# `version = 2` on KinD's nodes, those with containerd 2 included: the other fragment would take runc's settings away.
 kind create cluster --name "$cluster" --wait 2m --config - <<EOF
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
@@ -34,7 +35,7 @@ nodes:
         readOnly: true
 containerdConfigPatches:
   - |
-$(sed 's/^/    /' containerd-2.toml)
+$(sed 's/^/    /' containerd-1.toml)
 EOF
 
 kubectl --context "kind-$cluster" apply --filename runtime-class.yaml
