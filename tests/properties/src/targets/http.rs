@@ -85,7 +85,21 @@ pub fn is_common_ground(headers: &HeaderMap, body: &[u8]) -> bool {
         Some("application/json" | "application/octet-stream" | "text/plain") => true,
         _ => false,
     };
-    is_usual && are_attributes && headers.len() == headers.keys_len() && headers.values().all(is_plain)
+    let has_plain_schema = ["ce-dataschema", "ce-schemaurl"]
+        .iter()
+        .all(|name| headers.get(*name).is_none_or(|value| value.to_str().is_ok_and(is_plain_url)));
+    let is_once = headers.len() == headers.keys_len();
+    is_usual && are_attributes && has_plain_schema && is_once && headers.values().all(is_plain)
+}
+
+/// Whether a text is a URL that stays as it is: the SDK reads a schema as a URL and writes it in its own form, and ours
+/// leaves it the text that it came as.
+fn is_plain_url(text: &str) -> bool {
+    let parts = text.strip_prefix("https://").and_then(|rest| rest.split_once('/'));
+    parts.is_some_and(|(host, path)| {
+        let is_host = !host.is_empty() && host.bytes().all(|c| c.is_ascii_lowercase());
+        is_host && path.bytes().all(|c| c.is_ascii_lowercase() || c == b'/')
+    })
 }
 
 fn is_plain_envelope(body: &[u8]) -> bool {
@@ -97,6 +111,7 @@ fn is_plain_envelope(body: &[u8]) -> bool {
         "data" => !value.is_null() && content_type.is_none_or(|t| t == "application/json"),
         "data_base64" => content_type.is_some_and(|t| matches!(t, "application/json" | "application/octet-stream")),
         "datacontentencoding" => false,
+        "dataschema" | "schemaurl" => value.as_str().is_some_and(is_plain_url),
         _ => binding::is_attribute_name(name) && is_text(name),
     })
 }
