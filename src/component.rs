@@ -1,28 +1,24 @@
 //! The Spin adapter: WASI on one side, the core on the other. Nothing but input and output.
 //!
-//! Requests are read as a stream, so that the size limit holds while reading and repeated headers stay visible. Each
-//! outbound call sets its own connect, first-byte and between-bytes timeout, because Spin's default is ten minutes,
-//! and runs against a deadline besides, because none of the three bounds an answer that trickles in.
+//! An instance serves one request and has nothing else to do, so it waits where it stands: no future here is ever
+//! pending. Bodies are read as streams, so that the size limit holds while reading, and repeated headers stay visible.
+//! Each outbound call sets its own connect, first-byte and between-bytes timeout, because Spin's default is ten
+//! minutes, and has a deadline besides, because none of the three bounds an answer that trickles in.
 
-use std::future::{Future, poll_fn};
 use std::io::Write;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use futures::future::{Either, select};
-use futures::{SinkExt, StreamExt};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response};
-use spin_executor::{CancelOnDropToken, push_waker_and_get_token};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Method, Request, Response, StatusCode};
 use spin_sdk::http::{Fields, IncomingRequest, IncomingResponse, OutgoingRequest, OutgoingResponse, ResponseOutparam};
-use spin_sdk::http::{Method as WasiMethod, Scheme};
+use spin_sdk::http::{Method as WasiMethod, OutgoingBody, Scheme};
 use spin_sdk::http_component;
 use spin_sdk::wit::wasi::http0_2_0::outgoing_handler;
-use spin_sdk::wit::wasi::http0_2_0::types::{ErrorCode, FutureIncomingResponse, RequestOptions};
+use spin_sdk::wit::wasi::http0_2_0::types::{ErrorCode, FutureIncomingResponse, IncomingBody, RequestOptions};
 use wasi::clocks::monotonic_clock::subscribe_duration;
-use wasi::io::poll::Pollable;
+use wasi::io::poll::{Pollable, poll};
+use wasi::io::streams::{OutputStream, StreamError};
 
 use crate::endpoint::{self, Body, BodyError, LARGEST_BODY, Surroundings};
 use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
@@ -36,14 +32,14 @@ const LONGEST_BODY: Duration = Duration::from_secs(30);
 async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let started = Instant::now();
     let outbound = WasiHttp { started };
-    let request = read_request(request).await;
+    let request = read_request(request);
     let surroundings = Surroundings { now: Utc::now(), variable: &variable, token: &token };
     let answered = endpoint::answer(request, &surroundings, &outbound).await;
     if let Some(entry) = answered.log {
         // One write of the whole line, so that parallel instances don't interleave.
         _ = std::io::stderr().write_all(entry.line(Utc::now(), started.elapsed()).as_bytes());
     }
-    respond(answered.response, out).await;
+    respond(answered.response, out);
 }
 
 fn variable(name: &str) -> Result<String, String> {
@@ -54,18 +50,18 @@ fn token() -> Result<String, String> {
     std::fs::read_to_string(TOKEN_FILE).map_err(|e| format!("the token file {TOKEN_FILE} can't be read: {e}"))
 }
 
-async fn read_request(incoming: IncomingRequest) -> Request<Body> {
+fn read_request(incoming: IncomingRequest) -> Request<Body> {
     let mut request = Request::new(Ok(Vec::new()));
     *request.method_mut() = method(incoming.method());
     *request.uri_mut() = incoming.path_with_query().unwrap_or_default().parse().unwrap_or_default();
     *request.headers_mut() = headers(&incoming.headers());
     if request.method() == Method::POST {
-        let body = read_body(incoming.into_body_stream(), LARGEST_BODY);
-        *request.body_mut() = match within(LONGEST_BODY, body).await {
-            Some(Ok(bytes)) => Ok(bytes),
-            Some(Err(Unread::TooLarge)) => Err(BodyError::TooLarge),
-            Some(Err(Unread::CutOff)) | None => Err(BodyError::Incomplete),
-        };
+        let body = incoming.consume().map_err(|()| Unread::CutOff);
+        let bytes = body.and_then(|body| read_body(&body, LARGEST_BODY, &Deadline::after(LONGEST_BODY)));
+        *request.body_mut() = bytes.map_err(|unread| match unread {
+            Unread::TooLarge => BodyError::TooLarge,
+            Unread::CutOff | Unread::TooLate => BodyError::Incomplete,
+        });
     }
     request
 }
@@ -96,35 +92,110 @@ fn fields(headers: &HeaderMap) -> Option<Fields> {
     Fields::from_list(&list).ok()
 }
 
-async fn respond(response: Response<Vec<u8>>, out: ResponseOutparam) {
-    let (parts, body) = response.into_parts();
+fn respond(response: Response<Vec<u8>>, out: ResponseOutparam) {
+    let (parts, bytes) = response.into_parts();
     let outgoing = OutgoingResponse::new(fields(&parts.headers).unwrap_or_else(Fields::new));
     _ = outgoing.set_status_code(parts.status.as_u16());
-    // When the other side has gone there is nobody left to tell; the delivery is in the log.
-    _ = out.set_with_body(outgoing, body).await;
+    match outgoing.body() {
+        // When the other side has gone there is nobody left to tell; the delivery is in the log.
+        Ok(body) => send_body(body, &bytes, &Deadline::after(LONGEST_BODY), || out.set(outgoing)),
+        Err(()) => out.set(outgoing),
+    }
+}
+
+/// The end of the time that something may take.
+struct Deadline(Pollable);
+
+/// The deadline has passed.
+struct TimeIsUp;
+
+impl Deadline {
+    fn after(time: Duration) -> Self {
+        Self(subscribe_duration(time.as_nanos() as u64))
+    }
+
+    /// Waits until `awaited` is ready.
+    fn wait_for(&self, awaited: &Pollable) -> Result<(), TimeIsUp> {
+        if poll(&[awaited, &self.0]).contains(&0) { Ok(()) } else { Err(TimeIsUp) }
+    }
 }
 
 /// Why a body was not read to its end.
 enum Unread {
     TooLarge,
     CutOff,
+    TooLate,
 }
 
-/// Reads a body chunk by chunk, and not one chunk further than `limit` bytes.
-async fn read_body<E>(
-    chunks: impl futures::Stream<Item = Result<Vec<u8>, E>>,
-    limit: usize,
-) -> Result<Vec<u8>, Unread> {
-    let mut chunks = pin!(chunks);
-    let mut body = Vec::new();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Unread::CutOff)?;
-        if body.len() + chunk.len() > limit {
-            return Err(Unread::TooLarge);
+/// Reads a body, and not more of it than one byte above `limit`.
+fn read_body(body: &IncomingBody, limit: usize, deadline: &Deadline) -> Result<Vec<u8>, Unread> {
+    let stream = body.stream().map_err(|()| Unread::CutOff)?;
+    let mut bytes = Vec::new();
+    while bytes.len() <= limit {
+        match stream.read((limit + 1 - bytes.len()) as u64) {
+            Ok(chunk) if chunk.is_empty() => {
+                deadline.wait_for(&stream.subscribe()).map_err(|TimeIsUp| Unread::TooLate)?;
+            }
+            Ok(chunk) if bytes.is_empty() => bytes = chunk,
+            Ok(chunk) => bytes.extend(chunk),
+            Err(StreamError::Closed) => return Ok(bytes),
+            Err(StreamError::LastOperationFailed(_)) => return Err(Unread::CutOff),
         }
-        body.extend(chunk);
     }
-    Ok(body)
+    Err(Unread::TooLarge)
+}
+
+/// Sends a body along with the message that it belongs to, which `hand_over` gives to the host.
+///
+/// A body that the host takes at once is written before that: a head that leaves alone makes its body wait until the
+/// peer has acknowledged the head, which can take 40 ms. A larger body comes after it, because nobody takes anything
+/// out of a body that was not handed over. One that can't be sent is left unfinished, and the host tells why.
+fn send_body<T>(body: OutgoingBody, bytes: &[u8], deadline: &Deadline, hand_over: impl FnOnce() -> T) -> T {
+    let Ok(stream) = body.write() else { return hand_over() };
+    if stream.check_write().is_ok_and(|room| room >= bytes.len() as u64) {
+        write_body(body, stream, bytes, deadline);
+        return hand_over();
+    }
+    let handed_over = hand_over();
+    write_body(body, stream, bytes, deadline);
+    handed_over
+}
+
+fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8], deadline: &Deadline) {
+    if write(&stream, bytes, deadline).is_ok() {
+        drop(stream);
+        _ = OutgoingBody::finish(body, None);
+    }
+}
+
+fn write(stream: &OutputStream, bytes: &[u8], deadline: &Deadline) -> Result<(), Unwritten> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
+        let (now, later) = rest.split_at(room.min(rest.len()));
+        if now.is_empty() {
+            deadline.wait_for(&stream.subscribe())?;
+        } else {
+            stream.write(now)?;
+        }
+        rest = later;
+    }
+    Ok(stream.flush()?)
+}
+
+/// A body could not be written to its end: the other side has gone, or the time is up.
+struct Unwritten;
+
+impl From<StreamError> for Unwritten {
+    fn from(_: StreamError) -> Self {
+        Self
+    }
+}
+
+impl From<TimeIsUp> for Unwritten {
+    fn from(TimeIsUp: TimeIsUp) -> Self {
+        Self
+    }
 }
 
 /// The way out: wasi:http's outgoing handler.
@@ -139,20 +210,53 @@ impl Outbound for WasiHttp {
         if left.is_zero() {
             return Err(NoAnswer("the time for this delivery is up".into()));
         }
-        let answer = within(left, exchange(request, left, bounds.answer)).await;
-        answer.unwrap_or_else(|| Err(NoAnswer(format!("not within {left:?}"))))
+        exchange(request, left, bounds.answer)
     }
 }
 
-async fn exchange(request: Request<Vec<u8>>, timeout: Duration, largest: usize) -> Answer {
-    let (request, body) = outgoing_request(request).ok_or_else(|| NoAnswer("the request can't be formed".into()))?;
-    let sink = (!body.is_empty()).then(|| request.take_body());
-    let handle = outgoing_handler::handle(request, Some(options(timeout))).map_err(no_answer)?;
-    if let Some(mut sink) = sink {
-        sink.send(body).await.map_err(|e| NoAnswer(format!("the request could not be sent: {e}")))?;
+fn exchange(request: Request<Vec<u8>>, timeout: Duration, largest: usize) -> Answer {
+    let deadline = Deadline::after(timeout);
+    let (request, bytes) = outgoing_request(request).ok_or_else(|| NoAnswer("the request can't be formed".into()))?;
+    let body = if bytes.is_empty() { None } else { request.body().ok() };
+    let handle = || outgoing_handler::handle(request, Some(options(timeout)));
+    let pending = match body {
+        Some(body) => send_body(body, &bytes, &deadline, handle),
+        None => handle(),
+    };
+    let too_late = |TimeIsUp| NoAnswer(format!("not within {timeout:?}"));
+    let incoming = response(&pending.map_err(no_answer)?, &deadline).map_err(too_late)?.map_err(no_answer)?;
+    let mut response = Response::new(Vec::new());
+    *response.status_mut() =
+        StatusCode::from_u16(incoming.status()).map_err(|_| NoAnswer("an impossible status".into()))?;
+    response.headers_mut().extend(retry_after(&incoming));
+    if largest > 0 {
+        let body = incoming.consume().map_err(|()| NoAnswer("the answer has no body".into()))?;
+        *response.body_mut() = read_body(&body, largest, &deadline).map_err(|unread| match unread {
+            Unread::TooLarge => NoAnswer(format!("the answer is larger than {largest} bytes")),
+            Unread::CutOff => NoAnswer("the answer was cut off".into()),
+            Unread::TooLate => too_late(TimeIsUp),
+        })?;
     }
-    let response = Pending { token: None, handle }.await.map_err(no_answer)?;
-    read_answer(response, largest).await
+    Ok(response)
+}
+
+/// Waits for the head of a response.
+fn response(
+    pending: &FutureIncomingResponse,
+    deadline: &Deadline,
+) -> Result<Result<IncomingResponse, ErrorCode>, TimeIsUp> {
+    loop {
+        match pending.get() {
+            Some(response) => return Ok(response.unwrap_or(Err(ErrorCode::InternalError(None)))),
+            None => deadline.wait_for(&pending.subscribe())?,
+        }
+    }
+}
+
+/// The one header of an answer that anybody asks for.
+fn retry_after(response: &IncomingResponse) -> Option<(HeaderName, HeaderValue)> {
+    let value = response.headers().get(RETRY_AFTER.as_str()).into_iter().next()?;
+    Some((RETRY_AFTER, HeaderValue::from_bytes(&value).ok()?))
 }
 
 fn outgoing_request(request: Request<Vec<u8>>) -> Option<(OutgoingRequest, Vec<u8>)> {
@@ -181,70 +285,4 @@ fn options(timeout: Duration) -> RequestOptions {
 
 fn no_answer(error: ErrorCode) -> NoAnswer {
     NoAnswer(format!("{error:?}"))
-}
-
-async fn read_answer(incoming: IncomingResponse, largest: usize) -> Answer {
-    let mut response = Response::new(Vec::new());
-    *response.status_mut() =
-        http::StatusCode::from_u16(incoming.status()).map_err(|_| NoAnswer("an impossible status".into()))?;
-    *response.headers_mut() = headers(&incoming.headers());
-    if largest == 0 {
-        return Ok(response);
-    }
-    *response.body_mut() = match read_body(incoming.take_body_stream(), largest).await {
-        Ok(body) => body,
-        Err(Unread::TooLarge) => return Err(NoAnswer(format!("the answer is larger than {largest} bytes"))),
-        Err(Unread::CutOff) => return Err(NoAnswer("the answer was cut off".into())),
-    };
-    Ok(response)
-}
-
-/// A response that is on its way.
-///
-/// The token comes first, so that the pollable is dropped before the resource that it belongs to: wasi:io traps
-/// otherwise.
-struct Pending {
-    token: Option<CancelOnDropToken>,
-    handle: FutureIncomingResponse,
-}
-
-impl Future for Pending {
-    type Output = Result<IncomingResponse, ErrorCode>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.handle.get() {
-            Some(response) => Poll::Ready(response.unwrap_or(Err(ErrorCode::InternalError(None)))),
-            None => {
-                self.token = Some(wake_on(self.handle.subscribe(), context));
-                Poll::Pending
-            }
-        }
-    }
-}
-
-/// What comes of `work`, or `None` when it takes longer than `timeout`.
-async fn within<T>(timeout: Duration, work: impl Future<Output = T>) -> Option<T> {
-    match select(pin!(work), pin!(sleep(timeout))).await {
-        Either::Left((done, _)) => Some(done),
-        Either::Right(_) => None,
-    }
-}
-
-async fn sleep(duration: Duration) {
-    let end = Instant::now() + duration;
-    let mut token = None;
-    poll_fn(|context| {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Poll::Ready(());
-        }
-        token = Some(wake_on(subscribe_duration(left.as_nanos() as u64), context));
-        Poll::Pending
-    })
-    .await;
-    drop(token);
-}
-
-fn wake_on(pollable: Pollable, context: &Context<'_>) -> CancelOnDropToken {
-    push_waker_and_get_token(pollable, context.waker().clone()).into()
 }

@@ -38,6 +38,16 @@ pub fn cases() -> Vec<Case> {
             vec![read(|_| ()), json_step("POST", 201, routed), json_step("PATCH", 200, released)],
             End::Done,
         ),
+        // A host takes a megabyte of a call's body before somebody reads it, and the rest after that.
+        case(
+            "large",
+            vec![
+                read(|spec| spec["containers"][1]["args"] = json!(["x".repeat(1_200_000)])),
+                json_step("POST", 201, routed),
+                json_step("PATCH", 200, released),
+            ],
+            End::Done,
+        ),
         case("missing", vec![absent(), absent()], End::Failed("PodTemplateInvalid")),
         case("not allowed to be read", vec![status("GET", 403, "Forbidden", "no"), absent()], End::Failed("Forbidden")),
         case("unwell", vec![status("GET", 500, "InternalError", "")], End::Empty(503)),
