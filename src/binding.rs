@@ -13,6 +13,8 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 use serde_json::{Map, Value};
 
+use crate::fields::parse;
+
 const HEADER_PREFIX: &str = "ce-";
 const CLOUDEVENTS: &str = "application/cloudevents";
 const STRUCTURED_JSON: &str = "application/cloudevents+json";
@@ -55,7 +57,7 @@ pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Event, BindingError> {
 }
 
 fn read_structured(body: &[u8]) -> Result<Event, BindingError> {
-    let mut members: Map<String, Value> = match serde_json::from_slice(body) {
+    let mut members: Map<String, Value> = match parse(body) {
         Ok(Value::Object(members)) => members,
         Ok(_) => return Err(invalid("the body is not a JSON object")),
         Err(e) => return Err(invalid(format!("the body is not JSON: {e}"))),
@@ -133,7 +135,7 @@ fn is_json(content_type: &str) -> bool {
 
 /// Bytes as data: JSON where they are declared to be and are, else what they are.
 fn data_of_bytes(bytes: Vec<u8>, declared_json: bool) -> Data {
-    let json = if declared_json { serde_json::from_slice(&bytes).ok() } else { None };
+    let json = if declared_json { parse(&bytes).ok() } else { None };
     json.map_or(Data::Binary(bytes), Data::Json)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::uri::{Authority, Scheme, Uri};
 
-use crate::fields::{list, text};
+use crate::fields::{list, parse, text};
 use crate::names::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
 use crate::outbound::Bounds;
 use crate::sink::Sink;
@@ -35,8 +35,8 @@ pub struct Config {
     pub client_pod_template: Option<String>,
     /// The key of the annotation and of the label by which the gateways' admission controllers know their clients.
     pub gateway_key: String,
-    /// The gateways that may be asked for; empty for any.
-    pub gateways: Vec<String>,
+    /// The gateways that may be asked for.
+    pub gateways: AllowList,
     /// The address that a gateway injects, with `{gateway}` for its name; `None` for any.
     pub gateway_address: Option<String>,
     /// Whether a client stays gated until its gateway was seen in it.
@@ -88,6 +88,28 @@ impl BaseUrl {
     }
 }
 
+/// Names of gateways, separated by commas, as the variable has them: empty for any gateway.
+///
+/// It stays one text, because it is read anew for every event and may hold a thousand names, of which one is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowList(String);
+
+impl AllowList {
+    fn parse(value: String) -> Result<Self, ConfigError> {
+        let list = Self(value);
+        if let Some(name) = list.names().find(|name| !is_label_value(name)) {
+            let problem = format!("holds {name:?}, which can't be a label value: use names such as foo,bar");
+            return Err(ConfigError::new("gateways", problem));
+        }
+        Ok(list)
+    }
+
+    /// The names in it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.split(',').map(str::trim).filter(|name| !name.is_empty())
+    }
+}
+
 /// A variable whose value can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the variable {variable} {problem}")]
@@ -118,7 +140,7 @@ impl Config {
             client_command: client_command(&read("client_command")?)?,
             client_pod_template: client_pod_template(read("client_pod_template")?)?,
             gateway_key: gateway_key(read("gateway_key")?)?,
-            gateways: gateways(&read("gateways")?)?,
+            gateways: AllowList::parse(read("gateways")?)?,
             gateway_address: gateway_address(read("gateway_address")?)?,
             gateway_verification: gateway_verification(&read("gateway_verification")?)?,
             kube_api_url: kube_api_url(&read("kube_api_url")?)?,
@@ -130,7 +152,8 @@ impl Config {
 
     /// Whether clients of `gateway` may be made at all.
     pub fn allows(&self, gateway: &str) -> bool {
-        self.gateways.is_empty() || self.gateways.iter().any(|allowed| allowed == gateway)
+        let mut names = self.gateways.names().peekable();
+        names.peek().is_none() || names.any(|allowed| allowed == gateway)
     }
 
     /// The address that `gateway` has to inject, or `None` where any will do.
@@ -175,7 +198,7 @@ fn client_command(value: &str) -> Result<Vec<String>, ConfigError> {
         return Err(error("is empty: write the command, or [] for the image's own entrypoint".into()));
     }
     if value.starts_with('[') {
-        let words = serde_json::from_slice(value.as_bytes()).map_err(|e| e.to_string()).and_then(list(text));
+        let words = parse(value.as_bytes()).map_err(|e| e.to_string()).and_then(list(text));
         return words.map_err(|problem| error(format!("is no JSON array of strings: {problem}")));
     }
     shell_words::split(value).map_err(|e| error(format!("can't be split into words: {e}")))
@@ -198,19 +221,6 @@ fn gateway_key(value: String) -> Result<String, ConfigError> {
         return error("which the client Pod needs for itself: use a key of your own");
     }
     Ok(value)
-}
-
-fn gateways(value: &str) -> Result<Vec<String>, ConfigError> {
-    let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
-    names
-        .map(|name| match is_label_value(name) {
-            true => Ok(name.to_owned()),
-            false => {
-                let problem = format!("holds {name:?}, which can't be a label value: use names such as foo,bar");
-                Err(ConfigError::new("gateways", problem))
-            }
-        })
-        .collect()
 }
 
 fn gateway_address(value: String) -> Result<Option<String>, ConfigError> {
@@ -298,7 +308,15 @@ pub(crate) mod tests {
     fn the_allow_list_and_the_address_know_their_gateways() {
         let config = config(&[("gateways", " foo, bar ,"), ("gateway_address", "gw-{gateway}.svc")]);
         assert!(config.allows("foo") && config.allows("bar") && !config.allows("nope"));
+        assert!(!config.allows("fo") && !config.allows("foo, bar"));
         assert_eq!(config.address_of("foo").as_deref(), Some("gw-foo.svc"));
+    }
+
+    #[test]
+    fn a_list_without_a_name_allows_any_gateway() {
+        for list in ["", " ", " , ,"] {
+            assert!(config(&[("gateways", list)]).allows("foo"), "{list:?}");
+        }
     }
 
     #[test]

@@ -159,7 +159,8 @@ fn check_gateway(name: &str, config: &Config) -> Result<(), Failure> {
         return Err(Failure::new(Reason::InvalidGatewayName, message));
     }
     if !config.allows(name) {
-        let message = format!("the gateway {name} is not allowed here: ask for one of {}", config.gateways.join(", "));
+        let allowed: Vec<_> = config.gateways.names().collect();
+        let message = format!("the gateway {name} is not allowed here: ask for one of {}", allowed.join(", "));
         return Err(Failure::new(Reason::GatewayNotAllowed, message));
     }
     Ok(())

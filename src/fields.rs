@@ -120,9 +120,22 @@ pub fn texts(value: Value) -> Result<BTreeMap<String, String>, Problem> {
 /// # Errors
 /// Where `json` is none.
 pub fn parse_only(json: &[u8], names: &[&str], whole: &[&str]) -> serde_json::Result<Value> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let mut deserializer = serde_json::Deserializer::from_str(utf8(json)?);
     let value = Only { names, whole, everything: false }.deserialize(&mut deserializer)?;
     deserializer.end().map(|()| value)
+}
+
+/// Parses JSON, all of it.
+///
+/// # Errors
+/// Where `json` is none.
+pub fn parse(json: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_str(utf8(json)?)
+}
+
+/// Whether JSON is UTF-8 is asked once, and not for every text in it.
+fn utf8(json: &[u8]) -> serde_json::Result<&str> {
+    std::str::from_utf8(json).map_err(serde::de::Error::custom)
 }
 
 #[derive(Clone, Copy)]
@@ -246,8 +259,9 @@ mod tests {
         assert_eq!(kept, json!({"a": "again", "w": {"any\n": {"x": -1}}}));
         let list = parse_only(br#"[{"a": {"b": true, "c": 1}}]"#, &["a", "b"], &[]).unwrap();
         assert_eq!(list, json!([{"a": {"b": true}}]));
-        for broken in ["", "{", r#"{"x": }"#, r#"{"x": 1} 2"#, "{1: 2}"] {
-            assert!(parse_only(broken.as_bytes(), &["a"], &[]).is_err(), "{broken}");
+        for broken in [&b""[..], b"{", br#"{"x": }"#, br#"{"x": 1} 2"#, b"{1: 2}", b"{\"x\": \"\xff\"}"] {
+            let text = String::from_utf8_lossy(broken);
+            assert!(parse_only(broken, &["a"], &[]).is_err() && parse(broken).is_err(), "{text}");
         }
     }
 

@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::config::{BaseUrl, Config};
-use crate::fields::{take, text};
+use crate::fields::{parse, take, text};
 use crate::outbound::{Answer, Bounds, NoAnswer};
 use crate::pod::{GATE, MANAGED_BY, Pod};
 use crate::reason::Reason;
@@ -230,7 +230,7 @@ impl<'a> Api<'a> {
 }
 
 fn json(body: &[u8]) -> Result<Value, ApiError> {
-    serde_json::from_slice(body).map_err(|e| ApiError::Unreadable(e.to_string()))
+    parse(body).map_err(|e| ApiError::Unreadable(e.to_string()))
 }
 
 /// Whether an API server knows enough to be believed.

@@ -9,7 +9,8 @@ const SUBDOMAIN_MAX: usize = 253;
 
 /// Whether `value` is a non-empty label value: 1 to 63 of `[A-Za-z0-9._-]`, with a letter or digit at both ends.
 pub fn is_label_value(value: &str) -> bool {
-    value.len() <= LABEL_MAX && is_bounded_by_alphanumerics(value, |c| matches!(c, b'.' | b'_' | b'-'))
+    const ALPHABET: Alphabet = alphabet(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+    value.len() <= LABEL_MAX && is_made_of(&ALPHABET, value)
 }
 
 /// Whether `key` can be the key of a label and of an annotation: an optional DNS subdomain and `/`, then a name.
@@ -22,7 +23,8 @@ pub fn is_qualified_name(key: &str) -> bool {
 
 /// Whether `name` is a DNS label (RFC 1123), as a namespace's name must be.
 pub fn is_dns_label(name: &str) -> bool {
-    name.len() <= LABEL_MAX && is_lower_case(name) && is_bounded_by_alphanumerics(name, |c| c == b'-')
+    const ALPHABET: Alphabet = alphabet(b"abcdefghijklmnopqrstuvwxyz0123456789-");
+    name.len() <= LABEL_MAX && is_made_of(&ALPHABET, name)
 }
 
 /// Whether `name` is a DNS subdomain (RFC 1123), as most objects' names must be.
@@ -30,16 +32,25 @@ pub fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= SUBDOMAIN_MAX && name.split('.').all(is_dns_label)
 }
 
-fn is_lower_case(name: &str) -> bool {
-    !name.bytes().any(|c| c.is_ascii_uppercase())
+/// For each byte whether it may be there: an allow-list of a thousand names is read for every event.
+type Alphabet = [bool; 256];
+
+const fn alphabet(characters: &[u8]) -> Alphabet {
+    let mut alphabet = [false; 256];
+    let mut at = 0;
+    while at < characters.len() {
+        alphabet[characters[at] as usize] = true;
+        at += 1;
+    }
+    alphabet
 }
 
-fn is_bounded_by_alphanumerics(value: &str, is_inner: fn(u8) -> bool) -> bool {
+/// Whether all of `value` is of the alphabet, with a letter or digit at both ends.
+fn is_made_of(alphabet: &Alphabet, value: &str) -> bool {
     let bytes = value.as_bytes();
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
-    first.is_ascii_alphanumeric()
-        && last.is_ascii_alphanumeric()
-        && bytes.iter().all(|&c| c.is_ascii_alphanumeric() || is_inner(c))
+    let is_bounded = first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric();
+    is_bounded && bytes.iter().all(|&c| alphabet[usize::from(c)])
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use http::{Request, Uri};
 use serde_json::Value;
 
 use crate::binding;
-use crate::fields::{Problem, optional, texts};
+use crate::fields::{Problem, optional, parse, texts};
 use crate::outbound::{Answer, Bounds, NoAnswer};
 
 /// The context attributes of the specification, which no override may touch.
@@ -100,7 +100,7 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
     if text.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let extensions = serde_json::from_slice(text.as_bytes()).map_err(|e| e.to_string()).and_then(extensions);
+    let extensions = parse(text.as_bytes()).map_err(|e| e.to_string()).and_then(extensions);
     let extensions =
         extensions.map_err(|e| format!(r#"is not JSON such as {{"extensions":{{"name":"value"}}}}: {e}"#))?;
     for name in extensions.keys() {

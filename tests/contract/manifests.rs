@@ -294,15 +294,15 @@ fn every_gateway_has_values_of_its_own_and_the_quota_is_theirs_together() {
     let config = config();
     let values: Vec<_> = config
         .gateways
-        .iter()
+        .names()
         .map(|gateway| documents(&format!("deploy/pod-gateway-{gateway}-values.yaml")).remove(0))
         .collect();
     assert!(!values.is_empty());
-    for (gateway, values) in config.gateways.iter().zip(&values) {
+    for (gateway, values) in config.gateways.names().zip(&values) {
         let (webhook, settings) = (&values["webhook"], &values["settings"]);
         for sort in ["gatewayLabel", "gatewayAnnotation"] {
             assert_eq!(webhook[sort], config.gateway_key);
-            assert_eq!(webhook[format!("{sort}Value")], gateway.as_str());
+            assert_eq!(webhook[format!("{sort}Value")], gateway);
         }
         assert_eq!(webhook["gatewayDefault"], false);
         assert_eq!(strings(&values["routed_namespaces"]), [config.client_namespace.as_str()]);

@@ -144,8 +144,9 @@ async fn page(
 /// Checks each gateway of the variable `gateways`; the embedded API's own where that is empty.
 async fn check_gateways(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<(), CliError> {
     let (settings, client) = as_the_provisioner(args, options)?;
-    let gateways = match (&settings.gateways, &kubernetes.embedded) {
-        (named, _) if !named.is_empty() => named.clone(),
+    let named: Vec<_> = settings.gateways.names().map(str::to_owned).collect();
+    let gateways = match (named, &kubernetes.embedded) {
+        (named, _) if !named.is_empty() => named,
         (_, Some(_)) => Config::demo().gateways.into_iter().map(|gateway| gateway.name).collect(),
         _ => return Err(CliError::Check("name the gateways to check: --variable gateways=foo,bar".to_owned())),
     };
