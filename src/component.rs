@@ -21,6 +21,7 @@ use wasi::io::poll::{Pollable, poll};
 use wasi::io::streams::{OutputStream, StreamError};
 
 use crate::endpoint::{self, Body, BodyError, LARGEST_BODY, Surroundings};
+use crate::mount;
 use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
 
 const TOKEN_FILE: &str = "/serviceaccount/token";
@@ -47,7 +48,9 @@ fn variable(name: &str) -> Result<String, String> {
 }
 
 fn token() -> Result<String, String> {
-    std::fs::read_to_string(TOKEN_FILE).map_err(|e| format!("the token file {TOKEN_FILE} can't be read: {e}"))
+    let content = mount::read(TOKEN_FILE).map_err(mount::problem);
+    let content = content.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it isn't text".to_owned()));
+    content.map_err(|problem| format!("the token file {TOKEN_FILE} can't be read: {problem}"))
 }
 
 fn read_request(incoming: IncomingRequest) -> Request<Body> {
