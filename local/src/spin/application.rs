@@ -7,9 +7,10 @@
 //! then ends by itself, or with the last clone of the application.
 //!
 //! A guest that traps, panics or gives no response is a 500 with an empty body
-//! and a line in the log, as is the thousand-and-first at once. A directory
-//! that has vanished since the start is an error: Spin's server then closes
-//! the connection without an answer.
+//! and a line in the log. A directory that has vanished since the start is an
+//! error: Spin's server then closes the connection without an answer. There is
+//! room for as many instances at once as Spin has; where Spin answers 500 to
+//! the rest, they wait here for their turn.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,9 +21,9 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::allowed_hosts::{AllowedHostError, AllowedHosts};
 use super::fuel::FuelMeter;
@@ -192,7 +193,13 @@ impl Application {
         let body = body.map_err(|_| wasmtime_wasi_http::Error::HttpProtocolError);
         let body = TimedBody::new(body.boxed_unsync(), DEFAULT_TIMEOUT);
         let (sender, answer) = oneshot::channel();
+        let turn = ROOM.acquire().await;
         let guest = self.instance()?.run(Request::from_parts(parts, body), sender);
+        let guest = async move {
+            let ended = guest.await;
+            drop(turn);
+            ended
+        };
         Ok(self.respond(guest, answer).await)
     }
 
@@ -337,9 +344,13 @@ fn metering_engine() -> &'static Engine {
     ENGINE.get_or_init(|| Engine::new(Config::new().consume_fuel(true)).unwrap_or_default())
 }
 
-/// Room for as many instances as Spin has.
+/// How many instances there may be at once in this process: as many as Spin has.
+const INSTANCES: u32 = 1000;
+
+/// Whoever holds a permit of it has room for an instance.
+static ROOM: Semaphore = Semaphore::const_new(INSTANCES as usize);
+
 fn pool() -> PoolingAllocationConfig {
-    const INSTANCES: u32 = 1000;
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(INSTANCES)
         .total_memories(INSTANCES)
@@ -348,7 +359,12 @@ fn pool() -> PoolingAllocationConfig {
         .total_core_instances(4 * INSTANCES)
         .table_elements(100_000)
         .max_component_instance_size(10 << 20)
-        .max_core_instance_size(10 << 20);
+        .max_core_instance_size(10 << 20)
+        // What an instance leaves is cleaned and not given back: the next one would have to ask for every page anew.
+        .linear_memory_keep_resident(2 << 20)
+        .table_keep_resident(512 << 10)
+        // Where the kernel can tell which pages were written, only those are cleaned.
+        .pagemap_scan(Enabled::Auto);
     pool
 }
 

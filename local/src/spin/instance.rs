@@ -92,6 +92,8 @@ impl State {
         let mut wasi = WasiCtx::builder();
         wasi.stdout(stream(LogSource::Stdout));
         wasi.stderr(stream(LogSource::Stderr));
+        // What is mounted is small and on a local disk: the way to another thread and back takes longer than to read it.
+        wasi.allow_blocking_current_thread(true);
         for (name, value) in &component.environment {
             wasi.env(name, value);
         }

@@ -111,6 +111,22 @@ async fn dropping_the_future_kills_the_instance() {
 }
 
 #[tokio::test]
+async fn more_requests_than_there_is_room_for_wait_for_their_turn() {
+    let app = App::running("(call $sleep (i64.const 300))");
+    let application = app.load().unwrap();
+    let requests = INSTANCES as usize + 100;
+    let handled = (0..requests).map(|_| {
+        let application = application.clone();
+        tokio::spawn(async move { application.handle(request()).await })
+    });
+    for handled in handled.collect::<Vec<_>>() {
+        handled.await.unwrap().unwrap();
+    }
+    let log = app.capture.text();
+    assert_eq!(log.lines().filter(|line| line.ends_with("the component gave no response")).count(), requests, "{log}");
+}
+
+#[tokio::test]
 async fn instances_run_beside_each_other() {
     let app = App::running("(call $sleep (i64.const 200))");
     let application = app.load().unwrap();
