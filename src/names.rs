@@ -8,7 +8,8 @@ const LABEL_MAX: usize = 63;
 const SUBDOMAIN_MAX: usize = 253;
 
 /// Whether `value` is a non-empty label value: 1 to 63 of `[A-Za-z0-9._-]`, with a letter or digit at both ends.
-pub fn is_label_value(value: &str) -> bool {
+pub fn is_label_value(value: impl AsRef<[u8]>) -> bool {
+    let value = value.as_ref();
     const ALPHABET: Alphabet = alphabet(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
     value.len() <= LABEL_MAX && is_made_of(&ALPHABET, value)
 }
@@ -24,7 +25,7 @@ pub fn is_qualified_name(key: &str) -> bool {
 /// Whether `name` is a DNS label (RFC 1123), as a namespace's name must be.
 pub fn is_dns_label(name: &str) -> bool {
     const ALPHABET: Alphabet = alphabet(b"abcdefghijklmnopqrstuvwxyz0123456789-");
-    name.len() <= LABEL_MAX && is_made_of(&ALPHABET, name)
+    name.len() <= LABEL_MAX && is_made_of(&ALPHABET, name.as_bytes())
 }
 
 /// Whether `name` is a DNS subdomain (RFC 1123), as most objects' names must be.
@@ -45,9 +46,8 @@ const fn alphabet(characters: &[u8]) -> Alphabet {
     alphabet
 }
 
-/// Whether all of `value` is of the alphabet, with a letter or digit at both ends.
-fn is_made_of(alphabet: &Alphabet, value: &str) -> bool {
-    let bytes = value.as_bytes();
+/// Whether all of them are of the alphabet, with a letter or digit at both ends.
+fn is_made_of(alphabet: &Alphabet, bytes: &[u8]) -> bool {
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
     let is_bounded = first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric();
     is_bounded && bytes.iter().all(|&c| alphabet[usize::from(c)])
@@ -71,7 +71,7 @@ mod tests {
     fn label_values_are_what_kubernetes_takes() {
         let (longest, too_long) = ("a".repeat(63), "a".repeat(64));
         check(
-            is_label_value,
+            |value| is_label_value(value),
             &["a", "foo", "Foo_1.b-2", "0", &longest],
             &["", &too_long, "-a", "a-", ".a", "a/b", "a b", "ä", "a\n", "_"],
         );
