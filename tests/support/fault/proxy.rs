@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -68,8 +69,19 @@ impl Proxy {
     /// Listens again, at the same address.
     pub async fn listen(&self) {
         self.leave().await;
-        let listener = TcpListener::bind(self.0.address).await.expect("the port is still free");
-        self.0.accept(listener);
+        self.0.accept(rebound(self.0.address).await);
+    }
+}
+
+/// Listens at an address that was left. Somebody's connection may have got the port meanwhile: then that has to end.
+async fn rebound(address: SocketAddr) -> TcpListener {
+    let mut patience = 1_000;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && patience > 0 => patience -= 1,
+            bound => return bound.expect("the port is free again within ten seconds"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
