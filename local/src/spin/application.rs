@@ -193,19 +193,13 @@ impl Application {
         let body = body.map_err(|_| wasmtime_wasi_http::Error::HttpProtocolError);
         let body = TimedBody::new(body.boxed_unsync(), DEFAULT_TIMEOUT);
         let (sender, answer) = oneshot::channel();
-        let turn = ROOM.acquire().await;
-        let guest = self.instance()?.run(Request::from_parts(parts, body), sender);
-        let guest = async move {
-            let ended = guest.await;
-            drop(turn);
-            ended
-        };
+        let guest = self.instance().await?.run(Request::from_parts(parts, body), sender);
         Ok(self.respond(guest, answer).await)
     }
 
     /// Makes an instance that gets no request, and ends it again: what every request pays before it begins.
     pub async fn instantiate(&self) -> Result<(), HandleError> {
-        let made = self.instance()?.make().await;
+        let made = self.instance().await?.make().await;
         made.map_err(|error| HandleError::Instance(one_line(&error)))
     }
 
@@ -220,13 +214,15 @@ impl Application {
         &self.inner.logs
     }
 
-    fn instance(&self) -> Result<Instance, HandleError> {
+    /// An instance, once there is room for it.
+    async fn instance(&self) -> Result<Instance, HandleError> {
+        let room = ROOM.acquire().await.map_err(|closed| HandleError::Instance(closed.to_string()))?;
         let inner = &*self.inner;
         let hooks = Hooks { outbound: inner.outbound.clone(), own_address: self.own_address };
         let state =
             State::new(&inner.manifest.component, inner.variables.clone(), hooks, &inner.logs, inner.max_memory);
         let state = state.map_err(|error| HandleError::Instance(one_line(&error)))?;
-        Ok(Instance::new(inner.linked.clone(), state, inner.fuel.clone()))
+        Ok(Instance::new(inner.linked.clone(), state, inner.fuel.clone(), room))
     }
 
     async fn respond(
@@ -350,6 +346,7 @@ const INSTANCES: u32 = 1000;
 /// Whoever holds a permit of it has room for an instance.
 static ROOM: Semaphore = Semaphore::const_new(INSTANCES as usize);
 
+/// Instances of the sizes that Spin allows.
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(INSTANCES)

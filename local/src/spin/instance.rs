@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
 use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
@@ -138,20 +138,22 @@ pub(super) struct Instance {
     linked: Linked,
     store: Store<State>,
     fuel: Option<FuelMeter>,
+    /// Given back after the store, which takes the room.
+    _room: SemaphorePermit<'static>,
 }
 
 /// More than any guest uses.
 const FULL_TANK: u64 = u64::MAX;
 
 impl Instance {
-    pub(super) fn new(linked: Linked, state: State, fuel: Option<FuelMeter>) -> Self {
+    pub(super) fn new(linked: Linked, state: State, fuel: Option<FuelMeter>, room: SemaphorePermit<'static>) -> Self {
         let mut store = Store::new(linked.0.engine(), state);
         store.limiter(|state| &mut state.limits);
         if fuel.is_some() {
             // An engine that counts nothing refuses, and then nothing is noted either.
             _ = store.set_fuel(FULL_TANK);
         }
-        Self { linked, store, fuel }
+        Self { linked, store, fuel, _room: room }
     }
 
     /// Makes the instance, and no more.
