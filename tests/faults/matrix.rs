@@ -17,9 +17,8 @@ const PATIENT: &str = "20s";
 /// And one that is going to hang.
 const IMPATIENT: &str = "2s";
 
-/// The largest part of 100 MB that may be taken: the limit of 4 MiB, and what fits into the kernel's buffers on the way,
-/// which are as large as 32 MB where it is asked to keep pace (`tcp_rmem`).
-const LARGEST_FLOOD: usize = 48 << 20;
+/// The largest part of 100 MB that may be taken: the limit of 4 MiB, and what fits into buffers on the way.
+const LARGEST_FLOOD: usize = 16 << 20;
 
 type Checked = Result<(), String>;
 

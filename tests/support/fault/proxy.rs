@@ -4,9 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -16,6 +15,8 @@ use super::{Call, Fault, Plan, wire};
 
 struct Shared {
     address: SocketAddr,
+    /// Never listens: it keeps the port from everybody else while the proxy doesn't listen either.
+    _reserved: TcpSocket,
     plan: Plan,
     upstream: Upstream,
     listening: Mutex<Option<JoinHandle<()>>>,
@@ -37,11 +38,11 @@ impl Drop for Proxy {
 impl Proxy {
     /// Starts a proxy in front of `upstream`, on a free port.
     pub async fn start(upstream: Upstream, plan: Plan) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
-        let address = listener.local_addr().expect("a listener has an address");
+        let reserved = socket(([127, 0, 0, 1], 0).into()).expect("a port is free");
+        let address = reserved.local_addr().expect("a bound socket has an address");
         let (listening, flood, held) = (Mutex::default(), AtomicUsize::new(0), watch::Sender::new(0));
-        let shared = Arc::new(Shared { address, plan, upstream, listening, flood, held });
-        shared.accept(listener);
+        let shared = Arc::new(Shared { address, _reserved: reserved, plan, upstream, listening, flood, held });
+        shared.accept();
         Self(shared)
     }
 
@@ -69,20 +70,21 @@ impl Proxy {
     /// Listens again, at the same address.
     pub async fn listen(&self) {
         self.leave().await;
-        self.0.accept(rebound(self.0.address).await);
+        self.0.accept();
     }
 }
 
-/// Listens at an address that was left. Somebody's connection may have got the port meanwhile: then that has to end.
-async fn rebound(address: SocketAddr) -> TcpListener {
-    let mut patience = 1_000;
-    loop {
-        match TcpListener::bind(address).await {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && patience > 0 => patience -= 1,
-            bound => return bound.expect("the port is free again within ten seconds"),
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+/// A socket at this address, which the proxy's other sockets share.
+///
+/// It sends from a small buffer, so that the kernel of whoever receives has no reason to keep much: how much of a flood
+/// was taken would say little about the taker.
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.set_send_buffer_size(64 << 10)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 impl Shared {
@@ -90,7 +92,8 @@ impl Shared {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn accept(self: &Arc<Self>, listener: TcpListener) {
+    fn accept(self: &Arc<Self>) {
+        let listener = self.bind().expect("the port is reserved");
         let shared = Arc::downgrade(self);
         let listening = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -100,6 +103,10 @@ impl Shared {
             }
         });
         *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listening);
+    }
+
+    fn bind(&self) -> io::Result<TcpListener> {
+        socket(self.address)?.listen(1024)
     }
 
     /// Returns once the port is closed.
