@@ -59,11 +59,11 @@ fn read_request(incoming: IncomingRequest) -> Request<Body> {
     *request.uri_mut() = incoming.path_with_query().unwrap_or_default().parse().unwrap_or_default();
     *request.headers_mut() = headers(&incoming.headers());
     if request.method() == Method::POST {
-        let body = incoming.consume().map_err(|()| Unread::CutOff);
+        let body = incoming.consume().map_err(|()| BrokenOff::CutOff);
         let bytes = body.and_then(|body| read_body(&body, LARGEST_BODY, &Deadline::after(LONGEST_BODY)));
-        *request.body_mut() = bytes.map_err(|unread| match unread {
-            Unread::TooLarge => BodyError::TooLarge,
-            Unread::CutOff | Unread::TooLate => BodyError::Incomplete,
+        *request.body_mut() = bytes.map_err(|why| match why {
+            BrokenOff::TooLarge => BodyError::TooLarge,
+            BrokenOff::CutOff | BrokenOff::TooLate(_) => BodyError::Incomplete,
         });
     }
     request
@@ -99,53 +99,63 @@ fn respond(response: Response<Vec<u8>>, out: ResponseOutparam) {
     let (parts, bytes) = response.into_parts();
     let outgoing = OutgoingResponse::new(fields(&parts.headers).unwrap_or_else(Fields::new));
     _ = outgoing.set_status_code(parts.status.as_u16());
-    match outgoing.body() {
-        // When the other side has gone there is nobody left to tell; the delivery is in the log.
-        Ok(body) => send_body(body, &bytes, &Deadline::after(LONGEST_BODY), || out.set(outgoing)),
-        Err(()) => out.set(outgoing),
-    }
+    // When the other side has gone there is nobody left to tell; the delivery is in the log.
+    send_body(outgoing.body().ok(), &bytes, &Deadline::after(LONGEST_BODY), || out.set(outgoing));
 }
 
 /// The end of the time that something may take.
-struct Deadline(Pollable);
+struct Deadline {
+    time: Duration,
+    end: Pollable,
+}
 
-/// The deadline has passed.
-struct TimeIsUp;
+/// The time that something might take has passed.
+struct TimeIsUp(Duration);
 
 impl Deadline {
     fn after(time: Duration) -> Self {
-        Self(subscribe_duration(time.as_nanos() as u64))
+        Self { time, end: subscribe_duration(time.as_nanos() as u64) }
     }
 
     /// Waits until `awaited` is ready.
     fn wait_for(&self, awaited: &Pollable) -> Result<(), TimeIsUp> {
-        if poll(&[awaited, &self.0]).contains(&0) { Ok(()) } else { Err(TimeIsUp) }
+        if poll(&[awaited, &self.end]).contains(&0) { Ok(()) } else { Err(TimeIsUp(self.time)) }
     }
 }
 
-/// Why a body was not read to its end.
-enum Unread {
+/// Why a body did not come, or go, to its end.
+enum BrokenOff {
     TooLarge,
     CutOff,
-    TooLate,
+    TooLate(TimeIsUp),
+}
+
+impl From<StreamError> for BrokenOff {
+    fn from(_: StreamError) -> Self {
+        Self::CutOff
+    }
+}
+
+impl From<TimeIsUp> for BrokenOff {
+    fn from(late: TimeIsUp) -> Self {
+        Self::TooLate(late)
+    }
 }
 
 /// Reads a body, and not more of it than one byte above `limit`.
-fn read_body(body: &IncomingBody, limit: usize, deadline: &Deadline) -> Result<Vec<u8>, Unread> {
-    let stream = body.stream().map_err(|()| Unread::CutOff)?;
+fn read_body(body: &IncomingBody, limit: usize, deadline: &Deadline) -> Result<Vec<u8>, BrokenOff> {
+    let stream = body.stream().map_err(|()| BrokenOff::CutOff)?;
     let mut bytes = Vec::new();
     while bytes.len() <= limit {
         match stream.read((limit + 1 - bytes.len()) as u64) {
-            Ok(chunk) if chunk.is_empty() => {
-                deadline.wait_for(&stream.subscribe()).map_err(|TimeIsUp| Unread::TooLate)?;
-            }
+            Ok(chunk) if chunk.is_empty() => deadline.wait_for(&stream.subscribe())?,
             Ok(chunk) if bytes.is_empty() => bytes = chunk,
             Ok(chunk) => bytes.extend(chunk),
             Err(StreamError::Closed) => return Ok(bytes),
-            Err(StreamError::LastOperationFailed(_)) => return Err(Unread::CutOff),
+            Err(failed) => return Err(failed.into()),
         }
     }
-    Err(Unread::TooLarge)
+    Err(BrokenOff::TooLarge)
 }
 
 /// Sends a body along with the message that it belongs to, which `hand_over` gives to the host.
@@ -153,8 +163,9 @@ fn read_body(body: &IncomingBody, limit: usize, deadline: &Deadline) -> Result<V
 /// A body that the host takes at once is written before that: a head that leaves alone makes its body wait until the
 /// peer has acknowledged the head, which can take 40 ms. A larger body comes after it, because nobody takes anything
 /// out of a body that was not handed over. One that can't be sent is left unfinished, and the host tells why.
-fn send_body<T>(body: OutgoingBody, bytes: &[u8], deadline: &Deadline, hand_over: impl FnOnce() -> T) -> T {
-    let Ok(stream) = body.write() else { return hand_over() };
+fn send_body<T>(body: Option<OutgoingBody>, bytes: &[u8], deadline: &Deadline, hand_over: impl FnOnce() -> T) -> T {
+    let body = body.and_then(|body| Some((body.write().ok()?, body)));
+    let Some((stream, body)) = body else { return hand_over() };
     if stream.check_write().is_ok_and(|room| room >= bytes.len() as u64) {
         write_body(body, stream, bytes, deadline);
         return hand_over();
@@ -171,7 +182,7 @@ fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8], deadline: 
     }
 }
 
-fn write(stream: &OutputStream, bytes: &[u8], deadline: &Deadline) -> Result<(), Unwritten> {
+fn write(stream: &OutputStream, bytes: &[u8], deadline: &Deadline) -> Result<(), BrokenOff> {
     let mut rest = bytes;
     while !rest.is_empty() {
         let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
@@ -184,21 +195,6 @@ fn write(stream: &OutputStream, bytes: &[u8], deadline: &Deadline) -> Result<(),
         rest = later;
     }
     Ok(stream.flush()?)
-}
-
-/// A body could not be written to its end: the other side has gone, or the time is up.
-struct Unwritten;
-
-impl From<StreamError> for Unwritten {
-    fn from(_: StreamError) -> Self {
-        Self
-    }
-}
-
-impl From<TimeIsUp> for Unwritten {
-    fn from(TimeIsUp: TimeIsUp) -> Self {
-        Self
-    }
 }
 
 /// The way out: wasi:http's outgoing handler.
@@ -222,44 +218,53 @@ fn exchange(request: Request<Vec<u8>>, timeout: Duration, largest: usize) -> Ans
     let (request, bytes) = outgoing_request(request).ok_or_else(|| NoAnswer("the request can't be formed".into()))?;
     let body = if bytes.is_empty() { None } else { request.body().ok() };
     let handle = || outgoing_handler::handle(request, Some(options(timeout)));
-    let pending = match body {
-        Some(body) => send_body(body, &bytes, &deadline, handle),
-        None => handle(),
-    };
-    let too_late = |TimeIsUp| NoAnswer(format!("not within {timeout:?}"));
-    let incoming = response(&pending.map_err(no_answer)?, &deadline).map_err(too_late)?.map_err(no_answer)?;
-    let mut response = Response::new(Vec::new());
-    *response.status_mut() =
-        StatusCode::from_u16(incoming.status()).map_err(|_| NoAnswer("an impossible status".into()))?;
-    response.headers_mut().extend(retry_after(&incoming));
-    if largest > 0 {
-        let body = incoming.consume().map_err(|()| NoAnswer("the answer has no body".into()))?;
-        *response.body_mut() = read_body(&body, largest, &deadline).map_err(|unread| match unread {
-            Unread::TooLarge => NoAnswer(format!("the answer is larger than {largest} bytes")),
-            Unread::CutOff => NoAnswer("the answer was cut off".into()),
-            Unread::TooLate => too_late(TimeIsUp),
-        })?;
-    }
-    Ok(response)
+    let pending = send_body(body, &bytes, &deadline, handle)?;
+    read_answer(&await_head(&pending, &deadline)?, largest, &deadline)
 }
 
-/// Waits for the head of a response.
-fn response(
-    pending: &FutureIncomingResponse,
-    deadline: &Deadline,
-) -> Result<Result<IncomingResponse, ErrorCode>, TimeIsUp> {
+fn await_head(pending: &FutureIncomingResponse, deadline: &Deadline) -> Result<IncomingResponse, NoAnswer> {
     loop {
         match pending.get() {
-            Some(response) => return Ok(response.unwrap_or(Err(ErrorCode::InternalError(None)))),
+            Some(response) => return Ok(response.unwrap_or(Err(ErrorCode::InternalError(None)))?),
             None => deadline.wait_for(&pending.subscribe())?,
         }
     }
+}
+
+fn read_answer(incoming: &IncomingResponse, largest: usize, deadline: &Deadline) -> Answer {
+    let status = StatusCode::from_u16(incoming.status()).map_err(|_| NoAnswer("an impossible status".into()))?;
+    let mut response = Response::new(Vec::new());
+    *response.status_mut() = status;
+    if !status.is_success() {
+        response.headers_mut().extend(retry_after(incoming));
+    }
+    if largest > 0 {
+        let body = incoming.consume().map_err(|()| NoAnswer("the answer has no body".into()))?;
+        *response.body_mut() = read_body(&body, largest, deadline).map_err(|why| match why {
+            BrokenOff::TooLarge => NoAnswer(format!("the answer is larger than {largest} bytes")),
+            BrokenOff::CutOff => NoAnswer("the answer was cut off".into()),
+            BrokenOff::TooLate(late) => late.into(),
+        })?;
+    }
+    Ok(response)
 }
 
 /// The one header of an answer that anybody asks for.
 fn retry_after(response: &IncomingResponse) -> Option<(HeaderName, HeaderValue)> {
     let value = response.headers().get(RETRY_AFTER.as_str()).into_iter().next()?;
     Some((RETRY_AFTER, HeaderValue::from_bytes(&value).ok()?))
+}
+
+impl From<ErrorCode> for NoAnswer {
+    fn from(error: ErrorCode) -> Self {
+        Self(format!("{error:?}"))
+    }
+}
+
+impl From<TimeIsUp> for NoAnswer {
+    fn from(TimeIsUp(time): TimeIsUp) -> Self {
+        Self(format!("not within {time:?}"))
+    }
 }
 
 fn outgoing_request(request: Request<Vec<u8>>) -> Option<(OutgoingRequest, Vec<u8>)> {
@@ -284,8 +289,4 @@ fn options(timeout: Duration) -> RequestOptions {
     _ = options.set_first_byte_timeout(nanoseconds);
     _ = options.set_between_bytes_timeout(nanoseconds);
     options
-}
-
-fn no_answer(error: ErrorCode) -> NoAnswer {
-    NoAnswer(format!("{error:?}"))
 }

@@ -107,13 +107,10 @@ impl AllowList {
 
     /// The names in it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0
-            .split(',')
-            .map(|name| name.trim_matches(|c: char| c.is_ascii_whitespace()))
-            .filter(|name| !name.is_empty())
+        self.raw_names().filter_map(|name| std::str::from_utf8(name).ok())
     }
 
-    /// The same names as bytes, which are a tenth of the work to find.
+    /// The same as bytes: to decode characters would be a third of the work for a long list.
     fn raw_names(&self) -> impl Iterator<Item = &[u8]> {
         self.0.as_bytes().split(|&c| c == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
     }

@@ -9,8 +9,8 @@ const SUBDOMAIN_MAX: usize = 253;
 
 /// Whether `value` is a non-empty label value: 1 to 63 of `[A-Za-z0-9._-]`, with a letter or digit at both ends.
 pub fn is_label_value(value: impl AsRef<[u8]>) -> bool {
-    let value = value.as_ref();
     const ALPHABET: Alphabet = alphabet(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+    let value = value.as_ref();
     value.len() <= LABEL_MAX && is_made_of(&ALPHABET, value)
 }
 

@@ -14,7 +14,8 @@ pub trait Outbound {
     fn send(&self, request: Request<Vec<u8>>) -> impl Future<Output = Answer>;
 }
 
-/// What came back from a call, or did not.
+/// What came back from a call, or did not. Of the headers nobody asks for any but a refusal's `Retry-After`, so that is
+/// the only one which has to be there.
 pub type Answer = Result<Response<Vec<u8>>, NoAnswer>;
 
 /// There was no whole answer: refused, not trusted, too slow, cut off, too large. The text is for the log.
