@@ -158,7 +158,7 @@ fn check_gateway(name: &str, config: &Config) -> Result<(), Failure> {
                        with a letter or digit at both ends";
         return Err(Failure::new(Reason::InvalidGatewayName, message));
     }
-    if !config.allows(name) {
+    if !config.gateways.allows(name) {
         let allowed: Vec<_> = config.gateways.names().collect();
         let message = format!("the gateway {name} is not allowed here: ask for one of {}", allowed.join(", "));
         return Err(Failure::new(Reason::GatewayNotAllowed, message));

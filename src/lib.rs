@@ -33,6 +33,7 @@ pub mod reason;
 pub mod binding;
 pub mod sink;
 
+pub mod allow_list;
 pub mod config;
 
 pub mod event;

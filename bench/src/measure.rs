@@ -285,9 +285,7 @@ async fn growth_of_gateways(plan: &Plan, directory: &Path) -> Value {
     let mut all = Map::new();
     for gateways in plan.gateways {
         progress(&format!("{gateways} gateways in the list"));
-        let mut names: Vec<String> = (1..*gateways).map(|number| format!("gateway-{number}")).collect();
-        names.push("foo".to_owned());
-        let names = names.join(",");
+        let names = tests::costs::gateways(*gateways);
         let mut peer = Peer::embedded(directory, true).await;
         peer.setup = peer.setup.with("gateways", &names);
         let mut field = Field::start(peer, directory, None).await;

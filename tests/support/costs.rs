@@ -17,7 +17,9 @@ const EVENTS: usize = 9;
 struct Path {
     name: &'static str,
     gateway: &'static str,
-    variables: &'static [(&'static str, &'static str)],
+    is_verified: bool,
+    /// How many gateways may be asked for; 0 for any.
+    gateways: usize,
     /// How often each event was delivered before it counts.
     before: usize,
     /// Whether the API server refuses the Pod as invalid.
@@ -26,42 +28,24 @@ struct Path {
     outcome: &'static str,
 }
 
-const PATHS: [Path; 6] = [
-    Path { name: "new", gateway: "foo", variables: &[], before: 0, is_refused: false, outcome: "done" },
-    Path { name: "duplicate", gateway: "foo", variables: &[], before: 1, is_refused: false, outcome: "done" },
-    Path {
-        name: "new, without verification",
-        gateway: "foo",
-        variables: &[("gateway_verification", "off")],
-        before: 0,
-        is_refused: false,
-        outcome: "done",
-    },
-    Path {
-        name: "refused by the API server's validation",
-        gateway: "foo",
-        variables: &[],
-        before: 0,
-        is_refused: true,
-        outcome: "failed",
-    },
-    Path {
-        name: "gateway that is not in the list",
-        gateway: "nowhere",
-        variables: &[("gateways", "foo,bar")],
-        before: 0,
-        is_refused: false,
-        outcome: "failed",
-    },
-    Path {
-        name: "gateway that nothing answers for",
-        gateway: "nowhere",
-        variables: &[],
-        before: 0,
-        is_refused: false,
-        outcome: "failed",
-    },
+const NEW: Path =
+    Path { name: "new", gateway: "foo", is_verified: true, gateways: 0, before: 0, is_refused: false, outcome: "done" };
+
+const PATHS: [Path; 7] = [
+    NEW,
+    Path { name: "duplicate", before: 1, ..NEW },
+    Path { name: "new, without verification", is_verified: false, ..NEW },
+    Path { name: "new, of a thousand gateways in the list", gateways: 1000, ..NEW },
+    Path { name: "refused by the API server's validation", is_refused: true, outcome: "failed", ..NEW },
+    Path { name: "gateway that is not in the list", gateway: "nowhere", gateways: 2, outcome: "failed", ..NEW },
+    Path { name: "gateway that nothing answers for", gateway: "nowhere", outcome: "failed", ..NEW },
 ];
+
+/// A list of so many gateways, the last of which is `foo`.
+pub fn gateways(count: usize) -> String {
+    let others = (1..count).map(|number| format!("gateway-{number}"));
+    others.chain((count > 0).then(|| "foo".to_owned())).collect::<Vec<_>>().join(",")
+}
 
 /// Fuel and calls of one event, by the way that it goes.
 pub type Costs = BTreeMap<&'static str, (u64, u64)>;
@@ -118,7 +102,9 @@ impl Metered {
 
 impl Path {
     async fn cost(&self) -> (u64, u64) {
-        let metered = Metered::start(self.variables).await;
+        let verification = if self.is_verified { "required" } else { "off" };
+        let gateways = gateways(self.gateways);
+        let metered = Metered::start(&[("gateways", &gateways), ("gateway_verification", verification)]).await;
         let mut samples = Vec::new();
         for event in 0..EVENTS {
             let event = || pending(&format!("event-{event}"), self.gateway);
