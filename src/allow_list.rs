@@ -127,7 +127,7 @@ mod tests {
         for number in 0..count.pow(4) {
             let text: String = (0..4).map(|place| pieces[number / count.pow(place) % count]).collect();
             let list = AllowList(text);
-            let is_sound = list.names().all(|name| is_label_value(name));
+            let is_sound = list.names().all(is_label_value);
             assert!(is_sound || !is_plainly_sound(list.0.as_bytes()), "{list:?}");
         }
     }

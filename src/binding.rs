@@ -21,6 +21,9 @@ const STRUCTURED_JSON: &str = "application/cloudevents+json";
 const REQUIRED: [&str; 3] = ["id", "source", "type"];
 const DATA_MEMBERS: [&str; 3] = ["data", "data_base64", "datacontentencoding"];
 
+/// How many headers there is room for before any is written: an answer has its attributes, and a length.
+const USUAL_HEADERS: usize = 12;
+
 /// What a header value can't hold as it is: all but printable ASCII, and of that the space, `"` and `%`.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
@@ -262,7 +265,7 @@ pub fn is_attribute_name(name: &str) -> bool {
 
 /// Writes an event in binary content mode: the headers and the body of a request or of a response.
 pub fn write(event: &Event) -> (HeaderMap, Vec<u8>) {
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
     for (name, value) in event.iter() {
         let name = match name {
             "datacontenttype" => CONTENT_TYPE.to_string(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::uri::{Authority, Scheme, Uri};
 
 use crate::allow_list::AllowList;
-use crate::fields::{list, parse, text};
+use crate::fields::{list, parse_fields, text};
 use crate::names::{is_dns_label, is_dns_subdomain, is_qualified_name};
 use crate::outbound::Bounds;
 use crate::sink::Sink;
@@ -171,7 +171,7 @@ fn client_command(value: &str) -> Result<Vec<String>, ConfigError> {
         return Err(error("is empty: write the command, or [] for the image's own entrypoint".into()));
     }
     if value.starts_with('[') {
-        let words = parse(value.as_bytes()).map_err(|e| e.to_string()).and_then(list(text));
+        let words = parse_fields(value.as_bytes()).map_err(|e| e.to_string()).and_then(list(text));
         return words.map_err(|problem| error(format!("is no JSON array of strings: {problem}")));
     }
     shell_words::split(value).map_err(|e| error(format!("can't be split into words: {e}")))

@@ -198,9 +198,10 @@ async fn deliver_pending(
     let reply = match PendingClient::from_event(event, config) {
         Err(failure) => Ok(failed(event, &failure, surroundings.now, &mut entry)),
         Ok(client) => {
-            entry.pod = Some(pod::name(&client.context));
+            let name = pod::name(&client.context);
+            entry.pod = Some(name.clone());
             entry.namespace = Some(config.client_namespace.clone());
-            match settle(route, event, &client, config, surroundings, &calls).await {
+            match settle(route, event, &client, &name, config, surroundings, &calls).await {
                 Outcome::Done(pod) => Ok(reply::done(&client, &pod, config.gateway_verification, surroundings.now)),
                 Outcome::Failed(failure) => Ok(failed(event, &failure, surroundings.now, &mut entry)),
                 Outcome::Retry(retry) => Err(retry),
@@ -247,6 +248,7 @@ async fn settle(
     route: Route,
     event: &Event,
     client: &PendingClient,
+    name: &str,
     config: &Config,
     surroundings: &Surroundings<'_>,
     outbound: &impl Outbound,
@@ -256,7 +258,7 @@ async fn settle(
         Err(problem) => return Outcome::Retry(Retry::because(problem)),
     };
     let api = Api::new(config, &token, client.context.trace());
-    let delivery = Delivery { client, config, api, outbound };
+    let delivery = Delivery { client, name, config, api, outbound };
     if route == Route::DeadLetter {
         return delivery.settle_or(undeliverable(event)).await;
     }

@@ -11,9 +11,9 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::config::{BaseUrl, Config};
-use crate::fields::{parse, take, text};
+use crate::fields::parse;
 use crate::outbound::{Answer, Bounds, NoAnswer};
-use crate::pod::{GATE, MANAGED_BY, Pod};
+use crate::pod::{GATE, MANAGED_BY, Metadata, Pod, Released};
 use crate::reason::Reason;
 
 const JSON: &str = "application/json";
@@ -125,7 +125,7 @@ impl<'a> Api<'a> {
     fn request(&self, method: Method, path: &str, body: Option<(&'static str, &Value)>) -> Request<Vec<u8>> {
         let path = format!("/api/v1/namespaces/{}/{path}", self.namespace);
         let uri = self.url.join(path.trim_end_matches('/'));
-        let bytes = body.map(|(_, value)| value.to_string().into_bytes()).unwrap_or_default();
+        let bytes = body.and_then(|(_, value)| serde_json::to_vec(value).ok()).unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
             .uri(uri)
@@ -160,17 +160,29 @@ impl<'a> Api<'a> {
         }
     }
 
-    /// The Pod `name` in an answer to `create`, `get` or `release`.
+    /// The Pod `name` in an answer to `create` or `get`.
     ///
     /// # Errors
     /// [`ApiError`] for every answer but a 2xx with this very Pod.
     pub fn read_pod(&self, answer: Answer, name: &str) -> Result<Pod, ApiError> {
-        let body = self.read_success(answer)?;
-        let pod = Pod::parse(&body).map_err(ApiError::Unreadable)?;
-        if pod.metadata.name != name || pod.metadata.namespace != self.namespace || pod.metadata.uid.is_empty() {
+        let pod = Pod::parse(&self.read_success(answer)?).map_err(ApiError::Unreadable)?;
+        self.check_identity(&pod.metadata, name).map(|()| pod)
+    }
+
+    /// The Pod `name` in an answer to `release`.
+    ///
+    /// # Errors
+    /// [`ApiError`] for every answer but a 2xx with this very Pod.
+    pub fn read_released(&self, answer: Answer, name: &str) -> Result<Released, ApiError> {
+        let released = Released::parse(&self.read_success(answer)?).map_err(ApiError::Unreadable)?;
+        self.check_identity(&released.metadata, name).map(|()| released)
+    }
+
+    fn check_identity(&self, metadata: &Metadata, name: &str) -> Result<(), ApiError> {
+        if metadata.name != name || metadata.namespace != self.namespace || metadata.uid.is_empty() {
             return Err(ApiError::Unreadable(format!("it is not the Pod {name}")));
         }
-        Ok(pod)
+        Ok(())
     }
 
     /// The object in an answer to `get_template` or `get_namespace`.
@@ -216,14 +228,14 @@ impl<'a> Api<'a> {
 
     fn read_refusal(&self, response: Response<Vec<u8>>) -> Refusal {
         // Whatever isn't a `Status` object (meta/v1), or not in all of its fields, says the less.
-        let mut status = json(response.body()).unwrap_or_default();
+        let status = json(response.body()).unwrap_or_default();
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let retry_after = header.or(status["details"]["retryAfterSeconds"].as_u64());
-        let mut word = |field: &str| text(take(&mut status, field)).unwrap_or_default();
+        let word = |field: &str| status[field].as_str().unwrap_or_default();
         Refusal {
             code: response.status(),
-            reason: word("reason"),
-            message: self.token.redact(&word("message")).chars().take(LONGEST_QUOTE).collect(),
+            reason: word("reason").to_owned(),
+            message: self.token.redact(word("message")).chars().take(LONGEST_QUOTE).collect(),
             retry_after,
         }
     }
@@ -416,17 +428,24 @@ mod tests {
         let (config, token) = config_and_token();
         let api = Api::new(&config, &token, HeaderMap::new());
         let (value, pod) = pod(&config);
+        let name = &pod.metadata.name;
+        let answer = |body: &str| Ok(Response::builder().status(200).body(body.into()).unwrap());
         let read = |body: &str| {
-            api.read_pod(Ok(Response::builder().status(200).body(body.into()).unwrap()), &pod.metadata.name)
+            let (found, released) = (api.read_pod(answer(body), name), api.read_released(answer(body), name));
+            [found.map(|pod| pod.is_gated()), released.map(|pod| pod.is_gated)]
         };
-        assert!(read(&value.to_string()).is_ok());
+        assert_eq!(read(&value.to_string()), [Ok(true), Ok(true)]);
+        let mut released = value.clone();
+        released["spec"]["schedulingGates"] = json!([{"name": "somebody.else/gate"}]);
+        assert_eq!(read(&released.to_string()), [Ok(false), Ok(false)]);
+        let unreadable = |result: &Result<bool, ApiError>| matches!(result, Err(ApiError::Unreadable(_)));
         for body in ["", "{", "null", "[]", r#"{"kind":"Status","status":"Success"}"#] {
-            assert!(matches!(read(body), Err(ApiError::Unreadable(_))), "{body}");
+            assert!(read(body).iter().all(unreadable), "{body}");
         }
         for field in ["name", "namespace", "uid"] {
             let mut other = value.clone();
             other["metadata"][field] = json!("");
-            assert!(matches!(read(&other.to_string()), Err(ApiError::Unreadable(_))), "{field}");
+            assert!(read(&other.to_string()).iter().all(unreadable), "{field}");
         }
     }
 

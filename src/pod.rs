@@ -8,13 +8,14 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, Error};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::config::{Config, Verification};
 use crate::event::{Context, PendingClient};
-use crate::fields::{Problem, boolean, list, optional, parse_only, required, take, text, texts, time};
+use crate::fields::{Json, Only, Problem, boolean, list, optional, parse_only, required, text, texts, time};
 use crate::template::{self, Base, CLIENT_CONTAINER};
 
 /// The scheduling gate under which a client is created and which is removed once its gateway was seen.
@@ -104,13 +105,21 @@ fn client_container(spec: &mut Value) -> Option<&mut Value> {
 }
 
 /// A Pod as the API server answers with it, as far as it matters here.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Value")]
+#[derive(Clone, Debug)]
 pub struct Pod {
     /// Name, identity and the marks that the provisioner left on it.
     pub metadata: Metadata,
     /// What runs in it, and what holds it back.
     pub spec: Spec,
+}
+
+/// A Pod as the API server answers with it to its release: nothing is decided any more, so nothing else is read.
+#[derive(Clone, Debug)]
+pub struct Released {
+    /// Who it is, and when it was created; labels and annotations are left out.
+    pub metadata: Metadata,
+    /// Whether our gate holds it back all the same.
+    pub is_gated: bool,
 }
 
 /// Part of a core/v1 ObjectMeta.
@@ -188,28 +197,50 @@ impl Pod {
     /// # Errors
     /// What is no JSON about it, or the field that is wrong.
     pub fn parse(json: &[u8]) -> Result<Self, Problem> {
-        #[rustfmt::skip]
-        const NAMES: [&str; 18] = [
-            "metadata", "name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",
-            "spec", "initContainers", "containers", "ephemeralContainers", "schedulingGates", "hostNetwork",
-            "image", "command", "args", "env", "value",
-        ];
-        const WHOLE: [&str; 3] = ["labels", "annotations", "securityContext"];
-        parse_only(json, &NAMES, &WHOLE).map_err(|e| e.to_string())?.try_into()
+        Self::read(parse_only(json, ONLY.names, ONLY.whole).map_err(|e| e.to_string())?)
     }
-}
 
-impl TryFrom<Value> for Pod {
-    type Error = Problem;
-
-    fn try_from(mut pod: Value) -> Result<Self, Problem> {
+    fn read(mut pod: Json<'_>) -> Result<Self, Problem> {
         let metadata = required(&mut pod, "metadata", Metadata::read)?;
         Ok(Self { metadata, spec: required(&mut pod, "spec", Spec::read)? })
     }
 }
 
+impl<'de> Deserialize<'de> for Pod {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read(ONLY.deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// What is read of a Pod.
+#[rustfmt::skip]
+const ONLY: Only<'_> = Only {
+    names: &[
+        "metadata", "name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",
+        "spec", "initContainers", "containers", "ephemeralContainers", "schedulingGates", "hostNetwork",
+        "image", "command", "args", "env", "value",
+    ],
+    whole: &["labels", "annotations", "securityContext"],
+    everything: false,
+};
+
+impl Released {
+    /// Reads a Pod from the API server's JSON.
+    ///
+    /// # Errors
+    /// As [`Pod::parse`].
+    pub fn parse(json: &[u8]) -> Result<Self, Problem> {
+        const NAMES: &[&str] =
+            &["metadata", "name", "namespace", "uid", "creationTimestamp", "spec", "schedulingGates"];
+        let mut pod = parse_only(json, NAMES, &[]).map_err(|e| e.to_string())?;
+        let metadata = required(&mut pod, "metadata", Metadata::read)?;
+        let gates = required(&mut pod, "spec", gates)?;
+        Ok(Self { metadata, is_gated: holds_back(gates.as_deref()) })
+    }
+}
+
 impl Metadata {
-    fn read(mut metadata: Value) -> Result<Self, Problem> {
+    fn read(mut metadata: Json<'_>) -> Result<Self, Problem> {
         Ok(Self {
             name: required(&mut metadata, "name", text)?,
             namespace: required(&mut metadata, "namespace", text)?,
@@ -224,43 +255,48 @@ impl Metadata {
 }
 
 impl Spec {
-    fn read(mut spec: Value) -> Result<Self, Problem> {
+    fn read(mut spec: Json<'_>) -> Result<Self, Problem> {
         Ok(Self {
             init_containers: optional(&mut spec, "initContainers", list(Container::read))?,
             containers: required(&mut spec, "containers", list(Container::read))?,
             ephemeral_containers: optional(&mut spec, "ephemeralContainers", list(Container::read))?,
-            scheduling_gates: optional(&mut spec, "schedulingGates", list(Gate::read))?,
             host_network: optional(&mut spec, "hostNetwork", boolean)?,
+            scheduling_gates: gates(spec)?,
         })
     }
 }
 
+/// What holds a Pod of this spec back.
+fn gates(mut spec: Json<'_>) -> Result<Option<Vec<Gate>>, Problem> {
+    optional(&mut spec, "schedulingGates", list(Gate::read))
+}
+
+fn holds_back(gates: Option<&[Gate]>) -> bool {
+    gates.into_iter().flatten().any(|gate| gate.name == GATE)
+}
+
 impl Container {
-    /// Reads a core/v1 Container.
-    ///
-    /// # Errors
-    /// The field that is wrong.
-    pub fn read(mut container: Value) -> Result<Self, Problem> {
+    fn read(mut container: Json<'_>) -> Result<Self, Problem> {
         Ok(Self {
             name: required(&mut container, "name", text)?,
             image: optional(&mut container, "image", text)?,
             command: optional(&mut container, "command", list(text))?,
             args: optional(&mut container, "args", list(text))?,
             env: optional(&mut container, "env", list(EnvVar::read))?,
-            security_context: take(&mut container, "securityContext"),
+            security_context: container.take("securityContext").into(),
         })
     }
 }
 
 impl EnvVar {
-    fn read(mut variable: Value) -> Result<Self, Problem> {
+    fn read(mut variable: Json<'_>) -> Result<Self, Problem> {
         let name = required(&mut variable, "name", text)?;
         Ok(Self { name, value: optional(&mut variable, "value", text)? })
     }
 }
 
 impl Gate {
-    fn read(mut gate: Value) -> Result<Self, Problem> {
+    fn read(mut gate: Json<'_>) -> Result<Self, Problem> {
         Ok(Self { name: required(&mut gate, "name", text)? })
     }
 }
@@ -268,7 +304,7 @@ impl Gate {
 impl Pod {
     /// Whether our gate still holds the Pod back.
     pub fn is_gated(&self) -> bool {
-        self.spec.scheduling_gates.iter().flatten().any(|gate| gate.name == GATE)
+        holds_back(self.spec.scheduling_gates.as_deref())
     }
 
     /// Whether the Pod is on its way out.

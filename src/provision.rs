@@ -13,7 +13,7 @@ use crate::event::PendingClient;
 use crate::gateway::verify;
 use crate::kubernetes::{Api, ApiError, Readiness, Verdict, verdict};
 use crate::outbound::Outbound;
-use crate::pod::{self, Pod};
+use crate::pod::{self, Metadata, Pod};
 use crate::reason::{Failure, Reason};
 use crate::template;
 
@@ -21,7 +21,7 @@ use crate::template;
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The client is there, routed, and nothing of ours holds it back.
-    Done(Box<Pod>),
+    Done(Box<Metadata>),
     /// There will never be a client of this event.
     Failed(Failure),
     /// Something that can heal is in the way: the broker redelivers.
@@ -50,6 +50,8 @@ impl Retry {
 pub struct Delivery<'a, O> {
     /// What is asked for.
     pub client: &'a PendingClient,
+    /// The name of its Pod.
+    pub name: &'a str,
     /// How the provisioner was set up.
     pub config: &'a Config,
     /// The Kubernetes API.
@@ -144,7 +146,7 @@ impl<O: Outbound> Delivery<'_, O> {
     /// Settles the Pod that has the event's name. Where it is gone, the event has failed with `absent`; without that,
     /// it went a moment ago, and the next delivery sees what comes of it.
     async fn settle_existing(&self, wanted: &Wanted, absent: Option<Failure>) -> Outcome {
-        let error = match self.pod_from(self.api.get(&self.name())).await {
+        let error = match self.pod_from(self.api.get(self.name)).await {
             Ok(pod) => return self.settle_found(pod, wanted).await,
             Err(error) => error,
         };
@@ -171,7 +173,7 @@ impl<O: Outbound> Delivery<'_, O> {
 
     async fn settle_found(&self, pod: Pod, wanted: &Wanted) -> Outcome {
         if !pod.belongs_to(&self.client.context) {
-            let message = format!("a Pod {} exists that was not made of this event: remove or rename it", self.name());
+            let message = format!("a Pod {} exists that was not made of this event: remove or rename it", self.name);
             return Outcome::Failed(Failure::new(Reason::PodNameConflict, message));
         }
         if let Some(other) = self.other_gateway(&pod) {
@@ -184,7 +186,7 @@ impl<O: Outbound> Delivery<'_, O> {
         match (pod.is_being_deleted(), pod.is_gated()) {
             (true, true) => Outcome::Retry(Retry::because("the Pod is being removed by another delivery")),
             // It was released once, so the event has had its one client.
-            (true, false) => Outcome::Done(Box::new(pod)),
+            (true, false) => done(pod.metadata),
             (false, _) => self.settle(pod, wanted).await,
         }
     }
@@ -207,13 +209,14 @@ impl<O: Outbound> Delivery<'_, O> {
         match verified {
             Err(failure) => self.remove(&pod, failure).await,
             Ok(()) if pod.is_gated() => self.release(pod).await,
-            Ok(()) => Outcome::Done(Box::new(pod)),
+            Ok(()) => done(pod.metadata),
         }
     }
 
     async fn release(&self, pod: Pod) -> Outcome {
-        let error = match self.pod_from(self.api.release(&pod)).await {
-            Ok(released) if !released.is_gated() => return Outcome::Done(Box::new(released)),
+        let answer = self.outbound.send(self.api.release(&pod)).await;
+        let error = match self.api.read_released(answer, &pod.metadata.name) {
+            Ok(released) if !released.is_gated => return done(released.metadata),
             Ok(_) => return Outcome::Retry(Retry::because("the gate is still there after its removal")),
             Err(error) => error,
         };
@@ -238,16 +241,16 @@ impl<O: Outbound> Delivery<'_, O> {
     }
 
     async fn pod_from(&self, request: Request<Vec<u8>>) -> Result<Pod, ApiError> {
-        self.api.read_pod(self.outbound.send(request).await, &self.name())
-    }
-
-    fn name(&self) -> String {
-        pod::name(&self.client.context)
+        self.api.read_pod(self.outbound.send(request).await, self.name)
     }
 
     fn is_verifying(&self) -> bool {
         self.config.gateway_verification == Verification::Required
     }
+}
+
+fn done(client: Metadata) -> Outcome {
+    Outcome::Done(Box::new(client))
 }
 
 fn is_forbidden(error: &ApiError) -> bool {
@@ -356,13 +359,14 @@ pub(crate) mod tests {
         let (client, config, outbound) = (client("foo"), config(changes), Script::new(script));
         let token = Token::parse("token", &config.kube_api_url).ok().unwrap();
         let api = Api::new(&config, &token, HeaderMap::new());
-        act(&Delivery { client: &client, config: &config, api, outbound: &outbound })
+        let name = pod::name(&client.context);
+        act(&Delivery { client: &client, name: &name, config: &config, api, outbound: &outbound })
     }
 
     #[track_caller]
     fn check_done(script: Vec<(&'static str, Answer)>) {
         match deliver(&[], script) {
-            Outcome::Done(pod) => assert_eq!(pod.metadata.uid, "uid-1"),
+            Outcome::Done(pod) => assert_eq!(pod.uid, "uid-1"),
             other => panic!("{other:?}"),
         }
     }

@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use cloudevents::{Event, EventBuilder, EventBuilderV10};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::binding;
 use crate::config::Verification;
 use crate::event::{Context, PendingClient};
-use crate::pod::{Pod, name_based_uuid};
+use crate::pod::{Metadata, name_based_uuid};
 use crate::provision::Retry;
 use crate::reason::Failure;
 
@@ -29,22 +29,21 @@ const JSON: &str = "application/json";
 const PROBLEM_JSON: &str = "application/problem+json";
 
 /// The event that says where the client is.
-pub fn done(client: &PendingClient, pod: &Pod, verification: Verification, now: DateTime<Utc>) -> Event {
-    let Pod { metadata, .. } = pod;
+pub fn done(client: &PendingClient, pod: &Metadata, verification: Verification, now: DateTime<Utc>) -> Event {
     let message = match verification {
         Verification::Required => format!("the client goes out through the gateway {}", client.gateway),
         Verification::Off => format!("the client was created; its gateway {} was not verified", client.gateway),
     };
     let data = json!({
         "message": message,
-        "pod_name": metadata.name,
-        "namespace": metadata.namespace,
+        "pod_name": pod.name,
+        "namespace": pod.namespace,
         "gateway_name": client.gateway,
-        "pod_uid": metadata.uid,
+        "pod_uid": pod.uid,
         "pending_event": pending_event(&client.context),
     });
-    let subject = format!("{}/{}", metadata.namespace, metadata.name);
-    let time = metadata.creation_timestamp.unwrap_or(now);
+    let subject = format!("{}/{}", pod.namespace, pod.name);
+    let time = pod.creation_timestamp.unwrap_or(now);
     build(reply(&client.context, DONE, time).subject(subject).data(JSON, data))
 }
 
@@ -88,14 +87,12 @@ fn build(reply: EventBuilderV10) -> Event {
 /// An event as the answer to a delivery: 200, in binary content mode.
 pub fn event_response(event: &Event) -> Response<Vec<u8>> {
     let (headers, body) = binding::write(event);
-    let mut response = with_body(StatusCode::OK, body);
-    response.headers_mut().extend(headers);
-    response
+    with_body(StatusCode::OK, headers, body)
 }
 
 /// An answer without a body.
 pub fn empty(status: StatusCode) -> Response<Vec<u8>> {
-    with_body(status, Vec::new())
+    with_body(status, HeaderMap::new(), Vec::new())
 }
 
 /// The answer that makes the broker redeliver: 429 or 503, with the wait that the API server asked for.
@@ -121,16 +118,15 @@ pub fn problem(status: StatusCode, detail: &str) -> Response<Vec<u8>> {
     }
     let title = status.canonical_reason().unwrap_or_default();
     let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail };
-    let mut response = with_body(status, serde_json::to_vec(&problem).unwrap_or_default());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-    response
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))]);
+    with_body(status, headers, serde_json::to_vec(&problem).unwrap_or_default())
 }
 
-fn with_body(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
-    let length = HeaderValue::from(body.len());
+fn with_body(status: StatusCode, mut headers: HeaderMap, body: Vec<u8>) -> Response<Vec<u8>> {
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_LENGTH, length);
+    *response.headers_mut() = headers;
     response
 }
 
@@ -140,6 +136,7 @@ mod tests {
     use crate::config::tests::config;
     use crate::event::tests::client;
     use crate::gateway::tests::routed;
+    use crate::pod::Pod;
     use crate::reason::Reason;
     use cloudevents::AttributesReader;
     use serde_json::Value;
@@ -149,8 +146,8 @@ mod tests {
     }
 
     fn done_event(client: &PendingClient) -> Event {
-        let pod = serde_json::from_value(routed(client, &config(&[]))).unwrap();
-        done(client, &pod, Verification::Required, now())
+        let pod: Pod = serde_json::from_value(routed(client, &config(&[]))).unwrap();
+        done(client, &pod.metadata, Verification::Required, now())
     }
 
     fn data(event: &Event) -> Value {

@@ -10,10 +10,9 @@ use cloudevents::Event;
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
-use serde_json::Value;
 
 use crate::binding;
-use crate::fields::{Problem, optional, parse, texts};
+use crate::fields::{Json, Problem, optional, parse_fields, texts};
 use crate::outbound::{Answer, Bounds, NoAnswer};
 
 /// The context attributes of the specification, which no override may touch.
@@ -100,7 +99,7 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
     if text.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let extensions = parse(text.as_bytes()).map_err(|e| e.to_string()).and_then(extensions);
+    let extensions = parse_fields(text.as_bytes()).map_err(|e| e.to_string()).and_then(extensions);
     let extensions =
         extensions.map_err(|e| format!(r#"is not JSON such as {{"extensions":{{"name":"value"}}}}: {e}"#))?;
     for name in extensions.keys() {
@@ -115,11 +114,11 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
 }
 
 /// The one member that Knative's `CloudEventOverrides` have.
-fn extensions(mut overrides: Value) -> Result<BTreeMap<String, String>, Problem> {
+fn extensions(mut overrides: Json<'_>) -> Result<BTreeMap<String, String>, Problem> {
     let extensions = optional(&mut overrides, "extensions", texts)?;
     match overrides {
-        Value::Object(members) => match members.keys().find(|name| *name != "extensions") {
-            Some(name) => Err(format!("{name} is unknown")),
+        Json::Object(members) => match members.iter().find(|(name, _)| name != "extensions") {
+            Some((name, _)) => Err(format!("{name} is unknown")),
             None => Ok(extensions.unwrap_or_default()),
         },
         _ => Err("it is not an object".to_owned()),

@@ -6,7 +6,6 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::fields::take;
 use crate::reason::{Failure, Reason};
 
 /// The container that is the client's own.
@@ -116,6 +115,11 @@ pub fn harden(container: &mut Value) {
     context["allowPrivilegeEscalation"] = json!(false);
     context["capabilities"] = json!({ "drop": ["ALL"] });
     context["seccompProfile"] = json!({ "type": "RuntimeDefault" });
+}
+
+/// A member, taken out of its object: `null` where there is no such member, and where there is no object.
+fn take(value: &mut Value, member: &str) -> Value {
+    value.get_mut(member).map(Value::take).unwrap_or_default()
 }
 
 #[cfg(test)]
