@@ -10,6 +10,7 @@ use provisioner::event::{PENDING, PendingClient};
 use provisioner::gateway::injected_address;
 use provisioner::kubernetes::{Api, Token};
 use provisioner::outbound::Outbound;
+use provisioner::pod;
 use provisioner::provision::Delivery;
 use provisioner::reason::{Failure, Reason};
 use serde_json::{Value, json};
@@ -91,7 +92,10 @@ pub async fn check(gateways: &[String], config: &Config, token: &Token, outbound
 async fn check_gateway(gateway: &str, config: &Config, token: &Token, outbound: &impl Outbound) -> Row {
     let api = || Api::new(config, token, HeaderMap::new());
     let rehearsed = match wish(gateway, config) {
-        Ok(client) => Delivery { client: &client, config, api: api(), outbound }.rehearse().await,
+        Ok(client) => {
+            let name = &pod::name(&client.context);
+            Delivery { client: &client, name, config, api: api(), outbound }.rehearse().await
+        }
         Err(failure) => Err(failure),
     };
     let (address, problem) = match rehearsed {

@@ -26,12 +26,13 @@ use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::allowed_hosts::{AllowedHostError, AllowedHosts};
+use super::body::TimedBody;
 use super::fuel::FuelMeter;
 use super::headers::{self, RequestError};
 use super::instance::{Answer, Instance, Linked, State, unknown_imports};
 use super::logs::Logs;
 use super::manifest::{Manifest, ManifestError, Mounts};
-use super::outbound::{DEFAULT_TIMEOUT, Hooks, Outbound, TimedBody};
+use super::outbound::{DEFAULT_TIMEOUT, Hooks, Outbound};
 use super::runtime_config::RuntimeConfig;
 use super::tasks::Tasks;
 use super::variables::{VariableError, VariableSources, Variables};
@@ -114,17 +115,17 @@ pub enum HandleError {
     Instance(String),
 }
 
-/// A loaded application. Clones share everything.
+/// A loaded application. Clones share everything, the connections of its calls too.
 #[derive(Clone)]
 pub struct Application {
     inner: Arc<Inner>,
+    outbound: Outbound,
     own_address: Option<SocketAddr>,
 }
 
 struct Inner {
     manifest: Manifest,
     variables: Arc<Variables>,
-    outbound: Outbound,
     linked: Linked,
     max_memory: Option<usize>,
     logs: Logs,
@@ -158,13 +159,12 @@ impl Application {
             linked: link(&manifest.component.source, options.fuel.is_some())?,
             manifest,
             variables: Arc::new(variables),
-            outbound,
             max_memory,
             logs: options.logs,
             fuel: options.fuel,
             after_response: Tasks::default(),
         };
-        Ok(Self { inner: Arc::new(inner), own_address: None })
+        Ok(Self { inner: Arc::new(inner), outbound, own_address: None })
     }
 
     /// The name in the manifest.
@@ -177,6 +177,11 @@ impl Application {
     pub fn with_own_address(mut self, address: SocketAddr) -> Self {
         self.own_address = Some(address);
         self
+    }
+
+    /// The same application, whose calls don't share the connections of this one.
+    pub(super) fn with_own_connections(&self) -> Self {
+        Self { outbound: self.outbound.with_own_connections(), ..self.clone() }
     }
 
     /// Hands the request to a new instance. A request without a host in its
@@ -218,7 +223,7 @@ impl Application {
     async fn instance(&self) -> Result<Instance, HandleError> {
         let room = ROOM.acquire().await.map_err(|closed| HandleError::Instance(closed.to_string()))?;
         let inner = &*self.inner;
-        let hooks = Hooks { outbound: inner.outbound.clone(), own_address: self.own_address };
+        let hooks = Hooks { outbound: self.outbound.clone(), own_address: self.own_address };
         let state =
             State::new(&inner.manifest.component, inner.variables.clone(), hooks, &inner.logs, inner.max_memory);
         let state = state.map_err(|error| HandleError::Instance(one_line(&error)))?;

@@ -13,6 +13,7 @@
 
 pub mod allowed_hosts;
 pub mod application;
+mod body;
 mod fuel;
 mod headers;
 mod instance;
@@ -24,6 +25,7 @@ pub mod server;
 mod tasks;
 mod tls;
 pub mod variables;
+mod workers;
 
 pub use application::{Application, BoxBody, HandleError, LoadError, Options};
 pub use fuel::FuelMeter;

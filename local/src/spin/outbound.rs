@@ -20,9 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response, Uri, header, uri};
-use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -30,13 +28,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use wasmtime_wasi_http::p2::bindings::http::types::{DnsErrorPayload, ErrorCode};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::allowed_hosts::{AllowedHostError, AllowedHosts};
+use super::body::{LookAhead, TimedBody};
 use super::logs::Logs;
 use super::runtime_config::{BlockedNetworks, RuntimeConfig};
 use super::tls::TlsConfigs;
@@ -46,12 +45,17 @@ pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Sends requests for one component. Clones share the connections.
 #[derive(Clone)]
-pub struct Outbound(Arc<Inner>);
+pub struct Outbound {
+    inner: Arc<Inner>,
+    client: Client<Connector, WasiBody>,
+}
 
 struct Inner {
     component_id: String,
     allowed_hosts: Result<AllowedHosts, AllowedHostError>,
-    client: Client<Connector, WasiBody>,
+    connector: Connector,
+    /// Whether a connection is kept for the next request.
+    is_pooling: bool,
     logs: Logs,
 }
 
@@ -72,16 +76,14 @@ impl Outbound {
                 .max_concurrent_requests
                 .map(|limit| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))),
         }));
-        let mut builder = Client::builder(TokioExecutor::new());
-        if !config.outbound_http.connection_pooling {
-            builder.pool_max_idle_per_host(0);
-        }
-        Ok(Self(Arc::new(Inner {
-            component_id: component_id.to_owned(),
-            allowed_hosts,
-            client: builder.build(connector),
-            logs,
-        })))
+        let is_pooling = config.outbound_http.connection_pooling;
+        let inner = Inner { component_id: component_id.to_owned(), allowed_hosts, connector, is_pooling, logs };
+        Ok(Self { client: inner.client(), inner: Arc::new(inner) })
+    }
+
+    /// The same, with connections that it shares with nobody.
+    pub(super) fn with_own_connections(&self) -> Self {
+        Self { inner: self.inner.clone(), client: self.inner.client() }
     }
 
     /// Sends one request. `own_address` is where the application itself
@@ -95,8 +97,9 @@ impl Outbound {
         self.direct(&mut request, own_address)?;
         // The connection sets it, in the way of its version of HTTP.
         request.headers_mut().remove(header::HOST);
+        let request = request.map(|body| LookAhead::new(body).boxed_unsync());
         let response =
-            CONNECT_TIMEOUT.scope(options.connect_timeout.unwrap_or(DEFAULT_TIMEOUT), self.0.client.request(request));
+            CONNECT_TIMEOUT.scope(options.connect_timeout.unwrap_or(DEFAULT_TIMEOUT), self.client.request(request));
         let response = timeout(options.first_byte_timeout.unwrap_or(DEFAULT_TIMEOUT), response)
             .await
             .map_err(|_| ErrorCode::ConnectionReadTimeout)?
@@ -123,8 +126,8 @@ impl Outbound {
     }
 
     fn check(&self, uri: &Uri, allows: impl Fn(&AllowedHosts) -> bool) -> Result<(), ErrorCode> {
-        let Inner { component_id, logs, .. } = &*self.0;
-        match &self.0.allowed_hosts {
+        let Inner { component_id, allowed_hosts, logs, .. } = &*self.inner;
+        match allowed_hosts {
             Ok(allowed) if allows(allowed) => return Ok(()),
             Ok(_) => logs.line(format_args!(
                 "denied: component {component_id:?} may not call {destination}; to allow it, add {destination:?} to its allowed_outbound_hosts",
@@ -135,6 +138,16 @@ impl Outbound {
             )),
         }
         Err(ErrorCode::HttpRequestDenied)
+    }
+}
+
+impl Inner {
+    fn client(&self) -> Client<Connector, WasiBody> {
+        let mut builder = Client::builder(TokioExecutor::new());
+        if !self.is_pooling {
+            builder.pool_max_idle_per_host(0);
+        }
+        builder.build(self.connector.clone())
     }
 }
 
@@ -195,44 +208,6 @@ impl WasiHttpHooks for Hooks {
             let response = outbound.send(request, options, own_address).await?;
             Ok((response, Box::new(async { Ok(()) }) as Transfer))
         })
-    }
-}
-
-/// A body that fails when the wait for its next piece takes too long.
-pub(super) struct TimedBody {
-    body: WasiBody,
-    limit: Duration,
-    wait: Option<Pin<Box<Sleep>>>,
-}
-
-impl TimedBody {
-    pub(super) fn new(body: WasiBody, limit: Duration) -> Self {
-        let wait = None;
-        Self { body, limit, wait }
-    }
-}
-
-impl Body for TimedBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
-            this.wait = None;
-            return Poll::Ready(frame);
-        }
-        let limit = this.limit;
-        let wait = this.wait.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        wait.as_mut().poll(context).map(|()| Some(Err(Error::ConnectionReadTimeout)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The HTTP server in front of an application: HTTP/1.1, and HTTP/2 without
 //! TLS for clients that begin with it.
 //!
-//! Bodies are streamed both ways. A request runs in a task of its own, so a
-//! client that goes away doesn't stop the component. Where Spin closes the
+//! Bodies are streamed both ways. A client that goes away doesn't stop the
+//! component. Where Spin closes the
 //! connection without an answer (no host, a vanished directory), so does this
 //! server. `/.well-known/spin/health` is answered here; the component never
 //! sees anything under `/.well-known/spin/`.
@@ -23,11 +23,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::application::{Application, BoxBody, HandleError, empty};
 use super::headers::ClientAddr;
 use super::tasks::Tasks;
+use super::workers::Workers;
 
 /// How long a server that stops waits for running requests.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -77,9 +79,7 @@ impl Server {
 
     /// Serves until `shutdown` is ready.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let connections = Tasks::default();
-        let requests = Tasks::default();
-        let (stop, stopped) = watch::channel(());
+        let mut workers = Workers::start(&self.application, PATIENCE);
         let mut shutdown = pin!(shutdown);
         loop {
             let accepted = tokio::select! {
@@ -90,35 +90,36 @@ impl Server {
                 Ok((stream, client)) => {
                     // The rest of an answer must not wait until its head is acknowledged.
                     _ = stream.set_nodelay(true);
-                    let service = Service { application: self.application.clone(), requests: requests.clone(), client };
-                    connections.spawn(service.serve(stream, stopped.clone()));
+                    workers.serve(stream, client);
                 }
                 // Out of file descriptors, most likely: others will be closed.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
         drop(self.listener);
-        drop(stop);
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
-        connections.finish(left()).await;
-        requests.finish(left()).await;
-        self.application.finish(left()).await;
+        let deadline = Instant::now() + PATIENCE;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        workers.finish(async { self.application.finish(left()).await }).await;
     }
 }
 
 /// What serves one connection.
 #[derive(Clone)]
-struct Service {
+pub(super) struct Service {
     application: Application,
     requests: Tasks,
     client: SocketAddr,
 }
 
 impl Service {
+    /// Serves `client`. Requests whose client goes away end among `requests`.
+    pub(super) fn new(application: Application, requests: Tasks, client: SocketAddr) -> Self {
+        Self { application, requests, client }
+    }
+
     /// Serves the connection until it is closed, or until `stopped` says so
     /// and the request in it has its answer.
-    async fn serve(self, stream: TcpStream, mut stopped: watch::Receiver<()>) {
+    pub(super) async fn serve(self, stream: TcpStream, mut stopped: watch::Receiver<()>) {
         let builder = Builder::new(TokioExecutor::new());
         let service = service_fn(|request| self.clone().handle(request));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -139,18 +140,15 @@ impl Service {
             return Ok(well_known(name));
         }
         request.extensions_mut().insert(ClientAddr(self.client));
-        let (sender, response) = oneshot::channel();
         let application = self.application.clone();
-        self.requests.spawn(async move {
+        let handling = async move {
             let response = application.handle(request).await;
             if let Err(error) = &response {
                 application.logs().line(format_args!("closed a connection without an answer: {error}"));
             }
-            // The client may be gone.
-            drop(sender.send(response));
-        });
-        let stopped = || HandleError::Instance("the server has stopped".into());
-        response.await.unwrap_or_else(|_| Err(stopped()))
+            response
+        };
+        self.requests.outlive(handling).await
     }
 }
 

@@ -4,9 +4,12 @@
 //! owner: when the last clone is dropped, or when [`Tasks::finish`] gives up
 //! waiting.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 /// A set of running tasks. Clones share it.
@@ -21,6 +24,11 @@ impl Tasks {
         running.spawn(task);
     }
 
+    /// Does `work` where it is awaited; given up there before its end, it goes on as one of these tasks.
+    pub(super) fn outlive<T: 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Outliving<T> {
+        Outliving { tasks: self.clone(), work: Some(Box::pin(work)) }
+    }
+
     /// Waits for all tasks, for `patience` at most, and ends those left.
     pub(super) async fn finish(&self, patience: Duration) {
         let mut running = std::mem::take(&mut *self.running());
@@ -32,5 +40,31 @@ impl Tasks {
 
     fn running(&self) -> MutexGuard<'_, JoinSet<()>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Work that doesn't end with whoever awaits it.
+pub(super) struct Outliving<T: 'static> {
+    tasks: Tasks,
+    work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+}
+
+impl<T: 'static> Future for Outliving<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let work = self.work.as_mut().expect("it is not awaited again");
+        let done = std::task::ready!(work.as_mut().poll(context));
+        self.work = None;
+        Poll::Ready(done)
+    }
+}
+
+impl<T: 'static> Drop for Outliving<T> {
+    fn drop(&mut self) {
+        // Without a runtime there is nowhere to go on.
+        if let (Some(work), Ok(_)) = (self.work.take(), Handle::try_current()) {
+            self.tasks.spawn(async { drop(work.await) });
+        }
     }
 }

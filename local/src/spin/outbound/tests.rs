@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use bytes::Bytes;
+use http_body::{Body, Frame};
 use http_body_util::Empty;
 use hyper::service::service_fn;
 use hyper_util::server::conn::auto::Builder;
