@@ -1,5 +1,6 @@
 //! A process of this program in a role. It ends when this is dropped.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -69,6 +70,11 @@ impl Child {
         text.lines().rev().take(8).collect::<Vec<_>>().join(" < ")
     }
 
+    /// How many TCP connections to this port it has open.
+    pub fn connections(&self, port: u16) -> usize {
+        connections(self.process.id().expect("it runs"), port)
+    }
+
     /// Its resident memory, in MB: now, and the most there ever was.
     pub fn memory(&self) -> (f64, f64) {
         let id = self.process.id().expect("it runs");
@@ -90,4 +96,19 @@ impl Child {
         // utime and stime, in hundredths of a second.
         Duration::from_millis((ticks(11).unwrap_or_default() + ticks(12).unwrap_or_default()) * 10)
     }
+}
+
+/// How many TCP connections to this port of the loopback interface a process has open.
+pub fn connections(process: u32, port: u16) -> usize {
+    let sockets = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    let sockets: HashSet<_> =
+        sockets.filter_map(|file| std::fs::read_link(file.path()).ok()?.to_str().map(str::to_owned)).collect();
+    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap_or_default();
+    let is_ours = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        // The peer's address, the state (01 is established) and the inode of the socket.
+        matches!(fields[..], [_, _, peer, "01", _, _, _, _, _, inode, ..]
+            if peer.ends_with(&format!(":{port:04X}")) && sockets.contains(&format!("socket:[{inode}]")))
+    };
+    table.lines().filter(is_ours).count()
 }

@@ -147,7 +147,7 @@ pub enum Until {
 
 /// What one of those who send events has seen.
 #[derive(Default)]
-struct Seen {
+pub struct Seen {
     milliseconds: Vec<f64>,
     redeliveries: u64,
     uids: HashSet<String>,
@@ -184,14 +184,20 @@ async fn send(target: Target, begin: Instant, until: Until, taken: Arc<AtomicU64
         }
         let begin = Instant::now();
         let (uid, redeliveries) = target.event().await;
-        seen.milliseconds.push(begin.elapsed().as_secs_f64() * 1e3);
+        seen.note(begin.elapsed());
         seen.redeliveries += redeliveries;
         seen.uids.extend(uid.as_str().map(str::to_owned));
     }
 }
 
 impl Seen {
-    fn sample(mut self, elapsed: Duration) -> Sample {
+    /// Notes what an event took.
+    pub fn note(&mut self, time: Duration) {
+        self.milliseconds.push(time.as_secs_f64() * 1e3);
+    }
+
+    /// What they took together, in a time in which all of them came.
+    pub fn sample(mut self, elapsed: Duration) -> Sample {
         self.milliseconds.sort_by(f64::total_cmp);
         let times = &self.milliseconds;
         let at = |part: f64| times.get(((times.len() as f64 * part) as usize).min(times.len().saturating_sub(1)));

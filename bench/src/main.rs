@@ -5,6 +5,7 @@
 //! `bench docs` writes the numbers of the last run into `docs/performance.md`. Every target is a process of its own:
 //! this program starts itself in a role. Load goes to the loopback interface and nowhere else, and ends.
 
+mod broker;
 mod child;
 mod client;
 mod floor;

@@ -5,19 +5,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tests::costs::{Metered, component_bytes, costs};
 use tests::events::pending_with;
 
-use crate::child::Child;
+use crate::broker;
+use crate::child::{self, Child};
 use crate::floor::Floor;
 use crate::load::{Sample, Target, Until, load, median};
 use crate::peer::{self, Peer};
 use crate::plan::Plan;
 use crate::report;
 use crate::roles::Role;
+use crate::setup::Setup;
 
 /// The floor's name among the targets.
 pub const FLOOR: &str = "floor";
@@ -25,6 +27,10 @@ pub const FLOOR: &str = "floor";
 pub const HOST: &str = "host";
 /// The native core's.
 pub const NATIVE: &str = "native";
+/// The component's, where it was compiled before.
+pub const HOST_WARM: &str = "host, compiled before";
+/// The component's, behind the in-memory broker.
+pub const BROKER: &str = "broker and host";
 /// That of a target that was there already.
 const OTHER: &str = "target";
 
@@ -38,7 +44,8 @@ struct Field {
 
 impl Field {
     async fn start(peer: Peer, directory: &Path, other: Option<&str>) -> Self {
-        let host = Child::start(&Role::Host(peer.setup.clone()), &directory.join("host.log")).await;
+        let host = Role::Host { setup: peer.setup.clone(), cache: None };
+        let host = Child::start(&host, &directory.join("host.log")).await;
         let native = Child::start(&Role::Native(peer.setup.clone()), &directory.join("native.log")).await;
         let mut targets = vec![
             (FLOOR, Target::Floor(Arc::new(Floor::new(&peer.setup).await))),
@@ -58,14 +65,14 @@ impl Field {
 
     /// Each target in turn, `rounds` times; by name, the median and what the API saw of it.
     async fn rounds(&mut self, rounds: usize, at_once: usize, window: Duration, clear: bool) -> Map<String, Value> {
-        let mut seen: Vec<(&str, Sample, u64, u64)> = Vec::new();
+        let mut seen: Vec<(&str, Sample, u64, Option<usize>)> = Vec::new();
         for round in 0..rounds {
             for (name, target) in self.turns(round) {
                 let before = self.peer.state().await;
                 let sample = load(&target, at_once, Until::Time(window)).await;
                 let after = self.peer.state().await;
-                let more = |what: &str| after[what].as_u64().unwrap_or(0) - before[what].as_u64().unwrap_or(0);
-                seen.push((name, sample, more("calls"), more("connections")));
+                let calls = |state: &Value| state["calls"].as_u64().unwrap_or_default();
+                seen.push((name, sample, calls(&after) - calls(&before), self.connections(name)));
                 if clear {
                     self.peer.clear().await;
                 }
@@ -76,7 +83,7 @@ impl Field {
             let samples: Vec<_> = ours.iter().map(|(_, sample, ..)| sample.clone()).collect();
             let mut value = json!(median(&samples));
             value["calls"] = json!(ours.iter().map(|(_, _, calls, _)| calls).sum::<u64>());
-            value["connections"] = json!(ours.iter().map(|(.., connections)| connections).sum::<u64>());
+            value["connections"] = json!(ours.iter().filter_map(|(.., connections)| *connections).max());
             value
         };
         let mut all: Map<_, _> = self.targets.iter().map(|(name, _)| ((*name).to_owned(), of(name))).collect();
@@ -88,6 +95,17 @@ impl Field {
             value["p50_of_floor"] = json!(number(value, "p50_ms") / number(&floor, "p50_ms"));
         }
         all
+    }
+
+    /// How many connections to the API a target has open, where that can be seen.
+    fn connections(&self, name: &str) -> Option<usize> {
+        let port = self.peer.setup.url.rsplit(':').next()?.parse().ok()?;
+        match name {
+            HOST => Some(self.host.connections(port)),
+            NATIVE => Some(self.native.connections(port)),
+            FLOOR => self.peer.has_no_other_client().then(|| child::connections(std::process::id(), port)),
+            _ => None,
+        }
     }
 
     async fn warm_up(&mut self) {
@@ -181,34 +199,65 @@ async fn compare(peer: Peer, plan: &Plan, directory: &Path) -> Value {
 /// How long it is from the start of a process to its first answer, and how long the second takes.
 async fn start(peer: Peer, plan: &Plan, directory: &Path) -> Value {
     let setup = &peer.setup;
-    let roles = [(HOST, Role::Host(setup.clone())), (NATIVE, Role::Native(setup.clone()))];
+    let host = |cache| Role::Host { setup: setup.clone(), cache };
+    let cache = directory.join("cache");
+    drop(Child::start(&host(Some(cache.clone())), &directory.join("start.log")).await);
+    let roles = [(HOST, host(None)), (HOST_WARM, host(Some(cache))), (NATIVE, Role::Native(setup.clone()))];
     let mut all = Map::new();
+    all.insert(FLOOR.to_owned(), medians(plan, || floor_start(setup)).await);
     for (name, role) in roles {
-        let mut seen: [Vec<f64>; 5] = Default::default();
-        for _ in 0..plan.starts {
-            let mut child = Child::start(&role, &directory.join("start.log")).await;
-            let target = Target::http(child.url());
-            let listening = child.begin.elapsed().as_secs_f64() * 1e3;
-            let load = child.ready["load_ms"].as_f64().unwrap_or_default();
-            let mut times = Vec::new();
-            for _ in 0..2 {
-                let begin = std::time::Instant::now();
-                target.event().await;
-                times.push(begin.elapsed().as_secs_f64() * 1e3);
-            }
-            let instantiate = child.ask("instantiate").await["instantiate_us"].as_f64().unwrap_or_default();
-            for (seen, number) in seen.iter_mut().zip([load, listening, times[0], times[1], instantiate]) {
-                seen.push(number);
-            }
+        all.insert(name.to_owned(), medians(plan, || start_of(&role, directory)).await);
+    }
+    for field in ["first_event_ms", "second_event_ms"] {
+        let floor = all[FLOOR][field].as_f64().unwrap_or(f64::NAN);
+        for one in all.values_mut() {
+            one[field.replace("_ms", "_of_floor")] = json!(one[field].as_f64().unwrap_or(f64::NAN) / floor);
         }
-        let names = ["load_ms", "listening_ms", "first_event_ms", "second_event_ms", "instantiate_us"];
-        let medians = names.into_iter().zip(&mut seen).map(|(name, numbers)| {
-            numbers.sort_by(f64::total_cmp);
-            (name.to_owned(), json!(numbers[numbers.len() / 2]))
-        });
-        all.insert(name.to_owned(), medians.collect::<Map<_, _>>().into());
     }
     all.into()
+}
+
+/// By name, the median of what several starts took.
+async fn medians<F: Future<Output = Vec<(&'static str, f64)>>>(plan: &Plan, start: impl Fn() -> F) -> Value {
+    let mut seen: Vec<(&str, Vec<f64>)> = Vec::new();
+    for _ in 0..plan.starts {
+        for (name, number) in start().await {
+            match seen.iter_mut().find(|(seen, _)| *seen == name) {
+                Some((_, numbers)) => numbers.push(number),
+                None => seen.push((name, vec![number])),
+            }
+        }
+    }
+    let median = |mut numbers: Vec<f64>| {
+        numbers.sort_by(f64::total_cmp);
+        numbers[numbers.len() / 2]
+    };
+    seen.into_iter().map(|(name, numbers)| (name.to_owned(), json!(median(numbers)))).collect::<Map<_, _>>().into()
+}
+
+async fn start_of(role: &Role, directory: &Path) -> Vec<(&'static str, f64)> {
+    let mut child = Child::start(role, &directory.join("start.log")).await;
+    let listening = child.begin.elapsed().as_secs_f64() * 1e3;
+    let mut times = vec![("listening_ms", listening)];
+    times.extend(child.ready["load_ms"].as_f64().map(|load| ("load_ms", load)));
+    times.extend(first_events(&Target::http(child.url())).await);
+    let instantiate = child.ask("instantiate").await["instantiate_us"].as_f64();
+    times.extend(instantiate.map(|time| ("instantiate_us", time)));
+    times
+}
+
+async fn floor_start(setup: &Setup) -> Vec<(&'static str, f64)> {
+    first_events(&Target::Floor(Arc::new(Floor::new(setup).await))).await.into()
+}
+
+async fn first_events(target: &Target) -> [(&'static str, f64); 2] {
+    let mut times = [("first_event_ms", 0.0), ("second_event_ms", 0.0)];
+    for (_, time) in &mut times {
+        let begin = Instant::now();
+        target.event().await;
+        *time = begin.elapsed().as_secs_f64() * 1e3;
+    }
+    times
 }
 
 /// Resident memory of each process, in MB.
@@ -240,22 +289,25 @@ async fn memory(peer: Peer, plan: &Plan, directory: &Path) -> Value {
 /// Many events at once, each on a connection of its own, against fresh processes.
 async fn burst(plan: &Plan, directory: &Path) -> Value {
     let mut all = Map::new();
-    for name in [FLOOR, NATIVE, HOST] {
+    for name in [FLOOR, NATIVE, HOST, BROKER] {
         let mut field = Field::start(Peer::embedded(directory, true).await, directory, None).await;
-        let (_, target) = field.targets.iter().find(|(whose, _)| *whose == name).cloned().expect("it takes part");
-        let sample = load(&target, plan.burst, Until::Events(plan.burst)).await;
+        let sample = match field.targets.iter().find(|(whose, _)| *whose == name).cloned() {
+            Some((_, target)) => load(&target, plan.burst, Until::Events(plan.burst)).await,
+            None => broker::burst(field.host.url(), plan.burst).await,
+        };
         let state = field.peer.state().await;
         let mut value = json!(sample);
         value["pods_made"] = json!(field.peer.pods().await);
         value["connections"] = state["connections"].clone();
         value["calls"] = state["calls"].clone();
         value["peak_mb"] = json!(match name {
-            HOST => Some(field.host.memory().1),
+            HOST | BROKER => Some(field.host.memory().1),
             NATIVE => Some(field.native.memory().1),
             _ => None,
         });
         assert_eq!(value["pods_made"], plan.burst, "{name}: an event was lost, or made two Pods");
-        if name != FLOOR {
+        assert_eq!(sample.events, plan.burst, "{name}: each event has an answer");
+        if matches!(name, HOST | NATIVE) {
             assert_eq!(sample.pods, plan.burst, "{name}: each answer speaks of a Pod of its own");
         }
         all.insert(name.to_owned(), value);

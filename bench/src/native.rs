@@ -1,6 +1,7 @@
 //! The core of the component, compiled for this machine, behind hyper: what WebAssembly adds is what lies between the two.
 //!
-//! The core's futures stay on one thread, as they do in an instance: each processor has a thread with a runtime.
+//! A connection stays on one thread, as in the component's host: each processor has a thread with a runtime, and with
+//! connections of its own to the API.
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -30,9 +31,8 @@ pub async fn serve(setup: &Setup, mut orders: Orders) {
     let listener = TcpListener::bind(std::net::SocketAddr::from(ANY_PORT)).await.expect("a port is free");
     let address = listener.local_addr().expect("a listener has an address");
     let core = Arc::new(Core::new(setup));
-    let client = client(Some(&setup.ca_file));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers: Vec<_> = (0..threads).map(|_| worker(core.clone(), client.clone())).collect();
+    let workers: Vec<_> = (0..threads).map(|_| worker(core.clone(), client(Some(&setup.ca_file)))).collect();
     say(&json!({"url": format!("http://{address}"), "load_ms": 0.0}));
     tokio::spawn(async move {
         for worker in workers.iter().cycle() {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
+use bytes::Bytes;
+use http::Request;
+use serde_json::{Value, json};
 use tests::cluster::Cluster;
 use tests::cluster::gateway::FOO;
 use tests::cluster::namespace::{Namespace, ROUTED};
@@ -72,12 +74,17 @@ impl Peer {
         }
     }
 
-    /// How many calls and connections there have been; nothing where that can't be seen.
+    /// How many calls there have been, and connections where that can be seen.
     pub async fn state(&mut self) -> Value {
         match &mut self.backing {
             Backing::Embedded(child) => child.ask("state").await,
-            Backing::Real { .. } => Value::Null,
+            Backing::Real { namespace, .. } => json!({"calls": calls(namespace).await}),
         }
+    }
+
+    /// Whether the process that measures calls the API as the floor alone: a real one has an administrator as well.
+    pub fn has_no_other_client(&self) -> bool {
+        matches!(self.backing, Backing::Embedded(_))
     }
 
     /// How many Pods there are.
@@ -87,6 +94,18 @@ impl Peer {
             Backing::Real { namespace, .. } => namespace.pods().await.len() as u64,
         }
     }
+}
+
+/// How many calls have been made for a single Pod, by the API server's own count.
+async fn calls(namespace: &Namespace) -> u64 {
+    let request = Request::get("/metrics").body(Bytes::new()).expect("it is valid");
+    let answer = namespace.admin().forward(request).await.expect("the API server has metrics");
+    let text = String::from_utf8_lossy(answer.body()).into_owned();
+    let of_pods = |line: &&str| line.starts_with("apiserver_request_total{") && line.contains("resource=\"pods\"");
+    let of_one =
+        |line: &&str| ["POST", "PATCH", "GET", "DELETE"].iter().any(|verb| line.contains(&format!("verb=\"{verb}\"")));
+    let count = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+    text.lines().filter(of_pods).filter(of_one).filter_map(count).sum::<f64>() as u64
 }
 
 /// Starts a real API server, whose files are below `directory`.

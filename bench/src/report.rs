@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tests::provisioner::repository;
 
-use crate::measure::{FLOOR, HOST, NATIVE};
+use crate::measure::{FLOOR, HOST, HOST_WARM, NATIVE};
 use crate::peer::results;
 
 /// What was measured, and where.
@@ -136,7 +136,6 @@ fn compare_table(text: &mut String, name: &str, compared: &Value) {
         for (target, one) in entries(targets) {
             let calls = one["calls"].as_f64().unwrap_or_default() / one["events"].as_f64().unwrap_or(f64::NAN);
             let calls = if calls > 0.0 { json!(calls) } else { Value::Null };
-            let connections = if calls.is_null() { Value::Null } else { one["connections"].clone() };
             let numbers = [
                 &one["events_per_second"],
                 &one["throughput_of_floor"],
@@ -149,7 +148,7 @@ fn compare_table(text: &mut String, name: &str, compared: &Value) {
             ];
             let mut cells = vec![at_once.clone(), target.clone()];
             cells.extend(numbers.map(digits));
-            cells.push(connections.as_u64().map_or("–".to_owned(), |number| number.to_string()));
+            cells.push(one["connections"].as_u64().map_or("–".to_owned(), |number| number.to_string()));
             cells.push(one["redeliveries"].to_string());
             row(text, &cells);
         }
@@ -162,22 +161,32 @@ fn capitalized(text: &str) -> String {
 }
 
 fn start_table(text: &mut String, report: &Value) {
-    head(text, "Start and memory", &["what", HOST, NATIVE]);
-    let (start, memory) = (&report["start"], &report["memory"]);
-    let events = format!("memory after {} events, MB", memory[HOST]["events"]);
-    let rows = [
-        ("load and compile the component, ms", start, "load_ms"),
-        ("process started to listening, ms", start, "listening_ms"),
-        ("first event after that, ms", start, "first_event_ms"),
-        ("second event, ms", start, "second_event_ms"),
-        ("an instance, µs", start, "instantiate_us"),
-        ("memory idle, MB", memory, "idle_mb"),
-        ("memory at 32 at once, MB", memory, "at_32_mb"),
-        (&events, memory, "after_events_mb"),
-        ("the most memory, MB", memory, "peak_mb"),
-    ];
-    for (what, of, field) in rows {
-        row(text, &[what.to_owned(), digits(&of[HOST][field]), digits(&of[NATIVE][field])]);
+    let targets = [FLOOR, NATIVE, HOST, HOST_WARM];
+    head(text, "Start", &["what", FLOOR, NATIVE, HOST, HOST_WARM]);
+    for (what, field) in [
+        ("load and compile the component, ms", "load_ms"),
+        ("process started to listening, ms", "listening_ms"),
+        ("first event after that, ms", "first_event_ms"),
+        ("× floor", "first_event_of_floor"),
+        ("second event, ms", "second_event_ms"),
+        ("× floor", "second_event_of_floor"),
+        ("an instance, µs", "instantiate_us"),
+    ] {
+        let cells = targets.map(|target| digits(&report["start"][target][field]));
+        row(text, &[&[what.to_owned()], cells.as_slice()].concat());
+    }
+    head(text, "Memory", &["what", NATIVE, HOST, "host / native"]);
+    let memory = &report["memory"];
+    let events = format!("after {} events, MB", memory[HOST]["events"]);
+    for (what, field) in [
+        ("idle, MB", "idle_mb"),
+        ("at 32 at once, MB", "at_32_mb"),
+        (&events, "after_events_mb"),
+        ("the most, MB", "peak_mb"),
+    ] {
+        let [native, host] = [NATIVE, HOST].map(|target| &memory[target][field]);
+        let ratio = json!(host.as_f64().unwrap_or(f64::NAN) / native.as_f64().unwrap_or(f64::NAN));
+        row(text, &[what.to_owned(), digits(native), digits(host), digits(&ratio)]);
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use local::kubernetes::{Config, EmbeddedApi, Gateway};
-use local::spin::{Application, Logs, Options, RuntimeConfig, Server, VariableSources};
+use local::spin::{Application, CompilationCache, Logs, Options, RuntimeConfig, Server, VariableSources};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tests::cluster::certificates::Authority;
@@ -29,7 +29,12 @@ pub enum Role {
         gateways: bool,
     },
     /// The component in its host.
-    Host(Setup),
+    Host {
+        /// How it is set up.
+        setup: Setup,
+        /// Where the compiled component is kept, or nowhere.
+        cache: Option<PathBuf>,
+    },
     /// The core without WebAssembly.
     Native(Setup),
 }
@@ -44,7 +49,7 @@ pub const ANY_PORT: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 pub async fn play(role: Role) {
     match role {
         Role::Api { ca_file, token, gateways } => api(ca_file, token, gateways).await,
-        Role::Host(setup) => host(&setup).await,
+        Role::Host { setup, cache } => host(&setup, cache).await,
         Role::Native(setup) => native::serve(&setup, orders()).await,
     }
 }
@@ -81,9 +86,10 @@ async fn api(ca_file: PathBuf, token: String, gateways: bool) {
     }
 }
 
-async fn host(setup: &Setup) {
+async fn host(setup: &Setup, cache: Option<PathBuf>) {
     let begin = Instant::now();
-    let application = Application::load(&repository().join("spin.toml"), options(setup))
+    let cache = cache.map_or(CompilationCache::None, CompilationCache::Directory);
+    let application = Application::load(&repository().join("spin.toml"), Options { cache, ..options(setup) })
         .unwrap_or_else(|error| panic!("{error} (make bench builds the component first)"));
     let loaded = begin.elapsed();
     let server = Server::bind(application.clone(), ANY_PORT.into()).await.expect("a port is free");

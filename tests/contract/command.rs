@@ -62,6 +62,19 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
+fn a_component_is_compiled_once_for_all_starts_unless_nothing_is_to_be_kept() {
+    let (directory, cache) = (application(), tempfile::tempdir().unwrap());
+    let kept_by = |arguments: &[&str]| {
+        let mut command = command(directory.path());
+        command.env("XDG_CACHE_HOME", cache.path());
+        drop(Running::of(command, arguments));
+        cache.path().read_dir().unwrap().count()
+    };
+    assert_eq!(kept_by(&["--disable-cache"]), 0);
+    assert_eq!(kept_by(&[]), 1);
+}
+
+#[test]
 fn a_check_says_for_each_gateway_what_would_become_of_a_client() {
     let directory = application();
     let run = |arguments: &[&str]| {

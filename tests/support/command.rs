@@ -24,6 +24,8 @@ pub fn command(directory: &Path) -> Command {
     let debug = test.ancestors().nth(2).expect("it lies in target/debug/deps");
     let mut command = Command::new(debug.join("cloudevents-podgateway-client-provisioner"));
     command.current_dir(directory).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    // What it compiles is kept with what cargo does, not where the user's is.
+    command.env("XDG_CACHE_HOME", debug.join("cache"));
     command
 }
 
@@ -65,7 +67,14 @@ impl Running {
     /// # Panics
     /// When it ends before that.
     pub fn start(directory: &Path, arguments: &[&str]) -> Self {
-        let mut command = command(directory);
+        Self::of(command(directory), arguments)
+    }
+
+    /// The same for a [`command`] to which something was done.
+    ///
+    /// # Panics
+    /// When it ends before it runs.
+    pub fn of(mut command: Command, arguments: &[&str]) -> Self {
         command.args(FREE_PORTS).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the command is built (make test builds it first)");
         let stdout = BufReader::new(child.stdout.take().expect("its output is piped"));

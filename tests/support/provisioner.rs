@@ -52,6 +52,7 @@ impl Provisioner {
             mounts: BTreeMap::from([("/serviceaccount".to_owned(), service_account.path().to_owned())]),
             logs: Logs::Capture(logs.clone()),
             fuel,
+            ..Options::default()
         };
         let application = Application::load(&repository().join("spin.toml"), options)
             .unwrap_or_else(|error| panic!("{error} (make test builds the component first)"));

@@ -77,6 +77,9 @@ pub struct Args {
     /// Spin's runtime config: [[client_tls]], [outbound_http] and so on
     #[arg(long, value_name = "FILE", help_heading = "Spin")]
     pub runtime_config_file: Option<PathBuf>,
+    /// Compile the component anew, and keep nothing for the next start
+    #[arg(long, help_heading = "Spin")]
+    pub disable_cache: bool,
 
     /// Have the broker deliver to this subscriber too; can be given more than once
     ///

@@ -30,7 +30,8 @@ use crate::spin::outbound::Outbound;
 use crate::spin::runtime_config::RuntimeConfigError;
 use crate::spin::variables::Variables;
 use crate::spin::{
-    Application, ClientTls, LoadError, Logs, Options, RuntimeConfig, ServeError, Server, VariableSources,
+    Application, ClientTls, CompilationCache, LoadError, Logs, Options, RuntimeConfig, ServeError, Server,
+    VariableSources,
 };
 
 /// The guest's directory for the service account.
@@ -209,7 +210,8 @@ fn options(args: &Args) -> Result<Options, CliError> {
         None => RuntimeConfig::default(),
     };
     let variables = VariableSources { env: std::env::vars().collect(), ..VariableSources::default() };
-    Ok(Options { variables, runtime_config, logs: Logs::Stderr, ..Options::default() })
+    let cache = if args.disable_cache { CompilationCache::None } else { CompilationCache::Default };
+    Ok(Options { variables, runtime_config, logs: Logs::Stderr, cache, ..Options::default() })
 }
 
 async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker, CliError> {

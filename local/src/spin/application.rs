@@ -12,21 +12,18 @@
 //! room for as many instances at once as Spin has; where Spin answers 500 to
 //! the rest, they wait here for their turn.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use tokio::sync::{Semaphore, oneshot};
-use wasmtime::component::Component;
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::allowed_hosts::{AllowedHostError, AllowedHosts};
 use super::body::TimedBody;
+use super::compile::{Compilation, CompilationCache, INSTANCES};
 use super::fuel::FuelMeter;
 use super::headers::{self, RequestError};
 use super::instance::{Answer, Instance, Linked, State, unknown_imports};
@@ -53,6 +50,8 @@ pub struct Options {
     pub logs: Logs,
     /// Measures the guest's work. The component is then compiled to count it, which makes it slower.
     pub fuel: Option<FuelMeter>,
+    /// Where the component is kept once it is compiled.
+    pub cache: CompilationCache,
 }
 
 /// Why an application can't be loaded.
@@ -155,8 +154,9 @@ impl Application {
             options.logs.clone(),
         )
         .map_err(LoadError::ClientTls)?;
+        let compilation = Compilation { is_metered: options.fuel.is_some(), cache: options.cache };
         let inner = Inner {
-            linked: link(&manifest.component.source, options.fuel.is_some())?,
+            linked: link(&manifest.component.source, &compilation)?,
             manifest,
             variables: Arc::new(variables),
             max_memory,
@@ -288,15 +288,15 @@ fn log_failure(logs: &Logs, error: &wasmtime::Error) {
 
 /// An error with its causes, each by its first line: a guest's stack follows
 /// after that.
-fn one_line(error: &wasmtime::Error) -> String {
+pub(super) fn one_line(error: &wasmtime::Error) -> String {
     let causes = error.chain().map(ToString::to_string);
     let first_lines = causes.filter_map(|cause| cause.lines().next().map(str::to_owned));
     let told: Vec<_> = first_lines.filter(|line| !line.starts_with("error while executing")).collect();
     told.join(": ")
 }
 
-fn link(path: &Path, is_metered: bool) -> Result<Linked, LoadError> {
-    let component = compile(path, is_metered)?;
+fn link(path: &Path, compilation: &Compilation) -> Result<Linked, LoadError> {
+    let component = compilation.component(path)?;
     let imports = unknown_imports(&component);
     if !imports.is_empty() {
         return Err(LoadError::Imports { path: path.into(), imports });
@@ -304,71 +304,8 @@ fn link(path: &Path, is_metered: bool) -> Result<Linked, LoadError> {
     Linked::new(&component).map_err(|error| LoadError::Link { path: path.into(), reason: one_line(&error) })
 }
 
-/// A compiled file: its path, when it was last changed, and whether its work is measured.
-type Compiled = HashMap<(PathBuf, SystemTime, bool), Component>;
-
-/// Compiles the file, once in this process for as long as it doesn't change.
-fn compile(path: &Path, is_metered: bool) -> Result<Component, LoadError> {
-    static COMPILED: Mutex<Option<Compiled>> = Mutex::new(None);
-
-    let unreadable = |reason| LoadError::Read { path: path.into(), reason };
-    let path = path.canonicalize().map_err(unreadable)?;
-    let modified = path.metadata().and_then(|file| file.modified());
-    let key = (path.clone(), modified.map_err(unreadable)?, is_metered);
-    // Held while compiling: whoever wants the same file waits for it.
-    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    let compiled = compiled.get_or_insert_default();
-    if let Some(component) = compiled.get(&key) {
-        return Ok(component.clone());
-    }
-    let engine = if is_metered { metering_engine() } else { engine() };
-    let component =
-        Component::from_file(engine, &path).map_err(|error| LoadError::Compile { path, reason: one_line(&error) })?;
-    compiled.insert(key, component.clone());
-    Ok(component)
-}
-
-/// The engine that all applications of this process share.
-fn engine() -> &'static Engine {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| {
-        let mut config = Config::new();
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
-        // The pool reserves address space that not every machine grants.
-        Engine::new(&config).unwrap_or_default()
-    })
-}
-
-/// The engine of applications whose work is measured.
-fn metering_engine() -> &'static Engine {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(Config::new().consume_fuel(true)).unwrap_or_default())
-}
-
-/// How many instances there may be at once in this process: as many as Spin has.
-const INSTANCES: u32 = 1000;
-
 /// Whoever holds a permit of it has room for an instance.
 static ROOM: Semaphore = Semaphore::const_new(INSTANCES as usize);
-
-/// Instances of the sizes that Spin allows.
-fn pool() -> PoolingAllocationConfig {
-    let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(INSTANCES)
-        .total_memories(INSTANCES)
-        .total_stacks(INSTANCES)
-        .total_tables(2 * INSTANCES)
-        .total_core_instances(4 * INSTANCES)
-        .table_elements(100_000)
-        .max_component_instance_size(10 << 20)
-        .max_core_instance_size(10 << 20)
-        // What an instance leaves is cleaned and not given back: the next one would have to ask for every page anew.
-        .linear_memory_keep_resident(2 << 20)
-        .table_keep_resident(512 << 10)
-        // Where the kernel can tell which pages were written, only those are cleaned.
-        .pagemap_scan(Enabled::Auto);
-    pool
-}
 
 #[cfg(test)]
 pub(super) mod tests;

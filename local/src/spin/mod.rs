@@ -14,6 +14,7 @@
 pub mod allowed_hosts;
 pub mod application;
 mod body;
+mod compile;
 mod fuel;
 mod headers;
 mod instance;
@@ -28,6 +29,7 @@ pub mod variables;
 mod workers;
 
 pub use application::{Application, BoxBody, HandleError, LoadError, Options};
+pub use compile::CompilationCache;
 pub use fuel::FuelMeter;
 pub use headers::ClientAddr;
 pub use logs::{LogCapture, LogSource, LogWrite, Logs};
