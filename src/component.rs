@@ -5,6 +5,7 @@
 //! Each outbound call sets its own connect, first-byte and between-bytes timeout, because Spin's default is ten
 //! minutes, and has a deadline besides, because none of the three bounds an answer that trickles in.
 
+use std::cell::OnceCell;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -103,10 +104,10 @@ fn respond(response: Response<Vec<u8>>, out: ResponseOutparam) {
     send_body(outgoing.body().ok(), &bytes, &Deadline::after(LONGEST_BODY), || out.set(outgoing));
 }
 
-/// The end of the time that something may take.
+/// The end of the time that something may take, counted from the first wait for it: before that nothing takes any.
 struct Deadline {
     time: Duration,
-    end: Pollable,
+    end: OnceCell<Pollable>,
 }
 
 /// The time that something might take has passed.
@@ -114,12 +115,13 @@ struct TimeIsUp(Duration);
 
 impl Deadline {
     fn after(time: Duration) -> Self {
-        Self { time, end: subscribe_duration(time.as_nanos() as u64) }
+        Self { time, end: OnceCell::new() }
     }
 
     /// Waits until `awaited` is ready.
     fn wait_for(&self, awaited: &Pollable) -> Result<(), TimeIsUp> {
-        if poll(&[awaited, &self.end]).contains(&0) { Ok(()) } else { Err(TimeIsUp(self.time)) }
+        let end = self.end.get_or_init(|| subscribe_duration(self.time.as_nanos() as u64));
+        if poll(&[awaited, end]).contains(&0) { Ok(()) } else { Err(TimeIsUp(self.time)) }
     }
 }
 
@@ -166,27 +168,25 @@ fn read_body(body: &IncomingBody, limit: usize, deadline: &Deadline) -> Result<V
 fn send_body<T>(body: Option<OutgoingBody>, bytes: &[u8], deadline: &Deadline, hand_over: impl FnOnce() -> T) -> T {
     let body = body.and_then(|body| Some((body.write().ok()?, body)));
     let Some((stream, body)) = body else { return hand_over() };
-    if stream.check_write().is_ok_and(|room| room >= bytes.len() as u64) {
-        write_body(body, stream, bytes, deadline);
+    if room(&stream).is_ok_and(|room| room >= bytes.len()) {
+        let written = if bytes.is_empty() { Ok(()) } else { stream.write(bytes) };
+        finish(written, body, stream);
         return hand_over();
     }
     let handed_over = hand_over();
-    write_body(body, stream, bytes, deadline);
+    finish(write(&stream, bytes, deadline), body, stream);
     handed_over
 }
 
-fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8], deadline: &Deadline) {
-    if write(&stream, bytes, deadline).is_ok() {
-        drop(stream);
-        _ = OutgoingBody::finish(body, None);
-    }
+/// How many bytes the host takes now.
+fn room(stream: &OutputStream) -> Result<usize, StreamError> {
+    stream.check_write().map(|room| usize::try_from(room).unwrap_or(usize::MAX))
 }
 
 fn write(stream: &OutputStream, bytes: &[u8], deadline: &Deadline) -> Result<(), BrokenOff> {
     let mut rest = bytes;
     while !rest.is_empty() {
-        let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
-        let (now, later) = rest.split_at(room.min(rest.len()));
+        let (now, later) = rest.split_at(room(stream)?.min(rest.len()));
         if now.is_empty() {
             deadline.wait_for(&stream.subscribe())?;
         } else {
@@ -194,7 +194,15 @@ fn write(stream: &OutputStream, bytes: &[u8], deadline: &Deadline) -> Result<(),
         }
         rest = later;
     }
-    Ok(stream.flush()?)
+    Ok(())
+}
+
+/// Ends a body that was written whole.
+fn finish<E>(written: Result<(), E>, body: OutgoingBody, stream: OutputStream) {
+    if written.is_ok() && stream.flush().is_ok() {
+        drop(stream);
+        _ = OutgoingBody::finish(body, None);
+    }
 }
 
 /// The way out: wasi:http's outgoing handler.
@@ -224,9 +232,9 @@ fn exchange(request: Request<Vec<u8>>, timeout: Duration, largest: usize) -> Ans
 
 fn await_head(pending: &FutureIncomingResponse, deadline: &Deadline) -> Result<IncomingResponse, NoAnswer> {
     loop {
-        match pending.get() {
-            Some(response) => return Ok(response.unwrap_or(Err(ErrorCode::InternalError(None)))?),
-            None => deadline.wait_for(&pending.subscribe())?,
+        deadline.wait_for(&pending.subscribe())?;
+        if let Some(response) = pending.get() {
+            return Ok(response.unwrap_or(Err(ErrorCode::InternalError(None)))?);
         }
     }
 }

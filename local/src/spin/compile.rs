@@ -78,6 +78,8 @@ impl Compilation {
     fn engine(&self) -> Engine {
         let mut config = Config::new();
         config.cache(self.cache.open());
+        // A guest of WASI 0.2 does one thing at a time. Prepared for more, the store keeps account of every call.
+        config.concurrency_support(false);
         if self.is_metered {
             config.consume_fuel(true);
         } else {
