@@ -123,8 +123,8 @@ pub async fn run(plan: &Plan) {
     report["events"] = events().await;
     if plan.has("compare") {
         report["compare"] = json!({
-            "embedded, verified": compare(Peer::embedded(directory, true).await, plan, directory).await,
-            "embedded, verification off": compare(Peer::embedded(directory, false).await, plan, directory).await,
+            "embedded, verified": compare(Peer::embedded(directory, true).await, plan, plan.window, directory).await,
+            "embedded, verification off": compare(Peer::embedded(directory, false).await, plan, plan.window, directory).await,
         });
     }
     if plan.has("start") {
@@ -170,7 +170,7 @@ async fn real(plan: &Plan, directory: &Path, report: &mut Value) {
     let cluster = peer::cluster(&directory).await;
     for (name, is_verified) in [("kube-apiserver, verified", true), ("kube-apiserver, verification off", false)] {
         let peer = Peer::real(&cluster, is_verified).await;
-        report["compare"][name] = compare(peer, plan, &directory).await;
+        report["compare"][name] = compare(peer, plan, plan.real_window, &directory).await;
     }
 }
 
@@ -178,14 +178,14 @@ async fn events() -> Value {
     costs().await.iter().map(|(name, (fuel, calls))| (*name, json!({"fuel": fuel, "calls": calls}))).collect()
 }
 
-async fn compare(peer: Peer, plan: &Plan, directory: &Path) -> Value {
+async fn compare(peer: Peer, plan: &Plan, window: Duration, directory: &Path) -> Value {
     let mut field = Field::start(peer, directory, plan.target.as_deref()).await;
     field.warm_up().await;
     let mut all = Map::new();
     for at_once in plan.at_once {
         progress(&format!("{} at {at_once} at once", field.peer.setup.url));
         let before = [&field.host, &field.native].map(Child::processor_time);
-        let mut of_all = field.rounds(plan.rounds, *at_once, plan.window, true).await;
+        let mut of_all = field.rounds(plan.rounds, *at_once, window, true).await;
         for ((name, child), before) in [(HOST, &field.host), (NATIVE, &field.native)].into_iter().zip(before) {
             let events = of_all[name]["events"].as_f64().unwrap_or(f64::NAN);
             let time = (child.processor_time() - before).as_secs_f64() * 1e6;

@@ -14,6 +14,8 @@ pub struct Plan {
     pub name: &'static str,
     /// How long a target is under load at a time.
     pub window: Duration,
+    /// The same against a real API server, which does a tenth of the events in that time and varies more.
+    pub real_window: Duration,
     /// How often each target gets its turn.
     pub rounds: usize,
     /// How many events are under way at once.
@@ -41,6 +43,7 @@ pub struct Plan {
 const FULL: Plan = Plan {
     name: "full",
     window: Duration::from_millis(1200),
+    real_window: Duration::from_secs(4),
     rounds: 3,
     at_once: &[1, 8, 32, 128],
     starts: 5,
@@ -57,6 +60,7 @@ const FULL: Plan = Plan {
 const SHORT: Plan = Plan {
     name: "short",
     window: Duration::from_millis(400),
+    real_window: Duration::from_secs(1),
     rounds: 3,
     at_once: &[1, 8, 32, 128],
     starts: 1,

@@ -1,8 +1,9 @@
 //! Spin's part: runs one HTTP component the way Spin 3.6 does.
 //!
 //! A file here is one capability, in the order in which a request meets them:
-//! [`server`] takes the request in, [`application`] gives it an instance of the
-//! component, `instance` is what that instance may touch, [`outbound`] what it
+//! [`server`] takes the request in, `workers` are the threads that serve it,
+//! [`application`] gives it an instance of the component that `compile` has
+//! compiled, `instance` is what that instance may touch, [`outbound`] what it
 //! may call. [`manifest`], [`variables`], [`allowed_hosts`] and
 //! [`runtime_config`] read the configuration; each has its own error type, and
 //! every message is one line that says what to change.
