@@ -16,7 +16,7 @@ use crate::child::{self, Child};
 use crate::floor::Floor;
 use crate::load::{Sample, Target, Until, load, median};
 use crate::peer::{self, Peer};
-use crate::plan::Plan;
+use crate::plan::{Plan, Turns};
 use crate::report;
 use crate::roles::Role;
 use crate::setup::Setup;
@@ -63,13 +63,13 @@ impl Field {
         turns
     }
 
-    /// Each target in turn, `rounds` times; by name, the median and what the API saw of it.
-    async fn rounds(&mut self, rounds: usize, at_once: usize, window: Duration, clear: bool) -> Map<String, Value> {
+    /// Each target in turn; by name, the median and what the API saw of it.
+    async fn rounds(&mut self, turns: Turns, at_once: usize, clear: bool) -> Map<String, Value> {
         let mut seen: Vec<(&str, Sample, u64, Option<usize>)> = Vec::new();
-        for round in 0..rounds {
+        for round in 0..turns.rounds {
             for (name, target) in self.turns(round) {
                 let before = self.peer.state().await;
-                let sample = load(&target, at_once, Until::Time(window)).await;
+                let sample = load(&target, at_once, Until::Time(turns.window)).await;
                 let after = self.peer.state().await;
                 let calls = |state: &Value| state["calls"].as_u64().unwrap_or_default();
                 seen.push((name, sample, calls(&after) - calls(&before), self.connections(name)));
@@ -109,7 +109,7 @@ impl Field {
     }
 
     async fn warm_up(&mut self) {
-        self.rounds(1, 8, Duration::from_millis(300), true).await;
+        self.rounds(Turns { rounds: 1, window: Duration::from_millis(300) }, 8, true).await;
     }
 }
 
@@ -123,8 +123,8 @@ pub async fn run(plan: &Plan) {
     report["events"] = events().await;
     if plan.has("compare") {
         report["compare"] = json!({
-            "embedded, verified": compare(Peer::embedded(directory, true).await, plan, plan.window, directory).await,
-            "embedded, verification off": compare(Peer::embedded(directory, false).await, plan, plan.window, directory).await,
+            "embedded, verified": compare(Peer::embedded(directory, true).await, plan, plan.turns, directory).await,
+            "embedded, verification off": compare(Peer::embedded(directory, false).await, plan, plan.turns, directory).await,
         });
     }
     if plan.has("start") {
@@ -170,7 +170,7 @@ async fn real(plan: &Plan, directory: &Path, report: &mut Value) {
     let cluster = peer::cluster(&directory).await;
     for (name, is_verified) in [("kube-apiserver, verified", true), ("kube-apiserver, verification off", false)] {
         let peer = Peer::real(&cluster, is_verified).await;
-        report["compare"][name] = compare(peer, plan, plan.real_window, &directory).await;
+        report["compare"][name] = compare(peer, plan, plan.real_turns, &directory).await;
     }
 }
 
@@ -178,14 +178,14 @@ async fn events() -> Value {
     costs().await.iter().map(|(name, (fuel, calls))| (*name, json!({"fuel": fuel, "calls": calls}))).collect()
 }
 
-async fn compare(peer: Peer, plan: &Plan, window: Duration, directory: &Path) -> Value {
+async fn compare(peer: Peer, plan: &Plan, turns: Turns, directory: &Path) -> Value {
     let mut field = Field::start(peer, directory, plan.target.as_deref()).await;
     field.warm_up().await;
     let mut all = Map::new();
     for at_once in plan.at_once {
         progress(&format!("{} at {at_once} at once", field.peer.setup.url));
         let before = [&field.host, &field.native].map(Child::processor_time);
-        let mut of_all = field.rounds(plan.rounds, *at_once, window, true).await;
+        let mut of_all = field.rounds(turns, *at_once, true).await;
         for ((name, child), before) in [(HOST, &field.host), (NATIVE, &field.native)].into_iter().zip(before) {
             let events = of_all[name]["events"].as_f64().unwrap_or(f64::NAN);
             let time = (child.processor_time() - before).as_secs_f64() * 1e6;
@@ -274,7 +274,7 @@ async fn memory(peer: Peer, plan: &Plan, directory: &Path) -> Value {
             NATIVE => &field.native,
             _ => continue,
         };
-        load(&target, 32, Until::Time(plan.window)).await;
+        load(&target, 32, Until::Time(plan.turns.window)).await;
         all[name]["at_32_mb"] = json!(child.memory().0);
         field.peer.clear().await;
         load(&target, 32, Until::Events(plan.many)).await;
@@ -327,7 +327,7 @@ async fn growth_of_pods(plan: &Plan, directory: &Path) -> Value {
         progress(&format!("{pods} Pods there already"));
         let missing = (*pods as u64).saturating_sub(field.peer.pods().await) as usize;
         load(&floor, AT_ONCE, Until::Events(missing)).await;
-        let of_all = field.rounds(plan.rounds, AT_ONCE, plan.window / 4, false).await;
+        let of_all = field.rounds(plan.turns.quarter(), AT_ONCE, false).await;
         all.insert(pods.to_string(), of_all.into());
     }
     all.into()
@@ -342,7 +342,7 @@ async fn growth_of_gateways(plan: &Plan, directory: &Path) -> Value {
         peer.setup = peer.setup.with("gateways", &names);
         let mut field = Field::start(peer, directory, None).await;
         field.warm_up().await;
-        let mut of_all = field.rounds(plan.rounds, AT_ONCE, plan.window / 4, true).await;
+        let mut of_all = field.rounds(plan.turns.quarter(), AT_ONCE, true).await;
         of_all.insert("fuel".to_owned(), fuel(&[("gateways", &names)], 0).await);
         all.insert(gateways.to_string(), of_all.into());
     }
@@ -358,7 +358,7 @@ async fn growth_of_bytes(plan: &Plan, directory: &Path) -> Value {
         progress(&format!("{bytes} bytes of data"));
         let padding = bytes.saturating_sub(json!({"gateway_name": "foo", "padding": ""}).to_string().len());
         field.targets = small.iter().map(|(name, target)| (*name, target.padded(padding))).collect();
-        let mut of_all = field.rounds(plan.rounds, AT_ONCE, plan.window / 4, true).await;
+        let mut of_all = field.rounds(plan.turns.quarter(), AT_ONCE, true).await;
         of_all.insert("fuel".to_owned(), fuel(&[], padding).await);
         all.insert(bytes.to_string(), of_all.into());
     }

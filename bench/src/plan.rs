@@ -12,12 +12,10 @@ use crate::USAGE;
 pub struct Plan {
     /// `full` or `short`.
     pub name: &'static str,
-    /// How long a target is under load at a time.
-    pub window: Duration,
-    /// The same against a real API server, which does a tenth of the events in that time and varies more.
-    pub real_window: Duration,
-    /// How often each target gets its turn.
-    pub rounds: usize,
+    /// The turns of each target.
+    pub turns: Turns,
+    /// The same against a real API server, which wavers more: many short ones, so that all targets see the same of it.
+    pub real_turns: Turns,
     /// How many events are under way at once.
     pub at_once: &'static [usize],
     /// How often a target is started to see how long that takes.
@@ -40,11 +38,26 @@ pub struct Plan {
     pub target: Option<String>,
 }
 
+/// How often a target is under load, and how long at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Turns {
+    /// How often.
+    pub rounds: usize,
+    /// How long.
+    pub window: Duration,
+}
+
+impl Turns {
+    /// As many, each a quarter as long.
+    pub fn quarter(self) -> Self {
+        Self { window: self.window / 4, ..self }
+    }
+}
+
 const FULL: Plan = Plan {
     name: "full",
-    window: Duration::from_millis(1200),
-    real_window: Duration::from_secs(4),
-    rounds: 3,
+    turns: Turns { rounds: 3, window: Duration::from_millis(1200) },
+    real_turns: Turns { rounds: 10, window: Duration::from_secs(1) },
     at_once: &[1, 8, 32, 128],
     starts: 5,
     many: 10_000,
@@ -59,9 +72,8 @@ const FULL: Plan = Plan {
 
 const SHORT: Plan = Plan {
     name: "short",
-    window: Duration::from_millis(400),
-    real_window: Duration::from_secs(1),
-    rounds: 3,
+    turns: Turns { rounds: 3, window: Duration::from_millis(400) },
+    real_turns: Turns { rounds: 3, window: Duration::from_secs(1) },
     at_once: &[1, 8, 32, 128],
     starts: 1,
     many: 2_000,
