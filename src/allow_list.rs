@@ -35,8 +35,7 @@ impl AllowList {
         self.is_empty() || is_label_value(gateway) && memmem::find_iter(list, gateway).any(is_whole)
     }
 
-    /// Whether there is no name in it.
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.0.bytes().all(is_separator)
     }
 

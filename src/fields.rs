@@ -156,14 +156,15 @@ pub fn texts(value: Json<'_>) -> Result<BTreeMap<String, String>, Problem> {
     }
 }
 
-/// Parses JSON, of whose objects only the members in `names` are kept, at any depth. Most of a Kubernetes object is
-/// nothing that anybody here asks for, and what isn't kept needs no memory. What stands below the members in `whole` is
-/// kept as it is.
+/// Parses JSON, of whose objects `only` some members are kept, at any depth. Most of a Kubernetes object is nothing that
+/// anybody here asks for, and what isn't kept needs no memory.
 ///
 /// # Errors
 /// Where `json` is none.
-pub fn parse_only<'a>(json: &'a [u8], names: &[&str], whole: &[&str]) -> serde_json::Result<Json<'a>> {
-    parse_by(Only { names, whole, everything: false }, json)
+pub fn parse_only<'a>(json: &'a [u8], only: Only<'_>) -> serde_json::Result<Json<'a>> {
+    let mut deserializer = serde_json::Deserializer::from_str(utf8(json)?);
+    let value = only.deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
 }
 
 /// Parses JSON, all of it.
@@ -171,13 +172,7 @@ pub fn parse_only<'a>(json: &'a [u8], names: &[&str], whole: &[&str]) -> serde_j
 /// # Errors
 /// Where `json` is none.
 pub fn parse_fields(json: &[u8]) -> serde_json::Result<Json<'_>> {
-    parse_by(EVERYTHING, json)
-}
-
-fn parse_by<'a>(only: Only<'_>, json: &'a [u8]) -> serde_json::Result<Json<'a>> {
-    let mut deserializer = serde_json::Deserializer::from_str(utf8(json)?);
-    let value = only.deserialize(&mut deserializer)?;
-    deserializer.end().map(|()| value)
+    parse_only(json, EVERYTHING)
 }
 
 /// Parses JSON into a value of its own.
@@ -334,15 +329,18 @@ mod tests {
 
     #[test]
     fn only_what_is_asked_for_is_kept() {
+        fn only<'a>(names: &'a [&'a str], whole: &'a [&'a str]) -> Only<'a> {
+            Only { names, whole, everything: false }
+        }
         let json =
             r#"{"a": [{"b": 1.5, "x": {"a": 2}}, null], "w": {"any\n": {"x": -1}}, "x": [true], "\u0061": "again"}"#;
-        let kept = parse_only(json.as_bytes(), &["a", "b"], &["w"]).unwrap();
+        let kept = parse_only(json.as_bytes(), only(&["a", "b"], &["w"])).unwrap();
         assert_eq!(Value::from(kept), json!({"a": "again", "w": {"any\n": {"x": -1}}}));
-        let list = parse_only(br#"[{"a": {"b": true, "c": 1}}]"#, &["a", "b"], &[]).unwrap();
+        let list = parse_only(br#"[{"a": {"b": true, "c": 1}}]"#, only(&["a", "b"], &[])).unwrap();
         assert_eq!(Value::from(list), json!([{"a": {"b": true}}]));
         for broken in [&b""[..], b"{", br#"{"x": }"#, br#"{"x": 1} 2"#, b"{1: 2}", b"{\"x\": \"\xff\"}"] {
             let text = String::from_utf8_lossy(broken);
-            assert!(parse_only(broken, &["a"], &[]).is_err(), "{text}");
+            assert!(parse_only(broken, only(&["a"], &[])).is_err(), "{text}");
             assert!(parse_fields(broken).is_err() && parse(broken).is_err(), "{text}");
         }
     }

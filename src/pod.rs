@@ -197,7 +197,7 @@ impl Pod {
     /// # Errors
     /// What is no JSON about it, or the field that is wrong.
     pub fn parse(json: &[u8]) -> Result<Self, Problem> {
-        Self::read(parse_only(json, ONLY.names, ONLY.whole).map_err(|e| e.to_string())?)
+        Self::read(parse_only(json, ONLY).map_err(|e| e.to_string())?)
     }
 
     fn read(mut pod: Json<'_>) -> Result<Self, Problem> {
@@ -230,9 +230,12 @@ impl Released {
     /// # Errors
     /// As [`Pod::parse`].
     pub fn parse(json: &[u8]) -> Result<Self, Problem> {
-        const NAMES: &[&str] =
-            &["metadata", "name", "namespace", "uid", "creationTimestamp", "spec", "schedulingGates"];
-        let mut pod = parse_only(json, NAMES, &[]).map_err(|e| e.to_string())?;
+        const ONLY: Only<'_> = Only {
+            names: &["metadata", "name", "namespace", "uid", "creationTimestamp", "spec", "schedulingGates"],
+            whole: &[],
+            everything: false,
+        };
+        let mut pod = parse_only(json, ONLY).map_err(|e| e.to_string())?;
         let metadata = required(&mut pod, "metadata", Metadata::read)?;
         let gates = required(&mut pod, "spec", gates)?;
         Ok(Self { metadata, is_gated: holds_back(gates.as_deref()) })

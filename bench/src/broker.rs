@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -32,8 +32,8 @@ type Answers = Arc<Mutex<HashMap<String, Instant>>>;
 /// # Panics
 /// When the broker doesn't take an event, or gives one up.
 pub async fn burst(url: &str, events: usize) -> Sample {
-    let (answers, waiting) = (Answers::default(), TcpListener::bind(SocketAddr::from(ANY_PORT)).await);
-    let waiting = waiting.expect("a port is free");
+    let answers = Answers::default();
+    let waiting = TcpListener::bind(SocketAddr::from(ANY_PORT)).await.expect("a port is free");
     let address = waiting.local_addr().expect("a listener has an address");
     let waits = tokio::spawn(wait(waiting, answers.clone()));
     let uri = |text: String| text.parse().expect("it is a URL");
@@ -68,15 +68,11 @@ async fn publish(url: &str, events: usize) {
     }
 }
 
-/// Takes answers, until it is aborted.
+/// Takes answers, until it is aborted. Where it can't take one, the broker gives it up in the end, which is an error.
 async fn wait(listener: TcpListener, answers: Answers) {
     let mut connections = JoinSet::new();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => drop(connections.spawn(take(stream, answers.clone()))),
-            // Out of file descriptors, most likely: others will be closed.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(take(stream, answers.clone()));
     }
 }
 

@@ -215,13 +215,15 @@ impl Seen {
     }
 }
 
+/// The median.
+pub fn middle(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
+}
+
 /// Of several rounds, the median of each number.
 pub fn median(samples: &[Sample]) -> Sample {
-    let of = |number: fn(&Sample) -> f64| {
-        let mut numbers: Vec<f64> = samples.iter().map(number).collect();
-        numbers.sort_by(f64::total_cmp);
-        numbers.get(numbers.len() / 2).copied().unwrap_or_default()
-    };
+    let of = |number: fn(&Sample) -> f64| middle(samples.iter().map(number).collect());
     Sample {
         events: samples.iter().map(|sample| sample.events).sum(),
         events_per_second: of(|sample| sample.events_per_second),

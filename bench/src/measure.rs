@@ -14,7 +14,7 @@ use tests::events::pending_with;
 use crate::broker;
 use crate::child::{self, Child};
 use crate::floor::Floor;
-use crate::load::{Sample, Target, Until, load, median};
+use crate::load::{Sample, Target, Until, load, median, middle};
 use crate::peer::{self, Peer};
 use crate::plan::{Plan, Turns};
 use crate::report;
@@ -228,11 +228,7 @@ async fn medians<F: Future<Output = Vec<(&'static str, f64)>>>(plan: &Plan, star
             }
         }
     }
-    let median = |mut numbers: Vec<f64>| {
-        numbers.sort_by(f64::total_cmp);
-        numbers[numbers.len() / 2]
-    };
-    seen.into_iter().map(|(name, numbers)| (name.to_owned(), json!(median(numbers)))).collect::<Map<_, _>>().into()
+    seen.into_iter().map(|(name, numbers)| (name.to_owned(), json!(middle(numbers)))).collect::<Map<_, _>>().into()
 }
 
 async fn start_of(role: &Role, directory: &Path) -> Vec<(&'static str, f64)> {

@@ -13,6 +13,7 @@ use tests::cluster::certificates::Authority;
 use tests::provisioner::repository;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 
+use crate::load::middle;
 use crate::native;
 use crate::setup::Setup;
 
@@ -127,6 +128,5 @@ async fn instantiate(application: &Application) -> f64 {
         application.instantiate().await.expect("there is room for an instance");
         times.push(begin.elapsed().as_secs_f64() * 1e6);
     }
-    times.sort_by(f64::total_cmp);
-    times[INSTANCES / 2]
+    middle(times)
 }

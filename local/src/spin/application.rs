@@ -20,10 +20,11 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
 
 use super::allowed_hosts::{AllowedHostError, AllowedHosts};
 use super::body::TimedBody;
-use super::compile::{Compilation, CompilationCache, INSTANCES};
+use super::compile::{Compilation, CompilationCache, CompileError, INSTANCES, one_line};
 use super::fuel::FuelMeter;
 use super::headers::{self, RequestError};
 use super::instance::{Answer, Instance, Linked, State, unknown_imports};
@@ -69,22 +70,9 @@ pub enum LoadError {
     /// The certificates of the runtime config.
     #[error("client_tls: {0}")]
     ClientTls(rustls::Error),
-    /// The component's file can't be read.
-    #[error("cannot read the component {}: {reason}; build it first", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        reason: std::io::Error,
-    },
-    /// The file holds no component.
-    #[error("{} is no WebAssembly component: {reason}; build it for wasm32-wasip2", .path.display())]
-    Compile {
-        /// The file.
-        path: PathBuf,
-        /// What the compiler says.
-        reason: String,
-    },
+    /// The component.
+    #[error(transparent)]
+    Component(#[from] CompileError),
     /// The component imports what this host doesn't provide.
     #[error("{} imports what this host doesn't provide: {}", .path.display(), .imports.join(", "))]
     Imports {
@@ -211,7 +199,7 @@ impl Application {
     /// Waits for what the component still does for requests that have their
     /// response, for `patience` at most, then ends it.
     pub async fn finish(&self, patience: std::time::Duration) {
-        self.inner.after_response.finish(patience).await;
+        self.inner.after_response.finish(Instant::now() + patience).await;
     }
 
     /// The host's own log line goes where the component's output goes.
@@ -284,15 +272,6 @@ pub(super) fn empty() -> BoxBody {
 
 fn log_failure(logs: &Logs, error: &wasmtime::Error) {
     logs.line(format_args!("the component failed after its response: {}", one_line(error)));
-}
-
-/// An error with its causes, each by its first line: a guest's stack follows
-/// after that.
-pub(super) fn one_line(error: &wasmtime::Error) -> String {
-    let causes = error.chain().map(ToString::to_string);
-    let first_lines = causes.filter_map(|cause| cause.lines().next().map(str::to_owned));
-    let told: Vec<_> = first_lines.filter(|line| !line.starts_with("error while executing")).collect();
-    told.join(": ")
 }
 
 fn link(path: &Path, compilation: &Compilation) -> Result<Linked, LoadError> {

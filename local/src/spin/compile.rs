@@ -11,7 +11,35 @@ use std::time::SystemTime;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::application::{LoadError, one_line};
+/// Why there is no compiled component.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The component's file can't be read.
+    #[error("cannot read the component {}: {reason}; build it first", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// The file holds no component.
+    #[error("{} is no WebAssembly component: {reason}; build it for wasm32-wasip2", .path.display())]
+    Compile {
+        /// The file.
+        path: PathBuf,
+        /// What the compiler says.
+        reason: String,
+    },
+}
+
+/// An error with its causes, each by its first line: a guest's stack follows
+/// after that.
+pub(super) fn one_line(error: &wasmtime::Error) -> String {
+    let causes = error.chain().map(ToString::to_string);
+    let first_lines = causes.filter_map(|cause| cause.lines().next().map(str::to_owned));
+    let told: Vec<_> = first_lines.filter(|line| !line.starts_with("error while executing")).collect();
+    told.join(": ")
+}
 
 /// Where compiled components are kept for the next process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,10 +82,10 @@ struct Compiled {
 
 impl Compilation {
     /// Compiles the file, once in this process for as long as it doesn't change.
-    pub(super) fn component(&self, path: &Path) -> Result<Component, LoadError> {
+    pub(super) fn component(&self, path: &Path) -> Result<Component, CompileError> {
         static COMPILED: Mutex<Option<Compiled>> = Mutex::new(None);
 
-        let unreadable = |reason| LoadError::Read { path: path.into(), reason };
+        let unreadable = |reason| CompileError::Read { path: path.into(), reason };
         let path = path.canonicalize().map_err(unreadable)?;
         let modified = path.metadata().and_then(|file| file.modified());
         let key = (self.clone(), path.clone(), modified.map_err(unreadable)?);
@@ -69,7 +97,7 @@ impl Compilation {
         }
         let engine = compiled.engines.entry(self.clone()).or_insert_with(|| self.engine());
         let component = Component::from_file(engine, &path)
-            .map_err(|error| LoadError::Compile { path, reason: one_line(&error) })?;
+            .map_err(|error| CompileError::Compile { path, reason: one_line(&error) })?;
         compiled.components.insert(key, component.clone());
         Ok(component)
     }

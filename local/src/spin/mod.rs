@@ -30,7 +30,7 @@ pub mod variables;
 mod workers;
 
 pub use application::{Application, BoxBody, HandleError, LoadError, Options};
-pub use compile::CompilationCache;
+pub use compile::{CompilationCache, CompileError};
 pub use fuel::FuelMeter;
 pub use headers::ClientAddr;
 pub use logs::{LogCapture, LogSource, LogWrite, Logs};

@@ -98,8 +98,8 @@ impl Server {
         }
         drop(self.listener);
         let deadline = Instant::now() + PATIENCE;
-        let left = || deadline.saturating_duration_since(Instant::now());
-        workers.finish(async { self.application.finish(left()).await }).await;
+        let left = async { self.application.finish(deadline.saturating_duration_since(Instant::now())).await };
+        workers.finish(left).await;
     }
 }
 

@@ -7,10 +7,10 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// A set of running tasks. Clones share it.
 #[derive(Clone, Default)]
@@ -29,11 +29,11 @@ impl Tasks {
         Outliving { tasks: self.clone(), work: Some(Box::pin(work)) }
     }
 
-    /// Waits for all tasks, for `patience` at most, and ends those left.
-    pub(super) async fn finish(&self, patience: Duration) {
+    /// Waits for all tasks, until `deadline` at most, and ends those left.
+    pub(super) async fn finish(&self, deadline: Instant) {
         let mut running = std::mem::take(&mut *self.running());
         let drained = async { while running.join_next().await.is_some() {} };
-        if tokio::time::timeout(patience, drained).await.is_err() {
+        if tokio::time::timeout_at(deadline, drained).await.is_err() {
             running.shutdown().await;
         }
     }

@@ -104,6 +104,6 @@ async fn serve(application: Application, mut given: mpsc::UnboundedReceiver<Conn
     }
     drop(stop);
     let deadline = Instant::now() + patience;
-    connections.finish(deadline.saturating_duration_since(Instant::now())).await;
-    requests.finish(deadline.saturating_duration_since(Instant::now())).await;
+    connections.finish(deadline).await;
+    requests.finish(deadline).await;
 }
