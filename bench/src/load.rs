@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::client::{Client, client};
 use crate::floor::Floor;
+use crate::spread::middle;
 
 /// What events are sent to.
 #[derive(Clone)]
@@ -213,12 +214,6 @@ impl Seen {
             pods: self.uids.len(),
         }
     }
-}
-
-/// The median.
-pub fn middle(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
 }
 
 /// Of several rounds, the median of each number.

@@ -17,6 +17,7 @@ mod plan;
 mod report;
 mod roles;
 mod setup;
+mod spread;
 
 use std::process::ExitCode;
 

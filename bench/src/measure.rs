@@ -1,8 +1,9 @@
 //! What is measured, in the order in which it is.
 //!
 //! Targets take turns, round after round, so that whatever else the machine does falls on all of them; of the rounds
-//! the median counts. Pods are removed between turns.
+//! the median counts, and of what is compared the median of each round's ratio. Pods are removed between turns.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +15,13 @@ use tests::events::pending_with;
 use crate::broker;
 use crate::child::{self, Child};
 use crate::floor::Floor;
-use crate::load::{Sample, Target, Until, load, median, middle};
+use crate::load::{Sample, Target, Until, load, median};
 use crate::peer::{self, Peer};
 use crate::plan::{Plan, Turns};
 use crate::report;
 use crate::roles::Role;
 use crate::setup::Setup;
+use crate::spread::{Spread, middle};
 
 /// The floor's name among the targets.
 pub const FLOOR: &str = "floor";
@@ -33,6 +35,15 @@ pub const HOST_WARM: &str = "host, compiled before";
 pub const BROKER: &str = "broker and host";
 /// That of a target that was there already.
 const OTHER: &str = "target";
+
+/// What was seen of a target under load, once.
+struct Turn {
+    sample: Sample,
+    /// How many the API has counted.
+    calls: u64,
+    /// How many there are to the API, where that can be seen.
+    connections: Option<usize>,
+}
 
 /// Who takes part, against one API.
 struct Field {
@@ -63,38 +74,21 @@ impl Field {
         turns
     }
 
-    /// Each target in turn; by name, the median and what the API saw of it.
+    /// Each target in turn; by name, the median, what the API saw of it, and how it compares with the floor.
     async fn rounds(&mut self, turns: Turns, at_once: usize, clear: bool) -> Map<String, Value> {
-        let mut seen: Vec<(&str, Sample, u64, Option<usize>)> = Vec::new();
+        let mut all: BTreeMap<&str, Vec<Turn>> = BTreeMap::new();
         for round in 0..turns.rounds {
             for (name, target) in self.turns(round) {
-                let before = self.peer.state().await;
+                let before = self.peer.calls().await;
                 let sample = load(&target, at_once, Until::Time(turns.window)).await;
-                let after = self.peer.state().await;
-                let calls = |state: &Value| state["calls"].as_u64().unwrap_or_default();
-                seen.push((name, sample, calls(&after) - calls(&before), self.connections(name)));
+                let calls = self.peer.calls().await - before;
+                all.entry(name).or_default().push(Turn { sample, calls, connections: self.connections(name) });
                 if clear {
                     self.peer.clear().await;
                 }
             }
         }
-        let of = |name: &str| {
-            let ours: Vec<_> = seen.iter().filter(|(whose, ..)| *whose == name).collect();
-            let samples: Vec<_> = ours.iter().map(|(_, sample, ..)| sample.clone()).collect();
-            let mut value = json!(median(&samples));
-            value["calls"] = json!(ours.iter().map(|(_, _, calls, _)| calls).sum::<u64>());
-            value["connections"] = json!(ours.iter().filter_map(|(.., connections)| *connections).max());
-            value
-        };
-        let mut all: Map<_, _> = self.targets.iter().map(|(name, _)| ((*name).to_owned(), of(name))).collect();
-        let floor = all[FLOOR].clone();
-        let number = |value: &Value, what: &str| value[what].as_f64().unwrap_or(f64::NAN);
-        for value in all.values_mut() {
-            value["throughput_of_floor"] =
-                json!(number(value, "events_per_second") / number(&floor, "events_per_second"));
-            value["p50_of_floor"] = json!(number(value, "p50_ms") / number(&floor, "p50_ms"));
-        }
-        all
+        all.iter().map(|(name, turns)| ((*name).to_owned(), summary(turns, &all[FLOOR]))).collect()
     }
 
     /// How many connections to the API a target has open, where that can be seen.
@@ -111,6 +105,23 @@ impl Field {
     async fn warm_up(&mut self) {
         self.rounds(Turns { rounds: 1, window: Duration::from_millis(300) }, 8, true).await;
     }
+}
+
+/// What all turns of a target say together. Each is compared with the floor's turn in the same round: what the machine did
+/// then fell on both.
+fn summary(turns: &[Turn], floor: &[Turn]) -> Value {
+    let samples: Vec<_> = turns.iter().map(|turn| turn.sample.clone()).collect();
+    let mut value = json!(median(&samples));
+    value["calls"] = json!(turns.iter().map(|turn| turn.calls).sum::<u64>());
+    value["connections"] = json!(turns.iter().filter_map(|turn| turn.connections).max());
+    let compared = |with: fn(&Sample, &Sample) -> f64| {
+        let rounds = turns.iter().zip(floor).map(|(turn, floor)| with(&turn.sample, &floor.sample));
+        json!(Spread::of(rounds.collect()))
+    };
+    value["throughput_of_floor"] = compared(|ours, floor| ours.events_per_second / floor.events_per_second);
+    value["p50_of_floor"] = compared(|ours, floor| ours.p50_ms / floor.p50_ms);
+    value["p50_added_ms"] = compared(|ours, floor| ours.p50_ms - floor.p50_ms);
+    value
 }
 
 /// Measures everything, prints it and writes it down.

@@ -82,6 +82,11 @@ impl Peer {
         }
     }
 
+    /// How many calls there have been.
+    pub async fn calls(&mut self) -> u64 {
+        self.state().await["calls"].as_u64().expect("every API counts its calls")
+    }
+
     /// Whether the process that measures calls the API as the floor alone: a real one has an administrator as well.
     pub fn has_no_other_client(&self) -> bool {
         matches!(self.backing, Backing::Embedded(_))

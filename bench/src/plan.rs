@@ -14,7 +14,7 @@ pub struct Plan {
     pub name: &'static str,
     /// The turns of each target.
     pub turns: Turns,
-    /// The same against a real API server, which wavers more: many short ones, so that all targets see the same of it.
+    /// The same against a real API server, which wavers more: more of them, so that all targets see the same of it.
     pub real_turns: Turns,
     /// How many events are under way at once.
     pub at_once: &'static [usize],
@@ -56,8 +56,8 @@ impl Turns {
 
 const FULL: Plan = Plan {
     name: "full",
-    turns: Turns { rounds: 3, window: Duration::from_millis(1200) },
-    real_turns: Turns { rounds: 10, window: Duration::from_secs(1) },
+    turns: Turns { rounds: 9, window: Duration::from_millis(500) },
+    real_turns: Turns { rounds: 20, window: Duration::from_secs(1) },
     at_once: &[1, 8, 32, 128],
     starts: 5,
     many: 10_000,
@@ -72,8 +72,8 @@ const FULL: Plan = Plan {
 
 const SHORT: Plan = Plan {
     name: "short",
-    turns: Turns { rounds: 3, window: Duration::from_millis(400) },
-    real_turns: Turns { rounds: 3, window: Duration::from_secs(1) },
+    turns: Turns { rounds: 6, window: Duration::from_millis(250) },
+    real_turns: Turns { rounds: 6, window: Duration::from_secs(1) },
     at_once: &[1, 8, 32, 128],
     starts: 1,
     many: 2_000,

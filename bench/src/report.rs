@@ -102,6 +102,15 @@ fn digits(value: &Value) -> String {
     }
 }
 
+/// A median, and from where to where it lies.
+fn spread(value: &Value) -> String {
+    let middle = digits(&value["middle"]);
+    match (&value["between"][0], &value["between"][1]) {
+        (Value::Null, _) => middle,
+        (low, high) => format!("{middle} ({} to {})", digits(low), digits(high)),
+    }
+}
+
 /// A row of a Markdown table.
 fn row(text: &mut String, cells: &[String]) {
     _ = writeln!(text, "| {} |", cells.join(" | "));
@@ -123,7 +132,7 @@ fn compare_table(text: &mut String, name: &str, compared: &Value) {
             "events/s",
             "of the floor",
             "p50 ms",
-            "× floor",
+            "added",
             "p90 ms",
             "p99 ms",
             "CPU µs/event",
@@ -136,18 +145,16 @@ fn compare_table(text: &mut String, name: &str, compared: &Value) {
         for (target, one) in entries(targets) {
             let calls = one["calls"].as_f64().unwrap_or_default() / one["events"].as_f64().unwrap_or(f64::NAN);
             let calls = if calls > 0.0 { json!(calls) } else { Value::Null };
-            let numbers = [
-                &one["events_per_second"],
-                &one["throughput_of_floor"],
-                &one["p50_ms"],
-                &one["p50_of_floor"],
-                &one["p90_ms"],
-                &one["p99_ms"],
-                &one["processor_us"],
-                &calls,
+            let compared = |what: &str| if target == FLOOR { "–".to_owned() } else { spread(&one[what]) };
+            let mut cells = vec![
+                at_once.clone(),
+                target.clone(),
+                digits(&one["events_per_second"]),
+                compared("throughput_of_floor"),
+                digits(&one["p50_ms"]),
+                compared("p50_added_ms"),
             ];
-            let mut cells = vec![at_once.clone(), target.clone()];
-            cells.extend(numbers.map(digits));
+            cells.extend([&one["p90_ms"], &one["p99_ms"], &one["processor_us"], &calls].map(digits));
             cells.push(one["connections"].as_u64().map_or("–".to_owned(), |number| number.to_string()));
             cells.push(one["redeliveries"].to_string());
             row(text, &cells);
@@ -226,7 +233,7 @@ fn growth_tables(text: &mut String, growth: &Value) {
         for (size, targets) in sorted(&growth[what]) {
             let mut cells = vec![size.clone(), digits(&targets[FLOOR]["p50_ms"])];
             for name in [NATIVE, HOST] {
-                cells.extend(["p50_ms", "p50_of_floor"].map(|field| digits(&targets[name][field])));
+                cells.extend([&targets[name]["p50_ms"], &targets[name]["p50_of_floor"]["middle"]].map(digits));
             }
             cells.push(targets["fuel"].as_u64().map_or("–".to_owned(), |fuel| fuel.to_string()));
             row(text, &cells);

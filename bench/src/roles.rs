@@ -13,9 +13,9 @@ use tests::cluster::certificates::Authority;
 use tests::provisioner::repository;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 
-use crate::load::middle;
 use crate::native;
 use crate::setup::Setup;
+use crate::spread::middle;
 
 /// What there is to be.
 #[derive(Clone, Debug, Serialize, Deserialize)]
