@@ -13,7 +13,6 @@ use tokio::task::JoinSet;
 
 use crate::client::{Client, client};
 use crate::floor::Floor;
-use crate::spread::middle;
 
 /// What events are sent to.
 #[derive(Clone)]
@@ -213,20 +212,5 @@ impl Seen {
             redeliveries: self.redeliveries,
             pods: self.uids.len(),
         }
-    }
-}
-
-/// Of several rounds, the median of each number.
-pub fn median(samples: &[Sample]) -> Sample {
-    let of = |number: fn(&Sample) -> f64| middle(samples.iter().map(number).collect());
-    Sample {
-        events: samples.iter().map(|sample| sample.events).sum(),
-        events_per_second: of(|sample| sample.events_per_second),
-        p50_ms: of(|sample| sample.p50_ms),
-        p90_ms: of(|sample| sample.p90_ms),
-        p99_ms: of(|sample| sample.p99_ms),
-        max_ms: of(|sample| sample.max_ms),
-        redeliveries: samples.iter().map(|sample| sample.redeliveries).sum(),
-        pods: samples.iter().map(|sample| sample.pods).sum(),
     }
 }

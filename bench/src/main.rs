@@ -16,6 +16,7 @@ mod peer;
 mod plan;
 mod report;
 mod roles;
+mod rounds;
 mod setup;
 mod spread;
 

@@ -15,13 +15,14 @@ use tests::events::pending_with;
 use crate::broker;
 use crate::child::{self, Child};
 use crate::floor::Floor;
-use crate::load::{Sample, Target, Until, load, median};
+use crate::load::{Target, Until, load};
 use crate::peer::{self, Peer};
 use crate::plan::{Plan, Turns};
 use crate::report;
 use crate::roles::Role;
+use crate::rounds::{Turn, summary};
 use crate::setup::Setup;
-use crate::spread::{Spread, middle};
+use crate::spread::middle;
 
 /// The floor's name among the targets.
 pub const FLOOR: &str = "floor";
@@ -35,15 +36,6 @@ pub const HOST_WARM: &str = "host, compiled before";
 pub const BROKER: &str = "broker and host";
 /// That of a target that was there already.
 const OTHER: &str = "target";
-
-/// What was seen of a target under load, once.
-struct Turn {
-    sample: Sample,
-    /// How many the API has counted.
-    calls: u64,
-    /// How many there are to the API, where that can be seen.
-    connections: Option<usize>,
-}
 
 /// Who takes part, against one API.
 struct Field {
@@ -105,23 +97,6 @@ impl Field {
     async fn warm_up(&mut self) {
         self.rounds(Turns { rounds: 1, window: Duration::from_millis(300) }, 8, true).await;
     }
-}
-
-/// What all turns of a target say together. Each is compared with the floor's turn in the same round: what the machine did
-/// then fell on both.
-fn summary(turns: &[Turn], floor: &[Turn]) -> Value {
-    let samples: Vec<_> = turns.iter().map(|turn| turn.sample.clone()).collect();
-    let mut value = json!(median(&samples));
-    value["calls"] = json!(turns.iter().map(|turn| turn.calls).sum::<u64>());
-    value["connections"] = json!(turns.iter().filter_map(|turn| turn.connections).max());
-    let compared = |with: fn(&Sample, &Sample) -> f64| {
-        let rounds = turns.iter().zip(floor).map(|(turn, floor)| with(&turn.sample, &floor.sample));
-        json!(Spread::of(rounds.collect()))
-    };
-    value["throughput_of_floor"] = compared(|ours, floor| ours.events_per_second / floor.events_per_second);
-    value["p50_of_floor"] = compared(|ours, floor| ours.p50_ms / floor.p50_ms);
-    value["p50_added_ms"] = compared(|ours, floor| ours.p50_ms - floor.p50_ms);
-    value
 }
 
 /// Measures everything, prints it and writes it down.

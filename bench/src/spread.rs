@@ -19,10 +19,10 @@ pub struct Spread {
 
 impl Spread {
     /// Of what the rounds gave.
-    pub fn of(mut numbers: Vec<f64>) -> Self {
-        numbers.sort_by(f64::total_cmp);
+    pub fn of(numbers: Vec<f64>) -> Self {
+        let numbers = sorted(numbers);
         let between = outermost(numbers.len()).map(|place| (numbers[place], numbers[numbers.len() - 1 - place]));
-        Self { middle: middle(numbers), between }
+        Self { middle: middle_of_sorted(&numbers), between }
     }
 }
 
@@ -42,8 +42,16 @@ fn outermost(rounds: usize) -> Option<usize> {
 }
 
 /// The median.
-pub fn middle(mut numbers: Vec<f64>) -> f64 {
+pub fn middle(numbers: Vec<f64>) -> f64 {
+    middle_of_sorted(&sorted(numbers))
+}
+
+fn sorted(mut numbers: Vec<f64>) -> Vec<f64> {
     numbers.sort_by(f64::total_cmp);
+    numbers
+}
+
+fn middle_of_sorted(numbers: &[f64]) -> f64 {
     let half = numbers.len() / 2;
     match numbers.get(half) {
         Some(upper) if numbers.len().is_multiple_of(2) => (numbers[half - 1] + upper) / 2.0,
