@@ -16,6 +16,7 @@ pub mod allowed_hosts;
 pub mod application;
 mod body;
 mod compile;
+mod connection;
 mod fuel;
 mod headers;
 mod instance;

@@ -23,9 +23,7 @@ use std::time::Duration;
 use http::{Request, Response, Uri, header, uri};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -36,6 +34,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::allowed_hosts::{AllowedHostError, AllowedHosts};
 use super::body::{LookAhead, TimedBody};
+use super::connection::{Stream, Transport};
 use super::logs::Logs;
 use super::runtime_config::{BlockedNetworks, RuntimeConfig};
 use super::tls::TlsConfigs;
@@ -261,7 +260,7 @@ impl ConnectorConfig {
         _ = tcp.set_nodelay(true);
         let transport =
             if secure { Transport::Tls(Box::new(self.secure(uri, tcp).await?)) } else { Transport::Plain(tcp) };
-        Ok(Stream { transport, _permit: permit })
+        Ok(Stream::new(transport, permit))
     }
 
     async fn resolve(&self, uri: &Uri, default_port: u16) -> Result<Vec<SocketAddr>, ErrorCode> {
@@ -297,69 +296,6 @@ impl ConnectorConfig {
 
 fn dns_error(rcode: &str) -> ErrorCode {
     ErrorCode::DnsError(DnsErrorPayload { rcode: Some(rcode.to_owned()), info_code: Some(0) })
-}
-
-/// A connection, with the permission to have it.
-struct Stream {
-    transport: Transport,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        match &self.transport {
-            Transport::Plain(_) => Connected::new(),
-            Transport::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => Connected::new().negotiated_h2(),
-            Transport::Tls(_) => Connected::new(),
-        }
-    }
-}
-
-/// Calls the same method of whichever transport it is.
-macro_rules! forward {
-    ($stream:ident.$method:ident($($argument:expr),*)) => {
-        match &mut $stream.get_mut().transport {
-            Transport::Plain(tcp) => Pin::new(tcp).$method($($argument),*),
-            Transport::Tls(tls) => Pin::new(&mut **tls).$method($($argument),*),
-        }
-    };
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        forward!(self.poll_read(context, buffer))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        forward!(self.poll_write(context, bytes))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        forward!(self.poll_flush(context))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        forward!(self.poll_shutdown(context))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        forward!(self.poll_write_vectored(context, slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
 }
 
 #[cfg(test)]
