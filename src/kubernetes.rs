@@ -106,11 +106,12 @@ impl<'a> Api<'a> {
 
     /// `DELETE pods/NAME`, at once, and only the very object that was judged.
     ///
-    /// The resource version is a precondition beside the uid: should another delivery of the event have released the
-    /// Pod in the meantime, it must not be taken away from under its `done`.
+    /// For a gated Pod the resource version is a precondition beside the uid: should another delivery of the event have
+    /// released it in the meantime, it must not be taken away from under its `done`. A Pod without its gate has been
+    /// judged for good, and the scheduler and the kubelet change it at once: a version would only let it run on.
     pub fn delete(&self, pod: &Pod) -> Request<Vec<u8>> {
         let mut preconditions = json!({ "uid": pod.metadata.uid });
-        if let Some(version) = &pod.metadata.resource_version {
+        if let Some(version) = pod.metadata.resource_version.as_ref().filter(|_| pod.is_gated()) {
             preconditions["resourceVersion"] = json!(version);
         }
         let options = json!({
@@ -412,6 +413,15 @@ mod tests {
         let options: Value = serde_json::from_slice(api.delete(&pod).body()).unwrap();
         assert_eq!(options["preconditions"], json!({"uid": "uid-1", "resourceVersion": "7"}));
         assert_eq!(options["gracePeriodSeconds"], 0);
+    }
+
+    #[test]
+    fn a_pod_without_its_gate_is_deleted_however_often_it_has_changed_since() {
+        let (config, token) = config_and_token();
+        let (api, mut pod) = (Api::new(&config, &token, HeaderMap::new()), pod(&config).1);
+        pod.spec.scheduling_gates = None;
+        let options: Value = serde_json::from_slice(api.delete(&pod).body()).unwrap();
+        assert_eq!(options["preconditions"], json!({"uid": "uid-1"}));
     }
 
     #[test]
