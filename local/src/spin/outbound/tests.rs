@@ -12,6 +12,7 @@ use hyper_util::server::conn::auto::Builder;
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -112,7 +113,7 @@ impl Peer {
 }
 
 /// Answers `/slow` late, `/stall` with half a body, the rest at once.
-async fn answer(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static) {
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
     let service = service_fn(|request: Request<hyper::body::Incoming>| async move {
         if request.uri().path() == "/slow" {
             tokio::time::sleep(Duration::from_secs(5)).await;
