@@ -19,7 +19,7 @@ pub struct Namespace {
     pub name: String,
     /// The API server that it is in.
     pub cluster: Arc<Cluster>,
-    /// A token of the provisioner's service account.
+    /// A token of the service account that the provisioner has here.
     pub token: String,
 }
 
@@ -59,6 +59,15 @@ impl Namespace {
         let namespace = Self { name, cluster, token };
         namespace.wait_for_rights(true).await;
         namespace
+    }
+
+    /// The same namespace for a provisioner that has a service account of its own, named `name` and without any right:
+    /// the rights of the one that every namespace shares would be felt by the tests that run beside this one.
+    pub async fn with_own_account(&self, name: &str) -> Self {
+        let account = json!({"metadata": {"name": name}});
+        self.admin().create(&self.path("serviceaccounts"), &account).await;
+        let token = token::request_for(&self.cluster, (&self.name, name)).await;
+        Self { name: self.name.clone(), cluster: self.cluster.clone(), token }
     }
 
     /// Waits until the provisioner may, or may not, create Pods: authorization hears of a change a little later.

@@ -9,9 +9,13 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::cluster::rights;
 
-/// Asks for a token as the kubelet does.
+/// Asks for a token of the provisioner's service account, as the kubelet does.
 pub async fn request(cluster: &Cluster) -> String {
-    let (namespace, name) = rights::service_account();
+    request_for(cluster, rights::service_account()).await
+}
+
+/// The same for any service account, given by its namespace and its name.
+pub async fn request_for(cluster: &Cluster, (namespace, name): (&str, &str)) -> String {
     let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
     let request = json!({
         "apiVersion": "authentication.k8s.io/v1",
