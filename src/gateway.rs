@@ -21,7 +21,8 @@ const ADVICE: &str = "check which admission webhooks act in the client namespace
 ///
 /// The failure's message speaks of the Pod as "it": what became of the Pod is for the caller to say.
 /// The container `client` is held against `wanted`, the manifest, while the Pod is gated only: once it was released it
-/// was right, and a newer configuration is no reason to take a running client away.
+/// was right, and a newer image is no reason to take a running client away. Its gateway is held against the configuration
+/// even then: a client that runs behind another than `gateway_address` says is taken away.
 ///
 /// # Errors
 /// `GatewayNotInjected`, `WrongGatewayInjected` or `UnsafePod`, with what to look at.

@@ -304,6 +304,14 @@ impl Refusal {
         self.reason == "NotFound" || (self.reason.is_empty() && self.code == StatusCode::NOT_FOUND)
     }
 
+    /// Whether the API server refuses only because something that the cluster makes by itself isn't there yet: the
+    /// status of a new quota, the service account of a new namespace, or what its own admission has to know first.
+    fn is_not_yet(&self) -> bool {
+        const SAYINGS: [&str; 3] =
+            ["status unknown for quota", "serviceaccount \"default\" not found", "not yet ready to handle request"];
+        SAYINGS.iter().any(|saying| self.message.contains(saying))
+    }
+
     /// Whether an admission webhook said no, as opposed to not saying anything.
     fn is_denied_by_webhook(&self) -> bool {
         self.message.contains("admission webhook ") && self.message.contains(" denied the request")
@@ -336,6 +344,7 @@ pub fn verdict(error: &ApiError) -> Verdict {
     match refusal.reason.as_str() {
         "Unauthorized" | "Timeout" | "ServerTimeout" | "TooManyRequests" | "Conflict" | "AlreadyExists"
         | "InternalError" | "ServiceUnavailable" => retry,
+        "Forbidden" if refusal.is_not_yet() => retry,
         "Forbidden" => Verdict::Terminal(forbidden(refusal)),
         "NotFound" => Verdict::Terminal(Reason::NamespaceNotFound),
         "BadRequest" | "Invalid" | "RequestEntityTooLarge" => Verdict::Terminal(Reason::PodRejected),
@@ -510,6 +519,19 @@ mod tests {
         for (reason, message, expected) in rows {
             assert_eq!(verdict(&status(500, reason, message)), Verdict::Terminal(expected), "{reason}");
         }
+    }
+
+    #[test]
+    fn what_the_cluster_is_about_to_make_is_waited_for() {
+        for message in [
+            "pods \"x\" is forbidden: status unknown for quota: clients, resources: pods",
+            "pods \"x\" is forbidden: error looking up service account clients/default: serviceaccount \"default\" not found",
+            "pods \"x\" is forbidden: not yet ready to handle request",
+        ] {
+            assert!(is_retry(&status(403, "Forbidden", message)), "{message}");
+        }
+        let typo = "pods \"x\" is forbidden: error looking up service account clients/cralwer: serviceaccount \"cralwer\" not found";
+        assert_eq!(verdict(&status(403, "Forbidden", typo)), Verdict::Terminal(Reason::Forbidden));
     }
 
     #[test]

@@ -14,6 +14,8 @@ const TIMEOUT: &str = "408";
 const CONFLICT: &str = "409 `Conflict`";
 const TOO_MANY: &str = "429: passed on with its `Retry-After`";
 const SERVER_ERROR: &str = "every 5xx: a webhook that can't be reached is a 500";
+const NOT_YET: &str = "403 with `status unknown for quota`, `serviceaccount \"default\" not found` or `not yet ready to \
+                       handle request`: the cluster is about to make what is missing";
 const NO_TOKEN: &str = "the token file can't be read";
 const BAD_REQUEST: &str = "400, 413, 422";
 const DENIED: &str = "an admission webhook denies the Pod";
@@ -26,6 +28,7 @@ fn retryable() -> Vec<Case> {
     let on_create = |row, name, step| Case::new(row, name, pending("1", "foo"), vec![step], End::Empty(503));
     let html = |code| -> Step { ("POST", Box::new(move |_, _| Answer::Respond(code, vec![], "<html>".into()))) };
     let down = "Internal error occurred: failed calling webhook \"w\": connection refused";
+    let uncounted = "pods \"x\" is forbidden: status unknown for quota: clients, resources: pods";
     let busy: Step = ("POST", Box::new(|_, _| Answer::Respond(429, vec![("retry-after", "7".into())], "".into())));
     let mut cases = vec![
         on_create(NO_ANSWER, "closed without a byte", fault("POST", || Answer::Close)),
@@ -36,6 +39,7 @@ fn retryable() -> Vec<Case> {
         on_create(TIMEOUT, "a request timeout", html(408)),
         on_create(CONFLICT, "a conflict", status("POST", 409, "Conflict", "try again")),
         on_create(SERVER_ERROR, "a webhook that is down", status("POST", 500, "InternalError", down)),
+        on_create(NOT_YET, "a quota that is new", status("POST", 403, "Forbidden", uncounted)),
         Case::new(NO_TOKEN, "no token", pending("1", "foo"), vec![], End::Empty(503)).without_token(),
         Case::new(TOO_MANY, "too many requests", pending("1", "foo"), vec![busy], End::Empty(429)),
     ];

@@ -17,6 +17,7 @@ use crate::rights;
 pub fn tests() -> Vec<Test> {
     crate::tests![
         a_used_up_quota_is_named,
+        what_the_cluster_has_yet_to_make_is_waited_for,
         a_namespace_that_is_not_there_is_named,
         a_namespace_that_is_terminating_takes_no_client,
         pod_security_refuses_the_client,
@@ -51,12 +52,48 @@ async fn allow_pods(namespace: &Namespace, hard: usize) {
     let counted = json!({"status": {"hard": {"pods": hard.to_string()}, "used": {"pods": "0"}}});
     let status = namespace.path("resourcequotas/clients/status");
     namespace.admin().call("PATCH", &status, Some(&counted)).await.object();
-    let pod = json!({"metadata": {"generateName": "x-"}, "spec": {"containers": [{"name": "x", "image": "x"}]}});
-    let try_out = namespace.path("pods?dryRun=All");
     until("the quota counts", || async {
-        let answer = namespace.admin().call("POST", &try_out, Some(&pod)).await;
-        answer.body["message"].as_str().is_some_and(|message| message.contains("exceeded quota")) == (hard == 0)
-            && (hard == 0 || answer.code == 201)
+        let (code, message) = try_out(namespace).await;
+        message.contains("exceeded quota") == (hard == 0) && (hard == 0 || code == 201)
+    })
+    .await;
+}
+
+/// What the API server says to a Pod that it isn't to keep: the code, and the message of a refusal.
+async fn try_out(namespace: &Namespace) -> (u16, String) {
+    let pod = json!({"metadata": {"generateName": "x-"}, "spec": {"containers": [{"name": "x", "image": "x"}]}});
+    let answer = namespace.admin().call("POST", &namespace.path("pods?dryRun=All"), Some(&pod)).await;
+    (answer.code, answer.body["message"].as_str().unwrap_or_default().to_owned())
+}
+
+/// There is no controller manager, so what it would make within moments is missing for as long as a test wants.
+async fn what_the_cluster_has_yet_to_make_is_waited_for(cluster: Arc<Cluster>) {
+    with_namespace(cluster, "new", &[ROUTED], |namespace| async move {
+        let _gateway = FOO.serve(&namespace).await;
+        let provisioner = namespace.provisioner(&[]);
+        let refused_with = |saying| {
+            let namespace = &namespace;
+            until(saying, move || async move { try_out(namespace).await.1.contains(saying) })
+        };
+        let account = namespace.path("serviceaccounts/default");
+        namespace.admin().delete(&account).await.object();
+        refused_with("serviceaccount \"default\" not found").await;
+        assert_eq!(deliver(&provisioner, "1").await, "503");
+        let account = json!({"metadata": {"name": "default"}});
+        namespace.admin().create(&namespace.path("serviceaccounts"), &account).await;
+        let quota = json!({"metadata": {"name": "clients"}, "spec": {"hard": {"pods": "1"}}});
+        namespace.admin().create(&namespace.path("resourcequotas"), &quota).await;
+        let uncounted = json!({"status": {"hard": {"pods": "1"}}});
+        namespace
+            .admin()
+            .call("PATCH", &namespace.path("resourcequotas/clients/status"), Some(&uncounted))
+            .await
+            .object();
+        refused_with("status unknown for quota").await;
+        assert_eq!(deliver(&provisioner, "1").await, "503");
+        allow_pods(&namespace, 1).await;
+        assert_eq!(deliver(&provisioner, "1").await, "`done`");
+        assert_pods(&namespace, 1).await;
     })
     .await;
 }

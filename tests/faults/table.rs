@@ -45,6 +45,8 @@ pub enum Said {
     AlreadyExists,
     /// That a quota is used up.
     Quota,
+    /// That the cluster hasn't counted yet what a quota is about.
+    NotYet,
     /// That an admission webhook denied the Pod.
     Denied,
 }
@@ -99,6 +101,7 @@ fn reason(code: u16, said: Said) -> Option<&'static str> {
     match (code, said) {
         (_, Said::Denied) => Some("PodRejected"),
         (_, Said::Quota) => Some("QuotaExceeded"),
+        (_, Said::NotYet) => None,
         (401 | 408 | 409 | 425 | 429, _) => None,
         (403, _) => Some("Forbidden"),
         (404, _) => Some("NamespaceNotFound"),
@@ -146,13 +149,15 @@ pub fn troubles() -> Vec<Trouble> {
     troubles
 }
 
-fn sayings() -> [Trouble; 4] {
+fn sayings() -> [Trouble; 5] {
     let quota = "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5";
+    let new = "pods \"x\" is forbidden: status unknown for quota: clients, resources: pods";
     let denied = "admission webhook \"policy.example\" denied the request: no";
     let down = "Internal error occurred: failed calling webhook \"gateway\": connection refused";
     [
         refusal("409 `AlreadyExists`, and there is no Pod", 409, "AlreadyExists", "exists", Said::AlreadyExists),
         refusal("403 that says `exceeded quota`", 403, "Forbidden", quota, Said::Quota),
+        refusal("403 that says `status unknown for quota`", 403, "Forbidden", new, Said::NotYet),
         refusal("403 that says that an admission webhook denied the request", 403, "Forbidden", denied, Said::Denied),
         refusal("500", 500, "InternalError", down, Said::Code),
     ]
