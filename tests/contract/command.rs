@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 use tests::command::{FREE_PORTS, Running, application, command};
-use tests::events::{Delivery, Reply, pending};
+use tests::events::{Reply, pending};
 use tests::peer::{json_step, released, routed};
 use tests::{Peer, TOKEN};
 
@@ -92,24 +90,18 @@ fn a_check_says_for_each_gateway_what_would_become_of_a_client() {
     assert!(String::from_utf8_lossy(&gone.stdout).contains("NamespaceNotFound"), "{gone:?}");
 }
 
-pub async fn post(mut request: Delivery, to: &str) -> Reply {
-    *request.uri_mut() = to.parse().unwrap();
-    request.headers_mut().remove("host");
-    Reply::read(Client::builder(TokioExecutor::new()).build_http().request(request).await.unwrap()).await
-}
-
 #[tokio::test]
 async fn an_event_becomes_a_pod_and_ctrl_c_ends_it() {
     let directory = application();
     let running = Running::start(directory.path(), &["--client-namespace=routed-clients", "--client-image=busybox"]);
-    let reply = post(pending("1", "foo"), &format!("{}/", running.address("provisioner"))).await;
+    let reply = Reply::from(&running.address("provisioner"), pending("1", "foo")).await;
     assert_eq!(end_of(&reply), End::Done);
     let name = reply.json()["pod_name"].as_str().unwrap().to_owned();
     let path = format!("{}/api/v1/namespaces/routed-clients/pods/{name}", running.address("kubernetes"));
     let mut get = pending("1", "foo");
     *get.method_mut() = http::Method::GET;
     *get.body_mut() = Default::default();
-    let pod = post(get, &path).await.json();
+    let pod = Reply::from(&path, get).await.json();
     let names = |list: &str| -> Vec<_> {
         pod["spec"][list].as_array().unwrap().iter().map(|container| container["name"].clone()).collect()
     };
@@ -135,7 +127,7 @@ async fn a_kubeconfig_takes_the_place_of_the_embedded_api_and_its_token_stays_se
     let directory = application();
     let kubeconfig = kubeconfig(directory.path(), &peer.url());
     let running = Running::start(directory.path(), &["--kubeconfig", kubeconfig.to_str().unwrap()]);
-    let reply = post(pending("1", "foo"), &format!("{}/", running.address("provisioner"))).await;
+    let reply = Reply::from(&running.address("provisioner"), pending("1", "foo")).await;
     assert_eq!(end_of(&reply), End::Done);
     for call in &peer.finish()[1..] {
         assert_eq!(call.headers["authorization"], format!("Bearer {TOKEN}"));

@@ -12,12 +12,12 @@ use http::StatusCode;
 use rcgen::CertifiedKey;
 use serde_json::{Value, json};
 use tests::Peer;
-use tests::events::pending;
+use tests::events::{Reply, pending};
 use tests::peer::{Answer, fault, json_step};
 
 use tests::command::{FREE_PORTS, application, command};
 
-use crate::command::{kubeconfig, post};
+use crate::command::kubeconfig;
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
@@ -141,7 +141,7 @@ async fn what_happens_is_an_object_a_line_after_the_addresses() {
     let addresses = lines.next().unwrap();
     assert!(addresses["kubernetes"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{addresses}");
     assert!(addresses["provisioner"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{addresses}");
-    let accepted = post(pending("1", "foo"), addresses["broker"].as_str().unwrap()).await;
+    let accepted = Reply::from(addresses["broker"].as_str().unwrap(), pending("1", "foo")).await;
     assert_eq!(accepted.status, StatusCode::ACCEPTED);
     // Steps of an event and changes of a Pod are in order each, but not among each other.
     let mut said: Vec<Value> = Vec::new();

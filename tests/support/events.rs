@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 /// A request as a test sends it.
@@ -61,6 +63,17 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Sends a request to this URL, whatever its own says, over a connection of its own.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn from(url: &str, mut request: Delivery) -> Self {
+        *request.uri_mut() = url.parse().expect("it is a URL");
+        request.headers_mut().remove("host");
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self::read(client.request(request).await.expect("there is an answer")).await
+    }
+
     /// Reads a response to its end.
     pub async fn read<B>(response: Response<B>) -> Self
     where

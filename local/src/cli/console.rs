@@ -10,7 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::output::{Output, Tone, coloured, print_json, print_line};
 use crate::broker::{BrokerEvent, Passed};
-use crate::kubernetes::{ChangeKind, PodChange};
+use crate::kubernetes::{ChangeKind, PodChange, PodView};
 
 /// Prints what passes the broker, until it stops.
 pub async fn print_events(events: Receiver<BrokerEvent>, output: Output) {
@@ -82,27 +82,16 @@ fn pod_json(change: &PodChange) -> Value {
 }
 
 fn pod_line(change: &PodChange) -> Option<String> {
+    let pod = PodView(&change.pod);
     let what = match change.kind {
-        ChangeKind::Created if is_gated(&change.pod) => "created, gated",
+        ChangeKind::Created if pod.is_gated() => "created, gated",
         ChangeKind::Created => "created",
         ChangeKind::Released => "released",
         ChangeKind::Deleted => "deleted",
         ChangeKind::Updated => return None,
     };
-    let metadata = &change.pod["metadata"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let name = format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"]));
-    Some(format!("{:<11}  {name}  {what}{}", "pod", containers(&change.pod)))
-}
-
-fn is_gated(pod: &Value) -> bool {
-    pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty())
-}
-
-fn containers(pod: &Value) -> String {
-    let lists = ["initContainers", "containers"].map(|list| pod["spec"][list].as_array().cloned().unwrap_or_default());
-    let names: Vec<String> = lists.iter().flatten().filter_map(|c| c["name"].as_str().map(str::to_owned)).collect();
-    format!("  [{}]", names.join(", "))
+    let containers = [pod.init_containers(), pod.containers()].concat().join(", ");
+    Some(format!("{:<11}  {}  {what}  [{containers}]", "pod", pod.full_name()))
 }
 
 #[cfg(test)]

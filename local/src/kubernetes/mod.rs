@@ -37,7 +37,7 @@ pub use admission::{Gateway, Mode, ROUTED_GATEWAY};
 pub use cause::Cause;
 pub use config::{Access, Config, Namespaces};
 pub use fault::Fault;
-pub use observe::{Calls, ChangeKind, PodChange};
+pub use observe::{Calls, ChangeKind, PodChange, PodView};
 pub use server::EmbeddedApi;
 pub use status::{Details, Status};
 

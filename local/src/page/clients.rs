@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 
 use provisioner::gateway::injected_address;
-use provisioner::pod::Pod;
+use provisioner::pod::{EVENT_ID, Pod};
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::kubernetes::{ChangeKind, PodChange};
+use crate::kubernetes::{ChangeKind, PodChange, PodView};
 
 /// How many are kept; the oldest go first.
 const LIMIT: usize = 5_000;
@@ -99,31 +100,24 @@ impl Clients {
 
 impl Client {
     fn of(pod: &Value, known: Progress) -> Self {
-        let (metadata, spec) = (&pod["metadata"], &pod["spec"]);
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let is_gated = spec["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty());
+        let view = PodView(pod);
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
         Self {
-            uid: text(&metadata["uid"]),
-            name: format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"])),
-            gateway: text(&metadata["annotations"]["setGateway"]),
-            event_id: text(&metadata["annotations"]["podgateway.io/event-id"]),
-            init_containers: names(&spec["initContainers"]),
-            containers: names(&spec["containers"]),
+            uid: view.uid().to_owned(),
+            name: view.full_name(),
+            gateway: view.annotation("setGateway").to_owned(),
+            event_id: view.annotation(EVENT_ID).to_owned(),
+            init_containers: owned(view.init_containers()),
+            containers: owned(view.containers()),
             address: address(pod),
-            progress: if known == Progress::Gated && !is_gated { Progress::Released } else { known },
+            progress: if known == Progress::Gated && !view.is_gated() { Progress::Released } else { known },
         }
     }
 }
 
 /// The address of the gateway in a Pod, as the provisioner finds it.
 fn address(pod: &Value) -> Option<String> {
-    let pod: Pod = serde_json::from_value(pod.clone()).ok()?;
-    injected_address(&pod).ok().map(str::to_owned)
-}
-
-fn names(containers: &Value) -> Vec<String> {
-    let names = containers.as_array().into_iter().flatten().filter_map(|container| container["name"].as_str());
-    names.map(str::to_owned).collect()
+    injected_address(&Pod::deserialize(pod).ok()?).ok().map(str::to_owned)
 }
 
 #[cfg(test)]
