@@ -304,12 +304,16 @@ impl Refusal {
         self.reason == "NotFound" || (self.reason.is_empty() && self.code == StatusCode::NOT_FOUND)
     }
 
-    /// Whether the API server refuses only because something that the cluster makes by itself isn't there yet: the
-    /// status of a new quota, the service account of a new namespace, or what its own admission has to know first.
-    fn is_not_yet(&self) -> bool {
-        const SAYINGS: [&str; 3] =
-            ["status unknown for quota", "serviceaccount \"default\" not found", "not yet ready to handle request"];
-        SAYINGS.iter().any(|saying| self.message.contains(saying))
+    /// Whether the API server refuses an object only because something isn't there yet that the cluster makes by itself:
+    /// the count of what a quota is about, the service account of a new namespace, or what its own admission has to know.
+    ///
+    /// What comes first in the message is named by the API server; further on it may quote what others wrote.
+    pub fn is_not_yet(&self) -> bool {
+        let Some((_, why)) = self.message.split_once(" is forbidden: ") else { return false };
+        let lacks_account = why.starts_with("error looking up service account ");
+        why.starts_with("status unknown for quota: ")
+            || why == "not yet ready to handle request"
+            || lacks_account && why.ends_with(": serviceaccount \"default\" not found")
     }
 
     /// Whether an admission webhook said no, as opposed to not saying anything.
@@ -530,6 +534,8 @@ mod tests {
         ] {
             assert!(is_retry(&status(403, "Forbidden", message)), "{message}");
         }
+        let quoted = "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: \"y\" is forbidden: status unknown for quota: z";
+        assert_eq!(verdict(&status(403, "Forbidden", quoted)), Verdict::Terminal(Reason::Forbidden));
         let typo = "pods \"x\" is forbidden: error looking up service account clients/cralwer: serviceaccount \"cralwer\" not found";
         assert_eq!(verdict(&status(403, "Forbidden", typo)), Verdict::Terminal(Reason::Forbidden));
     }

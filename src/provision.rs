@@ -69,8 +69,10 @@ impl<O: Outbound> Delivery<'_, O> {
         let manifest = match self.wanted().await {
             Ok(Ok(manifest)) => manifest,
             // An earlier delivery may have had a template that could be used: then its Pod is this event's answer.
-            Ok(Err(failure)) => return self.settle_existing(&Err(failure.clone()), Some(failure)).await,
-            Err(error) => return retry(error),
+            Ok(Err(failure)) => {
+                return self.settle_existing(&Err(failure.clone()), Some(Outcome::Failed(failure))).await;
+            }
+            Err(error) => return retry(&error),
         };
         let error = match self.pod_from(self.api.create(&manifest)).await {
             Ok(pod) => return self.settle_created(pod, &Ok(manifest)).await,
@@ -80,8 +82,9 @@ impl<O: Outbound> Delivery<'_, O> {
         // the Pod that an earlier delivery may have made, which may even be what used the quota up.
         let absent = match (&error, verdict(&error)) {
             (ApiError::Refused(refusal), _) if refusal.is_already_exists() => None,
-            (_, Verdict::Terminal(reason)) => Some(Failure::new(reason, error.to_string())),
-            (_, Verdict::Retry { .. }) => return retry(error),
+            (ApiError::Refused(refusal), _) if refusal.is_not_yet() => Some(retry(&error)),
+            (_, Verdict::Terminal(reason)) => Some(Outcome::Failed(Failure::new(reason, error.to_string()))),
+            (_, Verdict::Retry { .. }) => return retry(&error),
         };
         self.settle_existing(&Ok(manifest), absent).await
     }
@@ -106,8 +109,8 @@ impl<O: Outbound> Delivery<'_, O> {
     /// Settles an event for which no new Pod may be made: what is there is finished, and what is absent has failed.
     pub async fn settle_or(&self, absent: Failure) -> Outcome {
         match self.wanted().await {
-            Ok(wanted) => self.settle_existing(&wanted, Some(absent)).await,
-            Err(error) => retry(error),
+            Ok(wanted) => self.settle_existing(&wanted, Some(Outcome::Failed(absent))).await,
+            Err(error) => retry(&error),
         }
     }
 
@@ -143,20 +146,20 @@ impl<O: Outbound> Delivery<'_, O> {
         self.settle(pod, wanted).await
     }
 
-    /// Settles the Pod that has the event's name. Where it is gone, the event has failed with `absent`; without that,
-    /// it went a moment ago, and the next delivery sees what comes of it.
-    async fn settle_existing(&self, wanted: &Wanted, absent: Option<Failure>) -> Outcome {
+    /// Settles the Pod that has the event's name. Where there is none, the delivery ends with `absent`; without that, it
+    /// went a moment ago, and the next delivery sees what comes of it.
+    async fn settle_existing(&self, wanted: &Wanted, absent: Option<Outcome>) -> Outcome {
         let error = match self.pod_from(self.api.get(self.name)).await {
             Ok(pod) => return self.settle_found(pod, wanted).await,
             Err(error) => error,
         };
         match (&error, absent) {
-            (ApiError::Refused(refusal), Some(failure)) if refusal.is_not_found() => Outcome::Failed(failure),
+            (ApiError::Refused(refusal), Some(absent)) if refusal.is_not_found() => absent,
             // Who has no rights can't look either: the refusal stands, if it is meant.
-            (_, Some(failure)) if failure.reason == Reason::Forbidden && is_forbidden(&error) => {
+            (_, Some(Outcome::Failed(failure))) if failure.reason == Reason::Forbidden && is_forbidden(&error) => {
                 self.settle_forbidden(failure).await
             }
-            _ => retry(error),
+            _ => retry(&error),
         }
     }
 
@@ -225,7 +228,7 @@ impl<O: Outbound> Delivery<'_, O> {
             Verdict::Terminal(reason) if reason != Reason::NamespaceNotFound => {
                 self.remove(&pod, Failure::new(reason, format!("its gate could not be removed: {error}"))).await
             }
-            _ => retry(error),
+            _ => retry(&error),
         }
     }
 
@@ -233,7 +236,7 @@ impl<O: Outbound> Delivery<'_, O> {
     async fn remove(&self, pod: &Pod, failure: Failure) -> Outcome {
         let answer = self.outbound.send(self.api.delete(pod)).await;
         if let Err(error) = self.api.read_deletion(answer, &pod.metadata.name) {
-            return retry(error);
+            return retry(&error);
         }
         let when = if pod.is_gated() { " before it could run" } else { "" };
         let message = format!("the Pod {} was removed{when}: {}", pod.metadata.name, failure.message);
@@ -258,9 +261,9 @@ fn is_forbidden(error: &ApiError) -> bool {
 }
 
 /// Leaves it to the broker, whatever the verdict: for calls after which a Pod of the event may be left.
-fn retry(error: ApiError) -> Outcome {
+fn retry(error: &ApiError) -> Outcome {
     let cause = error.to_string();
-    Outcome::Retry(match verdict(&error) {
+    Outcome::Retry(match verdict(error) {
         Verdict::Retry { too_many_requests, retry_after } => Retry { too_many_requests, retry_after, cause },
         Verdict::Terminal(_) => Retry::because(cause),
     })
@@ -498,6 +501,17 @@ pub(crate) mod tests {
         let script = vec![refused(), found(unrouted()), ("DELETE", answer(200, &unrouted()))];
         check_failed(script, Reason::GatewayNotInjected);
         check_retry(vec![refused(), ("GET", status(500, "InternalError"))]);
+    }
+
+    #[test]
+    fn a_create_that_is_refused_for_now_waits_unless_the_pod_is_there() {
+        let message = "pods \"x\" is forbidden: status unknown for quota: clients, resources: pods";
+        let uncounted = json!({"kind": "Status", "reason": "Forbidden", "message": message, "code": 403});
+        let refused = || ("POST", answer(403, &uncounted));
+        check_retry(vec![refused(), ("GET", status(404, "NotFound"))]);
+        check_retry(vec![refused(), ("GET", status(403, "Forbidden"))]);
+        check_done(vec![refused(), ("GET", answer(200, &released()))]);
+        check_done(vec![refused(), ("GET", answer(200, &gated())), ("PATCH", answer(200, &released()))]);
     }
 
     #[test]

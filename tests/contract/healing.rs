@@ -15,7 +15,7 @@ const CONFLICT: &str = "409 `Conflict`";
 const TOO_MANY: &str = "429: passed on with its `Retry-After`";
 const SERVER_ERROR: &str = "every 5xx: a webhook that can't be reached is a 500";
 const NOT_YET: &str = "403 with `status unknown for quota`, `serviceaccount \"default\" not found` or `not yet ready to \
-                       handle request`: the cluster is about to make what is missing";
+                       handle request`: the cluster makes by itself what is missing";
 const NO_TOKEN: &str = "the token file can't be read";
 const BAD_REQUEST: &str = "400, 413, 422";
 const DENIED: &str = "an admission webhook denies the Pod";
@@ -39,7 +39,6 @@ fn retryable() -> Vec<Case> {
         on_create(TIMEOUT, "a request timeout", html(408)),
         on_create(CONFLICT, "a conflict", status("POST", 409, "Conflict", "try again")),
         on_create(SERVER_ERROR, "a webhook that is down", status("POST", 500, "InternalError", down)),
-        on_create(NOT_YET, "a quota that is new", status("POST", 403, "Forbidden", uncounted)),
         Case::new(NO_TOKEN, "no token", pending("1", "foo"), vec![], End::Empty(503)).without_token(),
         Case::new(TOO_MANY, "too many requests", pending("1", "foo"), vec![busy], End::Empty(429)),
     ];
@@ -47,8 +46,10 @@ fn retryable() -> Vec<Case> {
         cases.push(on_create(SERVER_ERROR, "without a Status", html(code)));
     }
     let exists = || status("POST", 409, "AlreadyExists", "exists");
+    let refused = status("POST", 403, "Forbidden", uncounted);
     let after = |row, name, script| Case::new(row, name, pending("1", "foo"), script, End::Empty(503));
     cases.extend([
+        after(NOT_YET, "a quota that isn't counted yet", vec![refused, status("GET", 404, "NotFound", "not found")]),
         after(SERVER_ERROR, "on get", vec![exists(), status("GET", 503, "ServiceUnavailable", "")]),
         after(CONFLICT, "on release", vec![json_step("POST", 201, routed), status("PATCH", 409, "Conflict", "")]),
         after(CONFLICT, "on removal", vec![json_step("POST", 201, stored), status("DELETE", 409, "Conflict", "")]),

@@ -79,6 +79,7 @@ async fn what_the_cluster_has_yet_to_make_is_waited_for(cluster: Arc<Cluster>) {
         namespace.admin().delete(&account).await.object();
         refused_with("serviceaccount \"default\" not found").await;
         assert_eq!(deliver(&provisioner, "1").await, "503");
+        assert!(provisioner.logs().text().contains("error looking up service account"));
         let account = json!({"metadata": {"name": "default"}});
         namespace.admin().create(&namespace.path("serviceaccounts"), &account).await;
         let quota = json!({"metadata": {"name": "clients"}, "spec": {"hard": {"pods": "1"}}});
@@ -91,6 +92,7 @@ async fn what_the_cluster_has_yet_to_make_is_waited_for(cluster: Arc<Cluster>) {
             .object();
         refused_with("status unknown for quota").await;
         assert_eq!(deliver(&provisioner, "1").await, "503");
+        assert!(provisioner.logs().text().contains("status unknown for quota"));
         allow_pods(&namespace, 1).await;
         assert_eq!(deliver(&provisioner, "1").await, "`done`");
         assert_pods(&namespace, 1).await;

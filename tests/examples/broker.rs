@@ -3,8 +3,6 @@
 use std::time::{Duration, Instant};
 
 use http::Request;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tests::command::Running;
 use tests::events::{Delivery, Reply, bare};
@@ -19,12 +17,9 @@ pub fn start(arguments: &[&str]) -> Running {
 }
 
 /// Sends a request to a URL and reads the answer.
-pub fn send(mut request: Delivery, url: &str) -> Reply {
-    *request.uri_mut() = url.parse().unwrap();
-    request.headers_mut().remove("host");
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let answer = async { Reply::read(client.request(request).await.unwrap()).await };
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(answer)
+pub fn send(request: Delivery, url: &str) -> Reply {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(Reply::from(url, request))
 }
 
 fn get(url: &str) -> Value {

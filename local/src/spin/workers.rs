@@ -93,8 +93,9 @@ impl Worker {
     }
 }
 
-/// Keeps a timer that ends before those of the requests do: a runtime interrupts its own next wait, by two system calls, for
-/// each timer that ends before all others, and a request that is alone sets two or more of such.
+/// Keeps a timer that ends before most of those that requests set: for each timer that ends before all others a runtime
+/// interrupts its own next wait, which takes a system call and a wait in vain, and each call of a request that is alone would
+/// set such a timer.
 async fn keep_a_timer() {
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;
