@@ -1,7 +1,8 @@
 //! What an event costs: the built component in its host, the same core without WebAssembly, and the bare calls, side by
 //! side against the same API.
 //!
-//! `bench run full|short [--apiserver] [--target URL] [--only PART]` measures, prints a table and writes JSON to `target/bench/`.
+//! `bench run full|short [--apiserver] [--target URL] [--only PART] [--at N] [--rounds N]` measures, prints a table and writes
+//! JSON to `target/bench/`. With `--at` it looks at one row of the comparison, as closely as `--rounds` says.
 //! `bench docs` writes the numbers of the last run into `docs/performance.md`. Every target is a process of its own:
 //! this program starts itself in a role. Load goes to the loopback interface and nowhere else, and ends.
 
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 use plan::Plan;
 
 const USAGE: &str = "usage: bench run full|short [--apiserver] [--target http://127.0.0.1:PORT] \
-                     [--only compare|start|memory|burst|growth]\n       bench docs";
+                     [--only compare|start|memory|burst|growth] [--at AT_ONCE] [--rounds ROUNDS]\n       bench docs";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

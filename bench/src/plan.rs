@@ -112,6 +112,19 @@ impl Plan {
                     plan.only = Some((*part).to_owned());
                     more
                 }
+                ("--at", [at_once, more @ ..]) => {
+                    let at = plan.at_once.iter().position(|known| known.to_string() == **at_once);
+                    let at = at.ok_or_else(|| format!("--at takes one of {:?}", plan.at_once))?;
+                    plan.at_once = &plan.at_once[at..=at];
+                    plan.only = Some("compare".to_owned());
+                    more
+                }
+                ("--rounds", [rounds, more @ ..]) => {
+                    let rounds = rounds.parse().ok().filter(|rounds| *rounds > 0);
+                    let rounds = rounds.ok_or("--rounds takes a number from 1 on")?;
+                    (plan.turns.rounds, plan.real_turns.rounds) = (rounds, rounds);
+                    more
+                }
                 ("--target", [url, more @ ..]) => {
                     plan.target = Some(loopback(url)?);
                     more
@@ -130,5 +143,20 @@ fn loopback(url: &str) -> Result<String, String> {
     match host.parse::<IpAddr>() {
         Ok(address) if address.is_loopback() && uri.scheme_str() == Some("http") => Ok(url.to_owned()),
         _ => Err(format!("{url} is no http:// URL of the loopback interface, 127.0.0.1 say")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_row_can_be_looked_at_more_closely() {
+        let plan = Plan::parse(&["full", "--at", "32", "--rounds", "60"]).unwrap();
+        assert_eq!((plan.at_once, plan.turns.rounds, plan.real_turns.rounds), (&[32][..], 60, 60));
+        assert!(plan.has("compare") && !plan.has("growth"), "the numbers are no whole table");
+        for wrong in [["full", "--at", "33"], ["full", "--rounds", "0"], ["full", "--rounds", "x"]] {
+            assert!(Plan::parse(&wrong).unwrap_err().starts_with(wrong[1]), "{wrong:?}");
+        }
     }
 }
