@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use local::kubernetes::{Config, EmbeddedApi, Gateway};
+use local::kubernetes::{Config, EmbeddedApi, Gateway, PodView};
 use serde_json::Value;
 use tests::events::pending;
 use tests::fault::{Fault, Proxy, to_server};
@@ -24,7 +24,7 @@ async fn wire_with(api: &EmbeddedApi, passed: usize, fault: &Fault) -> Proxy {
 }
 
 fn is_gated(pod: &Value) -> bool {
-    pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty())
+    PodView(pod).is_gated()
 }
 
 fn is_routed(pod: &Value) -> bool {

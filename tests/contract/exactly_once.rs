@@ -6,7 +6,7 @@ use futures::StreamExt;
 use local::broker::{BackoffPolicy, Broker, BrokerConfig, Delivery, Passed};
 use local::kubernetes::{Config, EmbeddedApi};
 use local::spin::Server;
-use tests::events::pending;
+use tests::events::{Reply, pending};
 use tests::{Provisioner, TOKEN};
 
 use crate::{End, end_of};
@@ -80,11 +80,7 @@ async fn an_api_that_is_down_costs_retries_and_no_event() {
     let mut passing = broker.subscribe();
 
     api.set_available(false);
-    let target: hyper::Uri = broker.url().parse().unwrap();
-    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
-    let mut request = pending("1", "foo");
-    *request.uri_mut() = target;
-    assert_eq!(client.request(request).await.unwrap().status(), 202);
+    assert_eq!(Reply::from(&broker.url(), pending("1", "foo")).await.status, 202);
     while !matches!(passing.recv().await.unwrap().kind, Passed::Retry { attempt: 2.., status: Some(503), .. }) {}
     assert_eq!(api.pods("default").len(), 0);
     api.set_available(true);

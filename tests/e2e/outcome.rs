@@ -1,5 +1,6 @@
 //! How a delivery ended, in the words of the documented tables; and what has to be true of the Pods then.
 
+use local::kubernetes::PodView;
 use serde_json::Value;
 use tests::{Provisioner, Reply, pending};
 
@@ -34,7 +35,7 @@ pub async fn deliver(provisioner: &Provisioner, id: &str) -> String {
 
 /// Whether the Pod may be given to a node.
 pub fn is_released(pod: &Value) -> bool {
-    pod["spec"]["schedulingGates"].as_array().is_none_or(Vec::is_empty)
+    !PodView(pod).is_gated()
 }
 
 /// Whether what runs first in the Pod is a gateway's.

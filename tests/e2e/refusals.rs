@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::pending;
 
 use crate::client::until;
@@ -32,8 +32,7 @@ async fn a_used_up_quota_is_named(cluster: Arc<Cluster>) {
     with_namespace(cluster, "quota", &[ROUTED], |namespace| async move {
         let _gateway = FOO.serve(&namespace).await;
         let provisioner = namespace.provisioner(&[]);
-        let quota = json!({"metadata": {"name": "clients"}, "spec": {"hard": {"pods": "0"}}});
-        namespace.admin().create(&namespace.path("resourcequotas"), &quota).await;
+        create_quota(&namespace, 0).await;
         allow_pods(&namespace, 0).await;
         assert_eq!(deliver(&provisioner, "1").await, "`failed`, `QuotaExceeded`");
         assert_pods(&namespace, 0).await;
@@ -47,11 +46,19 @@ async fn a_used_up_quota_is_named(cluster: Arc<Cluster>) {
     .await;
 }
 
+async fn create_quota(namespace: &Namespace, hard: usize) {
+    let quota = json!({"metadata": {"name": "clients"}, "spec": {"hard": {"pods": hard.to_string()}}});
+    namespace.admin().create(&namespace.path("resourcequotas"), &quota).await;
+}
+
 /// Sets the quota's status, which admission compares with and adds to; there is no controller manager to do so.
+async fn set_quota_status(namespace: &Namespace, status: Value) {
+    let path = namespace.path("resourcequotas/clients/status");
+    namespace.admin().call("PATCH", &path, Some(&json!({"status": status}))).await.object();
+}
+
 async fn allow_pods(namespace: &Namespace, hard: usize) {
-    let counted = json!({"status": {"hard": {"pods": hard.to_string()}, "used": {"pods": "0"}}});
-    let status = namespace.path("resourcequotas/clients/status");
-    namespace.admin().call("PATCH", &status, Some(&counted)).await.object();
+    set_quota_status(namespace, json!({"hard": {"pods": hard.to_string()}, "used": {"pods": "0"}})).await;
     until("the quota counts", || async {
         let (code, message) = try_out(namespace).await;
         message.contains("exceeded quota") == (hard == 0) && (hard == 0 || code == 201)
@@ -80,16 +87,9 @@ async fn what_the_cluster_has_yet_to_make_is_waited_for(cluster: Arc<Cluster>) {
         refused_with("serviceaccount \"default\" not found").await;
         assert_eq!(deliver(&provisioner, "1").await, "503");
         assert!(provisioner.logs().text().contains("error looking up service account"));
-        let account = json!({"metadata": {"name": "default"}});
-        namespace.admin().create(&namespace.path("serviceaccounts"), &account).await;
-        let quota = json!({"metadata": {"name": "clients"}, "spec": {"hard": {"pods": "1"}}});
-        namespace.admin().create(&namespace.path("resourcequotas"), &quota).await;
-        let uncounted = json!({"status": {"hard": {"pods": "1"}}});
-        namespace
-            .admin()
-            .call("PATCH", &namespace.path("resourcequotas/clients/status"), Some(&uncounted))
-            .await
-            .object();
+        namespace.create_account("default").await;
+        create_quota(&namespace, 1).await;
+        set_quota_status(&namespace, json!({"hard": {"pods": "1"}})).await;
         refused_with("status unknown for quota").await;
         assert_eq!(deliver(&provisioner, "1").await, "503");
         assert!(provisioner.logs().text().contains("status unknown for quota"));

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use local::kubernetes::{ChangeKind, Config, EmbeddedApi, PodChange};
+use local::kubernetes::{ChangeKind, Config, EmbeddedApi, PodChange, PodView};
 use local::spin::RuntimeConfig;
 use serde_json::{Value, json};
 use tests::fault::{Call, Proxy, Recorder, Trap, to_server};
@@ -110,7 +110,7 @@ fn template() -> Value {
 }
 
 pub fn is_gated(pod: &Value) -> bool {
-    pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty())
+    PodView(pod).is_gated()
 }
 
 pub fn is_routed(pod: &Value) -> bool {

@@ -11,7 +11,7 @@ use super::config::Config;
 use super::defaults;
 use super::discovery;
 use super::fault::{Fault, Faults};
-use super::observe::{Calls, ChangeKind, PodChange};
+use super::observe::{Calls, ChangeKind, PodChange, PodView};
 use super::patch::PatchType;
 use super::route::{self, Kind, Query, Resource, Route};
 use super::seeded;
@@ -205,7 +205,7 @@ impl Api {
         match self.store.get(namespace, name) {
             Err(_) => self.report(ChangeKind::Deleted, &pod),
             Ok(_) if pod == old => {}
-            Ok(_) if defaults::gated(&old) && !defaults::gated(&pod) => {
+            Ok(_) if PodView(&old).is_gated() && !PodView(&pod).is_gated() => {
                 self.report(ChangeKind::Released, &pod);
             }
             Ok(_) => self.report(ChangeKind::Updated, &pod),

@@ -8,6 +8,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::observe::PodView;
+
 /// The condition's reason while a Pod has scheduling gates.
 pub const SCHEDULING_GATED: &str = "SchedulingGated";
 
@@ -42,7 +44,7 @@ pub fn spec(pod: &mut Value) {
 /// The status of a Pod that has just been created.
 pub fn status(pod: &mut Value) {
     pod["status"] = json!({ "phase": "Pending", "qosClass": qos_class(&pod["spec"]) });
-    if gated(pod) {
+    if PodView(pod).is_gated() {
         let message = "Scheduling is blocked due to non-empty scheduling gates";
         pod["status"]["conditions"] = json!([unscheduled(SCHEDULING_GATED, message)]);
     }
@@ -53,12 +55,6 @@ pub fn status(pod: &mut Value) {
 pub fn released(pod: &mut Value) {
     let message = "no nodes available to schedule pods";
     pod["status"]["conditions"] = json!([unscheduled("Unschedulable", message)]);
-}
-
-/// Whether scheduling gates hold the Pod back.
-pub fn gated(pod: &Value) -> bool {
-    let gates = pod["spec"]["schedulingGates"].as_array();
-    gates.is_some_and(|gates| !gates.is_empty())
 }
 
 fn unscheduled(reason: &str, message: &str) -> Value {

@@ -64,7 +64,7 @@ impl<'a> PodView<'a> {
 
     fn names(self, list: &str) -> Vec<&'a str> {
         let containers = self.0["spec"][list].as_array();
-        containers.into_iter().flatten().map(|container| text(&container["name"])).collect()
+        containers.into_iter().flatten().filter_map(|container| container["name"].as_str()).collect()
     }
 }
 

@@ -8,6 +8,7 @@
 
 use super::cause::Cause;
 use super::defaults;
+use super::observe::PodView;
 use super::shape;
 use super::status::Status;
 use super::validation;
@@ -126,10 +127,10 @@ fn settle(old: &Value, new: &mut Value) {
         }
     }
     new["status"] = old["status"].clone();
-    if !defaults::gated(new) {
+    if !PodView(new).is_gated() {
         new["spec"].as_object_mut().and_then(|it| it.remove("schedulingGates"));
     }
-    if defaults::gated(old) && !defaults::gated(new) {
+    if PodView(old).is_gated() && !PodView(new).is_gated() {
         defaults::released(new);
     }
     if new["spec"] != old["spec"] {

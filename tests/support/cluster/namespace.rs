@@ -51,12 +51,11 @@ impl Namespace {
         let object = json!({"metadata": {"generateName": format!("{name}-"), "labels": labels}});
         let created = cluster.admin().create("/api/v1/namespaces", &object).await;
         let name = created["metadata"]["name"].as_str().expect("a namespace has a name").to_owned();
-        // There is no controller manager to do so.
-        let account = json!({"metadata": {"name": "default"}});
-        cluster.admin().create(&format!("/api/v1/namespaces/{name}/serviceaccounts"), &account).await;
         rights::grant(cluster.admin(), &name).await;
         let token = token::request(&cluster).await;
         let namespace = Self { name, cluster, token };
+        // There is no controller manager to do so.
+        namespace.create_account("default").await;
         namespace.wait_for_rights(true).await;
         namespace
     }
@@ -64,10 +63,14 @@ impl Namespace {
     /// The same namespace for a provisioner that has a service account of its own, named `name` and without any right:
     /// the rights of the one that every namespace shares would be felt by the tests that run beside this one.
     pub async fn with_own_account(&self, name: &str) -> Self {
-        let account = json!({"metadata": {"name": name}});
-        self.admin().create(&self.path("serviceaccounts"), &account).await;
+        self.create_account(name).await;
         let token = token::request_for(&self.cluster, (&self.name, name)).await;
         Self { name: self.name.clone(), cluster: self.cluster.clone(), token }
+    }
+
+    /// Makes a service account.
+    pub async fn create_account(&self, name: &str) {
+        self.admin().create(&self.path("serviceaccounts"), &json!({"metadata": {"name": name}})).await;
     }
 
     /// Waits until the provisioner may, or may not, create Pods: authorization hears of a change a little later.
