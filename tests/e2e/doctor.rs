@@ -17,13 +17,13 @@ pub fn tests() -> Vec<Test> {
 
 async fn a_check_tells_gateways_that_work_from_those_that_do_not(cluster: Arc<Cluster>) {
     with_namespace(cluster, "doctor", &[ROUTED], |namespace| async move {
-        let webhook = FOO.serve(&namespace).await;
+        let mut webhook = FOO.serve(&namespace).await;
         let well = check(&namespace, "foo").await;
         assert_eq!((well.status.code(), text(&well).contains(FOO_ADDRESS)), (Some(0), true), "{}", text(&well));
         let mixed = check(&namespace, "foo,nope").await;
         assert_eq!(mixed.status.code(), Some(1));
         assert!(text(&mixed).contains("no webhook acts on setGateway"), "{}", text(&mixed));
-        drop(webhook);
+        webhook.go_down().await;
         let down = check(&namespace, "foo").await;
         assert_eq!(down.status.code(), Some(1));
         assert!(

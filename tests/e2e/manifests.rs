@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::events::pending;
 use tests::manifests::{documents, files, strings};
 
-use crate::client::{Client, until};
+use crate::client::{Answer, Client, until};
 use crate::cluster::Cluster;
 use crate::gateway::FOO;
 use crate::harness::Test;
@@ -61,11 +61,32 @@ async fn define_resources(admin: &Client) {
             admin.create(PATH, &definition).await;
         }
     }
-    let is_established = |definition: &Value| {
-        let conditions = definition["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        conditions.iter().any(|condition| condition["type"] == "Established" && condition["status"] == "True")
-    };
-    until("the definitions are established", || async { admin.list(PATH).await.iter().all(is_established) }).await;
+    let definitions = admin.list(PATH).await;
+    until("the definitions are served", || async {
+        for definition in &definitions {
+            if !is_served(admin, definition).await {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+}
+
+/// Whether every version that is to be served is found where clients look for it, which is a little after the definition
+/// is established.
+async fn is_served(admin: &Client, definition: &Value) -> bool {
+    let spec = &definition["spec"];
+    let text = |value: &Value| value.as_str().expect("it is a text").to_owned();
+    let versions = spec["versions"].as_array().expect("a definition has versions");
+    for version in versions.iter().filter(|version| version["served"] == true) {
+        let found = admin.get(&format!("/apis/{}/{}", text(&spec["group"]), text(&version["name"]))).await;
+        let resources = found.body["resources"].as_array().cloned().unwrap_or_default();
+        if !resources.iter().any(|resource| resource["name"] == spec["names"]["plural"]) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Applies an object on the server's side, which refuses any field that it doesn't know.
@@ -111,6 +132,8 @@ async fn clients(cluster: Arc<Cluster>) -> Namespace {
     let token = token::request(&cluster).await;
     let namespace = Namespace { name: CLIENTS.to_owned(), cluster, token };
     namespace.wait_for_rights(true).await;
+    let counted = || async { gated(&namespace, "probe", "?dryRun=All").await.code == 201 };
+    until("the quota counts", counted).await;
     namespace
 }
 
@@ -131,9 +154,7 @@ async fn the_provisioner_works(clients: &Namespace) {
 
 async fn nobody_gets_around_it(clients: &Namespace) {
     assert!(is_denied(&ungated(clients, "ungated", "").await));
-    let mut gated = client_pod("gated");
-    gated["spec"]["schedulingGates"] = json!([{"name": "podgateway.io/gateway-verification"}]);
-    clients.admin().create(&clients.path("pods"), &gated).await;
+    gated(clients, "gated", "").await.object();
     for change in [
         json!({"spec": {"schedulingGates": []}}),
         json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}}),
@@ -146,8 +167,18 @@ async fn nobody_gets_around_it(clients: &Namespace) {
     assert_pods(clients, 0).await;
 }
 
-async fn ungated(clients: &Namespace, name: &str, query: &str) -> crate::client::Answer {
-    clients.admin().call("POST", &clients.path(&format!("pods{query}")), Some(&client_pod(name))).await
+async fn ungated(clients: &Namespace, name: &str, query: &str) -> Answer {
+    create(clients, &client_pod(name), query).await
+}
+
+async fn gated(clients: &Namespace, name: &str, query: &str) -> Answer {
+    let mut pod = client_pod(name);
+    pod["spec"]["schedulingGates"] = json!([{"name": "podgateway.io/gateway-verification"}]);
+    create(clients, &pod, query).await
+}
+
+async fn create(clients: &Namespace, pod: &Value, query: &str) -> Answer {
+    clients.admin().call("POST", &clients.path(&format!("pods{query}")), Some(pod)).await
 }
 
 /// A Pod with the provisioner's label, and without gate and gateway.
@@ -161,7 +192,7 @@ fn client_pod(name: &str) -> Value {
     })
 }
 
-fn is_denied(answer: &crate::client::Answer) -> bool {
+fn is_denied(answer: &Answer) -> bool {
     let message = answer.body["message"].as_str().unwrap_or_default();
     matches!(answer.code, 403 | 422) && message.contains(POLICY)
 }

@@ -13,7 +13,7 @@ use crate::gateway::{BAR, FOO, FOO_ADDRESS, Gateway, add_init_container};
 use crate::harness::Test;
 use crate::namespace::{Namespace, ROUTED, with_namespace};
 use crate::outcome::{assert_pods, note, outcome_of};
-use crate::webhook::{Act, Registration, Webhook, always};
+use crate::webhook::{Act, Registration, Webhook, always, wait_until_reached};
 
 /// The document with the table.
 const DOCUMENT: &str = "docs/webhooks.md";
@@ -244,11 +244,12 @@ async fn check(namespace: Arc<Namespace>, case: &Case) {
     let answer = deliver(&provisioner, case).await;
     assert_eq!(answer, case.answer, "{}", case.situation);
     assert_pods(&namespace, usize::from(answer == "`done`")).await;
-    for webhook in &mut webhooks {
-        webhook.come_back().await;
-        webhook.set_slow(false);
-    }
     if let Some(healed) = case.healed {
+        for webhook in &mut webhooks {
+            webhook.come_back().await;
+            webhook.set_slow(false);
+        }
+        wait_until_reached(&namespace).await;
         assert_eq!(deliver(&provisioner, case).await, healed, "{} and then up", case.situation);
         assert_pods(&namespace, 1).await;
     }

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use crate::TOKEN;
 use crate::events::{Delivery, Reply};
 
-/// The checked-in application with its built component; dropping it removes its mounts.
+/// The checked-in application with its built component; dropping it removes its mounts, and says what was logged where a
+/// test has failed.
 pub struct Provisioner {
     application: Application,
     service_account: TempDir,
@@ -84,6 +85,14 @@ impl Provisioner {
     /// Everything that was written to stdout and stderr so far.
     pub fn logs(&self) -> &LogCapture {
         &self.logs
+    }
+}
+
+impl Drop for Provisioner {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the provisioner logged:\n{}", self.logs.text());
+        }
     }
 }
 

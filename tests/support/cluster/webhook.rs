@@ -19,11 +19,11 @@ use kube_core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview,
 use rustls::ServerConfig;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use crate::cluster::client::until;
+use crate::cluster::client::{Answer, until};
 use crate::cluster::namespace::{Namespace, ROUTED};
 
 /// What a webhook does: to the Pod, at this operation; an error denies the request.
@@ -49,7 +49,14 @@ struct Shared {
 pub struct Webhook {
     address: SocketAddr,
     shared: Arc<Shared>,
-    task: Option<JoinHandle<()>>,
+    /// None while it is down.
+    server: Option<Server>,
+}
+
+/// What serves, until `stop` is dropped.
+struct Server {
+    stop: oneshot::Sender<Infallible>,
+    task: JoinHandle<()>,
 }
 
 /// How a webhook is registered.
@@ -85,7 +92,7 @@ impl Webhook {
             is_slow: watch::Sender::new(false),
         };
         let shared = Arc::new(shared);
-        Self { address, task: Some(tokio::spawn(serve(listener, shared.clone()))), shared }
+        Self { address, server: Some(Server::start(listener, shared.clone())), shared }
     }
 
     /// Registers it for the Pods of this one namespace, as the gateways' chart does for all that have the label, and
@@ -93,13 +100,8 @@ impl Webhook {
     pub async fn register(&self, namespace: &Namespace, registration: Registration) {
         let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
         namespace.admin().create(path, &self.configuration(namespace, registration)).await;
-        let probe = json!({
-            "metadata": {"generateName": "probe-"},
-            "spec": {"containers": [{"name": "probe", "image": "probe"}]},
-        });
-        let pods = namespace.path("pods?dryRun=All");
         until("the API server calls the webhook", || async {
-            namespace.admin().call("POST", &pods, Some(&probe)).await;
+            probe(namespace).await;
             self.calls() > 0
         })
         .await;
@@ -137,18 +139,18 @@ impl Webhook {
 
     /// Stops listening, and closes every connection.
     pub async fn go_down(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-            // Nothing listens any more once the task is gone.
-            _ = task.await;
+        if let Some(Server { stop, task }) = self.server.take() {
+            drop(stop);
+            task.await.expect("a server does not panic");
         }
     }
 
-    /// Listens again where it did before.
+    /// Listens again where it did before, if it is down.
     pub async fn come_back(&mut self) {
-        self.go_down().await;
-        let listener = TcpListener::bind(self.address).await.expect("its port is still free");
-        self.task = Some(tokio::spawn(serve(listener, self.shared.clone())));
+        if self.server.is_none() {
+            let listener = TcpListener::bind(self.address).await.expect("its port is still free");
+            self.server = Some(Server::start(listener, self.shared.clone()));
+        }
     }
 
     /// From now on keeps every caller waiting, or lets all go.
@@ -162,12 +164,26 @@ impl Webhook {
     }
 }
 
-impl Drop for Webhook {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+impl Server {
+    fn start(listener: TcpListener, shared: Arc<Shared>) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        Self { stop, task: tokio::spawn(serve(listener, shared, stopped)) }
     }
+}
+
+/// Waits until a Pod can be made, by way of every webhook there is: the API server keeps connections to those that went
+/// down, and learns only by using one that it is closed.
+pub async fn wait_until_reached(namespace: &Namespace) {
+    until("the API server reaches every webhook", || async { probe(namespace).await.code == 201 }).await;
+}
+
+/// Asks for a Pod that isn't kept.
+async fn probe(namespace: &Namespace) -> Answer {
+    let pod = json!({
+        "metadata": {"generateName": "probe-"},
+        "spec": {"containers": [{"name": "probe", "image": "probe"}]},
+    });
+    namespace.admin().call("POST", &namespace.path("pods?dryRun=All"), Some(&pod)).await
 }
 
 fn encoded(text: &str) -> String {
@@ -175,12 +191,19 @@ fn encoded(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: oneshot::Receiver<Infallible>) {
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = &mut stopped => break,
+        };
+        let Ok((stream, _)) = accepted else { break };
         connections.spawn(serve_connection(stream, shared.clone()));
         while connections.try_join_next().is_some() {}
     }
+    drop(listener);
+    connections.shutdown().await;
 }
 
 async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
