@@ -196,7 +196,7 @@ async fn a_sink_that_says_anything_but_2xx_makes_it_a_503() {
         assert_eq!(end_of(&reply), End::Empty(503));
     }
     let (reply, _) =
-        deliver(pending("1", "foo"), with_sink(fault("POST", || Answer::Hang)), &[("kube_api_timeout", "200ms")]).await;
+        deliver(pending("1", "foo"), with_sink(fault("POST", || Answer::Hang)), &[("kube_api_timeout", "1s")]).await;
     assert_eq!(end_of(&reply), End::Empty(503));
 }
 

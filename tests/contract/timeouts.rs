@@ -8,7 +8,7 @@ use crate::{End, end_of};
 
 async fn check(script: Vec<tests::peer::Step>) {
     let peer = Peer::start(script).await;
-    let provisioner = Provisioner::start(&peer.url(), &[("kube_api_timeout", "200ms")]);
+    let provisioner = Provisioner::start(&peer.url(), &[("kube_api_timeout", "1s")]);
     assert_eq!(end_of(&provisioner.deliver(pending("1", "foo")).await), End::Empty(503));
     peer.finish();
 }
