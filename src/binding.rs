@@ -6,6 +6,8 @@
 //! JSON map of context attributes that obeys the specification, and of that the event is built. Source of the rules: CloudEvents 1.0.2, "HTTP
 //! Protocol Binding" section 3 and "JSON Event Format" sections 2 and 3.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloudevents::event::{AttributeValue, AttributesWriter, Data, ExtensionValue};
 use cloudevents::{Event, EventBuilder, EventBuilderV03, EventBuilderV10};
@@ -267,28 +269,33 @@ pub fn is_attribute_name(name: &str) -> bool {
 pub fn write(event: &Event) -> (HeaderMap, Vec<u8>) {
     let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
     for (name, value) in event.iter() {
-        let name = match name {
-            "datacontenttype" => CONTENT_TYPE.to_string(),
-            _ => format!("{HEADER_PREFIX}{name}"),
+        let text = match value {
+            AttributeValue::Time(time) => time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            value => value.to_string(),
         };
-        let value = encode(&name, &value);
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        let (name, text) = match name {
+            "datacontenttype" => (Ok(CONTENT_TYPE), text),
+            _ => (HeaderName::try_from(format!("{HEADER_PREFIX}{name}")), encode(text)),
+        };
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(text)) {
             headers.insert(name, value);
         }
     }
-    let body = event.data().cloned().and_then(|data| data.try_into().ok()).unwrap_or_default();
+    let body = match event.data() {
+        Some(Data::Binary(bytes)) => bytes.clone(),
+        Some(Data::String(text)) => text.clone().into_bytes(),
+        Some(Data::Json(value)) => serde_json::to_vec(value).unwrap_or_default(),
+        None => Vec::new(),
+    };
     (headers, body)
 }
 
-fn encode(header: &str, value: &AttributeValue) -> String {
-    let text = match value {
-        AttributeValue::Time(time) => time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-        value => value.to_string(),
+fn encode(text: String) -> String {
+    let encoded = match Cow::from(utf8_percent_encode(&text, ENCODED)) {
+        Cow::Owned(encoded) => Some(encoded),
+        Cow::Borrowed(_) => None,
     };
-    match header == CONTENT_TYPE {
-        true => text,
-        false => utf8_percent_encode(&text, ENCODED).to_string(),
-    }
+    encoded.unwrap_or(text)
 }
 
 /// The value of an event's extension as text, or `None` where it isn't set.

@@ -84,7 +84,7 @@ fn headers(fields: &Fields) -> HeaderMap {
     let parsed = fields
         .entries()
         .into_iter()
-        .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::from_bytes(&value).ok()?)));
+        .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)));
     parsed.fold(HeaderMap::new(), |mut headers, (name, value)| {
         headers.append(name, value);
         headers

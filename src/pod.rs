@@ -6,6 +6,7 @@
 //! `k8s-openapi`'s. Design, section 5.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use serde::de::{DeserializeSeed, Error};
@@ -34,7 +35,10 @@ const UUID_NAMESPACE: Uuid = Uuid::from_u128(0x0b6f_41e7_9d52_4c0e_8f3a_c1d4_72a
 ///
 /// The hashed name is, for each part, its length in bytes in decimal, a colon, and the part itself.
 pub fn name_based_uuid(parts: &[&str]) -> Uuid {
-    let name: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+    let mut name = String::new();
+    for part in parts {
+        _ = write!(name, "{}:{part}", part.len());
+    }
     Uuid::new_v5(&UUID_NAMESPACE, name.as_bytes())
 }
 
@@ -59,17 +63,16 @@ pub fn manifest(client: &PendingClient, config: &Config, base: Option<Base>) -> 
         (EVENT_ID, &client.context.id),
     ]));
     secure(&mut spec, config.gateway_verification);
-    json!({
+    let mut pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": config.client_namespace,
-            "labels": labels,
-            "annotations": annotations,
-        },
-        "spec": spec,
-    })
+        "metadata": { "name": name, "namespace": config.client_namespace },
+    });
+    // Not by `json!`, which copies what it is given.
+    pod["metadata"]["labels"] = Value::Object(labels);
+    pod["metadata"]["annotations"] = Value::Object(annotations);
+    pod["spec"] = spec;
+    pod
 }
 
 /// The base of a Pod where there is no PodTemplate.
@@ -78,7 +81,9 @@ fn plain(config: &Config) -> Base {
     if !config.client_command.is_empty() {
         container["command"] = json!(config.client_command);
     }
-    Base { labels: Map::new(), annotations: Map::new(), spec: json!({ "containers": [container] }) }
+    let mut spec = json!({});
+    spec["containers"] = Value::Array(vec![container]);
+    Base { labels: Map::new(), annotations: Map::new(), spec }
 }
 
 fn text_map<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> impl Iterator<Item = (String, Value)> {
@@ -92,10 +97,13 @@ fn secure(spec: &mut Value, verification: Verification) {
         template::harden(client);
     }
     if verification == Verification::Required {
-        let mut gates = spec["schedulingGates"].as_array().cloned().unwrap_or_default();
+        let mut gates = match spec["schedulingGates"].take() {
+            Value::Array(gates) => gates,
+            _ => Vec::new(),
+        };
         gates.retain(|gate| gate["name"] != GATE);
         gates.push(json!({ "name": GATE }));
-        spec["schedulingGates"] = json!(gates);
+        spec["schedulingGates"] = Value::Array(gates);
     }
 }
 
