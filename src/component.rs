@@ -21,9 +21,13 @@ use wasi::clocks::monotonic_clock::subscribe_duration;
 use wasi::io::poll::{Pollable, poll};
 use wasi::io::streams::{OutputStream, StreamError};
 
+use crate::allocator::OneRequest;
 use crate::endpoint::{self, Body, BodyError, LARGEST_BODY, Surroundings};
 use crate::mount;
 use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
+
+#[global_allocator]
+static ALLOCATOR: OneRequest = OneRequest;
 
 const TOKEN_FILE: &str = "/serviceaccount/token";
 

@@ -51,6 +51,8 @@ pub mod endpoint;
 pub mod log;
 
 #[cfg(target_family = "wasm")]
+mod allocator;
+#[cfg(target_family = "wasm")]
 mod component;
 #[cfg(target_family = "wasm")]
 mod mount;

@@ -9,6 +9,7 @@ mod healing;
 mod image;
 mod load;
 mod manifests;
+mod memory;
 mod readme;
 mod secrets;
 mod settling;
