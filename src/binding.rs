@@ -290,10 +290,11 @@ pub fn write(event: &Event) -> (HeaderMap, Vec<u8>) {
     (headers, body)
 }
 
+/// A text of a single encoded character is borrowed as well, so what is borrowed has to be the text itself.
 fn encode(text: String) -> String {
     let encoded = match Cow::from(utf8_percent_encode(&text, ENCODED)) {
-        Cow::Owned(encoded) => Some(encoded),
-        Cow::Borrowed(_) => None,
+        Cow::Borrowed(same) if same == text => None,
+        encoded => Some(encoded.into_owned()),
     };
     encoded.unwrap_or(text)
 }
@@ -464,7 +465,7 @@ mod tests {
         let event = EventBuilderV10::new()
             .id("a \"b\" 100%\n")
             .source("/straße")
-            .ty("t")
+            .ty("%")
             .time("2026-01-01T00:00:00Z")
             .extension("causationid", "€")
             .data("application/json", json!({"ä": 1}))
@@ -472,6 +473,7 @@ mod tests {
             .unwrap();
         let (headers, body) = write(&event);
         assert_eq!(headers["ce-id"], "a%20%22b%22%20100%25%0A");
+        assert_eq!(headers["ce-type"], "%25");
         assert_eq!(headers["ce-time"], "2026-01-01T00:00:00Z");
         assert_eq!(headers["content-type"], "application/json");
         assert_eq!(read(&headers, &body).unwrap(), event);
