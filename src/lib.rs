@@ -6,7 +6,7 @@
 //!                                            as values    routed?    decisions   failed
 //! ```
 //!
-//! **Invariants.** The core (everything but `component`, `mount` and `allocator`) does no input and no output: time, variables and
+//! **Invariants.** The core (everything but `component` and `mount`) does no input and no output: time, variables and
 //! the token come in as arguments, and calls go out through [`outbound::Outbound`]. Data goes one way: a module uses
 //! only those above it in the list below. `spin-sdk` is a dependency of the wasm target alone, so a core module that names it
 //! does not compile natively.

@@ -61,32 +61,27 @@ async fn define_resources(admin: &Client) {
             admin.create(PATH, &definition).await;
         }
     }
-    let definitions = admin.list(PATH).await;
-    until("the definitions are served", || async {
-        for definition in &definitions {
-            if !is_served(admin, definition).await {
-                return false;
-            }
-        }
-        true
-    })
-    .await;
+    for definition in admin.list(PATH).await {
+        wait_until_served(admin, &definition["spec"]).await;
+    }
 }
 
-/// Whether every version that is to be served is found where clients look for it, which is a little after the definition
-/// is established.
-async fn is_served(admin: &Client, definition: &Value) -> bool {
-    let spec = &definition["spec"];
-    let text = |value: &Value| value.as_str().expect("it is a text").to_owned();
-    let versions = spec["versions"].as_array().expect("a definition has versions");
+/// Waits until every version that is to be served is found where clients look for it, which is a little after the
+/// definition is established.
+async fn wait_until_served(admin: &Client, definition: &Value) {
+    let versions = definition["versions"].as_array().expect("a definition has versions");
     for version in versions.iter().filter(|version| version["served"] == true) {
-        let found = admin.get(&format!("/apis/{}/{}", text(&spec["group"]), text(&version["name"]))).await;
-        let resources = found.body["resources"].as_array().cloned().unwrap_or_default();
-        if !resources.iter().any(|resource| resource["name"] == spec["names"]["plural"]) {
-            return false;
-        }
+        let path = format!("/apis/{}/{}", text(&definition["group"]), text(&version["name"]));
+        let is_served = || async {
+            let found = admin.get(&path).await.body["resources"].as_array().cloned().unwrap_or_default();
+            found.iter().any(|resource| resource["name"] == definition["names"]["plural"])
+        };
+        until("a definition is served", is_served).await;
     }
-    true
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("it is a text")
 }
 
 /// Applies an object on the server's side, which refuses any field that it doesn't know.
@@ -112,7 +107,6 @@ async fn path_of(admin: &Client, object: &Value) -> String {
         (_, false) => String::new(),
         _ => panic!("{} {} names no namespace", object["kind"], object["metadata"]["name"]),
     };
-    let text = |value: &Value| value.as_str().expect("it is a text").to_owned();
     format!("{root}{namespace}/{}/{}", text(&resource["name"]), text(&object["metadata"]["name"]))
 }
 

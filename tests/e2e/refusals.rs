@@ -68,8 +68,7 @@ async fn allow_pods(namespace: &Namespace, hard: usize) {
 
 /// What the API server says to a Pod that it isn't to keep: the code, and the message of a refusal.
 async fn try_out(namespace: &Namespace) -> (u16, String) {
-    let pod = json!({"metadata": {"generateName": "x-"}, "spec": {"containers": [{"name": "x", "image": "x"}]}});
-    let answer = namespace.admin().call("POST", &namespace.path("pods?dryRun=All"), Some(&pod)).await;
+    let answer = namespace.try_out().await;
     (answer.code, answer.body["message"].as_str().unwrap_or_default().to_owned())
 }
 

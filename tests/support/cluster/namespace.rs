@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use local::spin::RuntimeConfig;
 
 use crate::cluster::Cluster;
-use crate::cluster::client::{Client, until};
+use crate::cluster::client::{Answer, Client, until};
 use crate::cluster::{rights, token};
 
 /// A namespace for clients.
@@ -111,6 +111,15 @@ impl Namespace {
     /// The Pods in it.
     pub async fn pods(&self) -> Vec<Value> {
         self.admin().list(&self.path("pods")).await
+    }
+
+    /// What the API server says to a Pod that it isn't to keep.
+    pub async fn try_out(&self) -> Answer {
+        let pod = json!({
+            "metadata": {"generateName": "probe-"},
+            "spec": {"containers": [{"name": "probe", "image": "probe"}]},
+        });
+        self.admin().call("POST", &self.path("pods?dryRun=All"), Some(&pod)).await
     }
 
     /// The component in the native host, set up as in a cluster: HTTPS to the API server, whose authority is named in a

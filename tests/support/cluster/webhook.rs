@@ -23,7 +23,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use crate::cluster::client::{Answer, until};
+use crate::cluster::client::until;
 use crate::cluster::namespace::{Namespace, ROUTED};
 
 /// What a webhook does: to the Pod, at this operation; an error denies the request.
@@ -101,7 +101,7 @@ impl Webhook {
         let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
         namespace.admin().create(path, &self.configuration(namespace, registration)).await;
         until("the API server calls the webhook", || async {
-            probe(namespace).await;
+            namespace.try_out().await;
             self.calls() > 0
         })
         .await;
@@ -174,16 +174,7 @@ impl Server {
 /// Waits until a Pod can be made, by way of every webhook there is: the API server keeps connections to those that went
 /// down, and learns only by using one that it is closed.
 pub async fn wait_until_reached(namespace: &Namespace) {
-    until("the API server reaches every webhook", || async { probe(namespace).await.code == 201 }).await;
-}
-
-/// Asks for a Pod that isn't kept.
-async fn probe(namespace: &Namespace) -> Answer {
-    let pod = json!({
-        "metadata": {"generateName": "probe-"},
-        "spec": {"containers": [{"name": "probe", "image": "probe"}]},
-    });
-    namespace.admin().call("POST", &namespace.path("pods?dryRun=All"), Some(&pod)).await
+    until("the API server reaches every webhook", || async { namespace.try_out().await.code == 201 }).await;
 }
 
 fn encoded(text: &str) -> String {
@@ -191,19 +182,20 @@ fn encoded(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: oneshot::Receiver<Infallible>) {
+async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<Infallible>) {
     let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = &mut stopped => break,
-        };
-        let Ok((stream, _)) = accepted else { break };
+    tokio::select! {
+        () = accept(listener, &shared, &mut connections) => (),
+        _ = stopped => (),
+    }
+    connections.shutdown().await;
+}
+
+async fn accept(listener: TcpListener, shared: &Arc<Shared>, connections: &mut JoinSet<()>) {
+    while let Ok((stream, _)) = listener.accept().await {
         connections.spawn(serve_connection(stream, shared.clone()));
         while connections.try_join_next().is_some() {}
     }
-    drop(listener);
-    connections.shutdown().await;
 }
 
 async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
