@@ -461,6 +461,13 @@ mod tests {
     }
 
     #[test]
+    fn content_type_is_written_as_it_is() {
+        let content_type = "application/json; charset=utf-8";
+        let event = EventBuilderV10::new().id("1").source("/s").ty("t").data(content_type, json!({})).build().unwrap();
+        assert_eq!(write(&event).0["content-type"], content_type);
+    }
+
+    #[test]
     fn what_is_written_is_read_back() {
         let event = EventBuilderV10::new()
             .id("a \"b\" 100%\n")
