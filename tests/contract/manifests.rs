@@ -305,6 +305,8 @@ fn every_gateway_has_values_of_its_own_and_the_quota_is_theirs_together() {
             assert_eq!(webhook[format!("{sort}Value")], gateway);
         }
         assert_eq!(webhook["gatewayDefault"], false);
+        // Or a client's Pod would go on after the client has ended.
+        assert_eq!(webhook["sidecarAsInit"], true);
         assert_eq!(strings(&values["routed_namespaces"]), [config.client_namespace.as_str()]);
         assert_eq!(values["DNS"], format!("{}.1", settings["VXLAN_IP_NETWORK"].as_str().unwrap()));
         let first = settings["VXLAN_GATEWAY_FIRST_DYNAMIC_IP"].as_u64().unwrap();
