@@ -216,6 +216,13 @@ fn a_start_that_compiles_has_the_memory_and_the_time_for_it() {
 }
 
 #[test]
+fn spin_operators_webhook_has_no_headers_of_a_probe_to_make_null() {
+    for probe in ["readiness", "liveness"] {
+        assert_eq!(spin_app()["spec"]["checks"][probe]["httpGet"]["httpHeaders"], json!([]), "{probe}");
+    }
+}
+
+#[test]
 fn the_trigger_asks_for_pending_events_and_waits_for_their_answers() {
     let trigger = object("deploy/trigger.yaml", "Trigger");
     let spec = &trigger["spec"];
