@@ -266,7 +266,8 @@ pub(crate) mod tests {
     fn the_defaults_of_the_manifest_are_usable() {
         let config = config(&[]);
         assert_eq!(config.client_namespace, "default");
-        assert_eq!(config.client_image, "alpine/curl");
+        // With a tag, or every start of a client pulls it.
+        assert_eq!(config.client_image, "alpine/curl:8.17.0");
         assert_eq!(config.client_command, ["sleep", "infinity"]);
         assert_eq!(config.gateway_key, "setGateway");
         assert_eq!(config.gateway_verification, Verification::Required);
