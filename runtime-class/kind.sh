@@ -23,7 +23,8 @@ if [ ! -x "$cache/$shim" ]; then
 fi
 
 # One node, with the binary where containerd looks for it, and our fragment in containerd's own configuration, which says
-# `version = 2` on KinD's nodes, those with containerd 2 included: the other fragment would take runc's settings away.
+# `version = 2` on KinD's nodes, those with containerd 2 included: containerd-2.toml would take runc's settings away. A
+# node image with containerd 1.6 needs containerd-1.6.toml.
 kind create cluster --name "$cluster" --wait 2m --config - <<EOF
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
