@@ -5,10 +5,21 @@ SHELL := /bin/bash
 TARGET := wasm32-wasip2
 WASM := target/$(TARGET)/release/provisioner.wasm
 COMMAND := cloudevents-podgateway-client-provisioner
-SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock
+SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock Makefile
+
+# Where cargo builds: CARGO_TARGET_DIR or its configuration may name another directory than target/. The component is
+# copied from there to the place that spin.toml and the Dockerfile name.
+BUILT := $(or $(shell cargo metadata --format-version 1 --no-deps 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'),target)
 
 # By way of the workspace, so that `make run` and `make test` share one build of every dependency.
 BUILD_COMMAND := cargo build --workspace --bin $(COMMAND)
+
+define BUILD_COMPONENT
+cargo build --package podgateway-client-provisioner --target $(TARGET) --release
+@[ $(BUILT)/$(TARGET)/release/provisioner.wasm -ef $(WASM) ] || \
+	{ mkdir -p $(dir $(WASM)) && cp $(BUILT)/$(TARGET)/release/provisioner.wasm $(WASM); }
+@touch $(WASM)
+endef
 
 # A real API server and its etcd, for `make e2e`: those of KUBEBUILDER_ASSETS, or built from Go modules once.
 KUBERNETES := target/kubernetes
@@ -39,7 +50,7 @@ RUST_COMMIT := $(shell rustc --version --verbose 2>/dev/null | sed -n 's/^commit
 export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS := -C target-feature=+simd128 -C link-arg=--compress-relocations \
 	--remap-path-prefix=$(CARGO_DIRECTORY)=/cargo \
 	--remap-path-prefix=$(CARGO_DIRECTORY)/registry/src= \
-	--remap-path-prefix=$(RUST_SOURCES)=/rustc/$(RUST_COMMIT) --remap-path-prefix=$(CURDIR)=/src
+	--remap-path-prefix=$(RUST_SOURCES)=/rustc/$(RUST_COMMIT)
 
 # Tools that check and describe, kept below target/.
 TOOLS := target/tools
@@ -63,7 +74,7 @@ help: ## Show this help
 run: $(WASM) ## Run the provisioner with an embedded Kubernetes API and a broker (ARGS="--help" shows its flags)
 	@echo "building the command: the first time takes some minutes"
 	@$(BUILD_COMMAND) --quiet
-	target/debug/$(COMMAND) $(ARGS)
+	$(BUILT)/debug/$(COMMAND) $(ARGS)
 
 # The cluster that `make doctor` looks at.
 KUBECONFIG ?= $(HOME)/.kube/config
@@ -71,7 +82,7 @@ KUBECONFIG ?= $(HOME)/.kube/config
 .PHONY: doctor
 doctor: ## Say for each gateway of a real cluster what would become of a client (ARGS="--variable gateways=foo,bar")
 	@$(BUILD_COMMAND) --quiet
-	target/debug/$(COMMAND) --check --kubeconfig $(KUBECONFIG) $(ARGS)
+	$(BUILT)/debug/$(COMMAND) --check --kubeconfig $(KUBECONFIG) $(ARGS)
 
 ##@ Build
 .PHONY: build
@@ -80,12 +91,10 @@ build: $(WASM) ## Build the component and the command
 
 .PHONY: component
 component: | wasm-target ## Build the component alone, as `spin build` does
-	cargo build --package podgateway-client-provisioner --target $(TARGET) --release
-	@touch $(WASM)
+	$(BUILD_COMPONENT)
 
 $(WASM): $(SOURCES) | wasm-target
-	cargo build --package podgateway-client-provisioner --target $(TARGET) --release
-	@touch $@
+	$(BUILD_COMPONENT)
 
 .PHONY: wasm-target
 wasm-target:
@@ -95,14 +104,14 @@ wasm-target:
 man: ## Write the command's manual page to target/man
 	@$(BUILD_COMMAND) --quiet
 	@mkdir -p target/man
-	target/debug/$(COMMAND) --man >target/man/$(COMMAND).1
+	$(BUILT)/debug/$(COMMAND) --man >target/man/$(COMMAND).1
 
 .PHONY: completions
 completions: ## Write the command's completions for each shell to target/completions
 	@$(BUILD_COMMAND) --quiet
 	@mkdir -p target/completions
 	@for shell in bash elvish fish powershell zsh; do \
-		target/debug/$(COMMAND) --completions $$shell >target/completions/$(COMMAND).$$shell || exit 1; \
+		$(BUILT)/debug/$(COMMAND) --completions $$shell >target/completions/$(COMMAND).$$shell || exit 1; \
 		echo target/completions/$(COMMAND).$$shell; done
 
 .PHONY: size
@@ -236,11 +245,11 @@ BENCH ?= full
 .PHONY: bench
 bench: $(WASM) $(if $(findstring --apiserver,$(BENCH)),servers) ## Measure what an event costs (BENCH=short, or "full --apiserver", or "full --target URL")
 	cargo build --package bench --profile bench-host
-	@ulimit -n $$(ulimit -Hn); target/bench-host/bench run $(BENCH)
+	@ulimit -n $$(ulimit -Hn); $(BUILT)/bench-host/bench run $(BENCH)
 
 .PHONY: bench/docs
 bench/docs: ## Write what `make bench` measured last into docs/performance.md
-	target/bench-host/bench docs
+	$(BUILT)/bench-host/bench docs
 
 .PHONY: bench/baseline
 bench/baseline: $(WASM) ## Agree to what an event costs now, where a test says that it changed

@@ -3,6 +3,7 @@
 use std::process::Output;
 use std::sync::Arc;
 
+use tests::command::program;
 use tests::provisioner::repository;
 
 use crate::cluster::Cluster;
@@ -51,8 +52,7 @@ fn text(output: &Output) -> String {
 
 /// Runs the command as `make doctor` does, as the administrator.
 async fn check(namespace: &Namespace, gateways: &str) -> Output {
-    let program = repository().join("target/debug/cloudevents-podgateway-client-provisioner");
-    let mut command = std::process::Command::new(program);
+    let mut command = std::process::Command::new(program());
     command
         .arg("--check")
         .arg(format!("--from={}", repository().join("spin.toml").display()))

@@ -15,6 +15,7 @@ use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use tests::command::program;
 use tests::provisioner::repository;
 use tests::{Reply, pending};
 use tokio::sync::watch;
@@ -75,7 +76,6 @@ impl Command {
 }
 
 fn spawn(namespace: &str, kubeconfig: &std::path::Path, count: usize) -> Process {
-    let program = repository().join("target/debug/cloudevents-podgateway-client-provisioner");
     let flags = [
         format!("--from={}", repository().join("spin.toml").display()),
         format!("--kubeconfig={}", kubeconfig.display()),
@@ -83,7 +83,7 @@ fn spawn(namespace: &str, kubeconfig: &std::path::Path, count: usize) -> Process
         "--listen=127.0.0.1:0".to_owned(),
         "--broker-listen=127.0.0.1:0".to_owned(),
     ];
-    Process::start(&program, &flags, kubeconfig.with_file_name(format!("command-{count}.log")))
+    Process::start(&program(), &flags, kubeconfig.with_file_name(format!("command-{count}.log")))
 }
 
 type Http = Client<HttpConnector, Full<Bytes>>;

@@ -12,6 +12,7 @@ kept=target/fuzz
 targets=("$corpus"/*/)
 each=$(((seconds + ${#targets[@]} - 1) / ${#targets[@]}))
 host=$(rustc -vV | sed -n 's/^host: //p')
+built=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
 # With --target the flags are for the fuzzed code alone: build scripts and macros are shared with every other build.
 build() {
@@ -25,7 +26,7 @@ build() {
 fuzz() {
   local target=$1 log=$kept/$1.log
   mkdir -p "$kept/$target"
-  if ! FUZZ_TARGET=$target "target/$host/debug/fuzz" "$kept/$target" "$corpus/$target" \
+  if ! FUZZ_TARGET=$target "$built/$host/debug/fuzz" "$kept/$target" "$corpus/$target" \
     -dict=tests/fuzz/dictionary -max_total_time="$each" -timeout=10 -rss_limit_mb=1024 \
     -artifact_prefix="$kept/$target-" -print_final_stats=1 >"$log" 2>&1; then
     tail -n 40 "$log" >&2

@@ -1,8 +1,9 @@
 //! The command as a user runs it, on free ports, until it is dropped.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
 
 use crate::provisioner::repository;
 
@@ -15,17 +16,29 @@ pub const FREE_PORTS: [&str; 8] = [
     "--page-listen", "127.0.0.1:0",
 ];
 
+/// Where cargo builds: this test lies in `deps` below it.
+fn built() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a file");
+    test.ancestors().nth(2).expect("it lies in target/debug/deps").to_owned()
+}
+
+/// The program that `make build` builds.
+///
+/// # Panics
+/// When the test doesn't know where it is itself.
+pub fn program() -> PathBuf {
+    built().join("cloudevents-podgateway-client-provisioner")
+}
+
 /// The command that `make build` builds, to be run in `directory`.
 ///
 /// # Panics
 /// When the test doesn't know where it is itself.
 pub fn command(directory: &Path) -> Command {
-    let test = std::env::current_exe().expect("a test has a file");
-    let debug = test.ancestors().nth(2).expect("it lies in target/debug/deps");
-    let mut command = Command::new(debug.join("cloudevents-podgateway-client-provisioner"));
+    let mut command = Command::new(program());
     command.current_dir(directory).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
     // What it compiles is kept with what cargo does, not where the user's is.
-    command.env("XDG_CACHE_HOME", debug.join("cache"));
+    command.env("XDG_CACHE_HOME", built().join("cache"));
     command
 }
 
@@ -50,8 +63,17 @@ pub fn application() -> tempfile::TempDir {
 /// The command, running; it is stopped when it is dropped.
 pub struct Running {
     child: Child,
-    stdout: BufReader<std::process::ChildStdout>,
     head: String,
+    /// What else it prints on stdout, and what on stderr: read all the time, for a pipe that is full would stop it.
+    rest: Vec<JoinHandle<String>>,
+}
+
+fn read_to_end(mut output: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut text = String::new();
+        output.read_to_string(&mut text).expect("it prints text");
+        text
+    })
 }
 
 impl Drop for Running {
@@ -77,13 +99,14 @@ impl Running {
     pub fn of(mut command: Command, arguments: &[&str]) -> Self {
         command.args(FREE_PORTS).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the command is built (make test builds it first)");
-        let stdout = BufReader::new(child.stdout.take().expect("its output is piped"));
-        let mut running = Self { stdout, child, head: String::new() };
-        while !running.head.contains("Ctrl-C stops it.") {
-            let read = running.stdout.read_line(&mut running.head).expect("it prints text");
-            assert_ne!(read, 0, "{}", running.head);
+        let mut stdout = BufReader::new(child.stdout.take().expect("its output is piped"));
+        let stderr = read_to_end(child.stderr.take().expect("its errors are piped"));
+        let mut head = String::new();
+        while !head.contains("Ctrl-C stops it.") {
+            let read = stdout.read_line(&mut head).expect("it prints text");
+            assert_ne!(read, 0, "{head}");
         }
-        running
+        Self { child, head, rest: vec![stderr, read_to_end(stdout)] }
     }
 
     /// The address on the line that begins with `what`.
@@ -96,6 +119,11 @@ impl Running {
         address.unwrap_or_else(|| panic!("no {what} in {}", self.head)).to_owned()
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Interrupts it, as Ctrl-C does, and gives its exit code and all that it printed.
     ///
     /// # Panics
@@ -103,10 +131,11 @@ impl Running {
     pub fn interrupt(mut self) -> (Option<i32>, String) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().is_ok_and(|status| status.success()));
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).expect("it prints text");
-        let mut errors = String::new();
-        self.child.stderr.take().expect("its errors are piped").read_to_string(&mut errors).expect("it prints text");
-        (self.child.wait().expect("it has ended").code(), format!("{}{rest}{errors}", self.head))
+        let code = self.child.wait().expect("it has ended").code();
+        let mut output = std::mem::take(&mut self.head);
+        while let Some(rest) = self.rest.pop() {
+            output += &rest.join().expect("it prints text");
+        }
+        (code, output)
     }
 }
