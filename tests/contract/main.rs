@@ -10,6 +10,7 @@ mod image;
 mod load;
 mod manifests;
 mod memory;
+mod operator;
 mod readme;
 mod secrets;
 mod settling;

@@ -37,6 +37,19 @@ pub fn strings(list: &Value) -> Vec<&str> {
     list.iter().map(|value| value.as_str().unwrap_or_else(|| panic!("{value} is no string"))).collect()
 }
 
+/// Every SpinApp in the repository, by the file that it is in.
+pub fn spin_apps() -> Vec<(String, Value)> {
+    let mut apps = Vec::new();
+    for directory in ["deploy", "deploy/knative-service", "examples/wait-for-answer"] {
+        for file in files(directory) {
+            let path = format!("{directory}/{file}");
+            let found = documents(&path).into_iter().filter(|object| object["kind"] == "SpinApp");
+            apps.extend(found.map(|app| (path.clone(), app)));
+        }
+    }
+    apps
+}
+
 /// The SpinApp.
 pub fn spin_app() -> Value {
     object("deploy/provisioner.yaml", "SpinApp")
