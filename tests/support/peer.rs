@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 
 use crate::schema;
@@ -48,6 +49,8 @@ pub enum Answer {
     Hang,
     /// The connection is closed without a byte.
     Close,
+    /// Nothing, until as many calls as the barrier is for wait here; then the connection is closed without a byte.
+    Together(Arc<Barrier>),
 }
 
 /// Makes the answer of a call; the second argument is the Pod that was posted last.
@@ -188,6 +191,10 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
         Answer::Trickle(code) => Ok(head(code).body(trickle()).expect("a head is valid")),
         Answer::Hang => std::future::pending().await,
         Answer::Close => Err("closed by the script"),
+        Answer::Together(barrier) => {
+            barrier.wait().await;
+            Err("closed by the script")
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use wasmtime::component::Component;
-use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Why there is no compiled component.
 #[derive(Debug, thiserror::Error)]
@@ -134,9 +134,7 @@ fn pool() -> PoolingAllocationConfig {
         .max_core_instance_size(10 << 20)
         // What an instance leaves is cleaned and not given back: the next one would have to ask for every page anew.
         .linear_memory_keep_resident(2 << 20)
-        .table_keep_resident(512 << 10)
-        // Where the kernel can tell which pages were written, only those are cleaned.
-        .pagemap_scan(Enabled::Auto);
+        .table_keep_resident(512 << 10);
     pool
 }
 
