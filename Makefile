@@ -45,12 +45,11 @@ BUILD_FLAGS ?=
 CARGO_DIRECTORY := $(or $(CARGO_HOME),$(HOME)/.cargo)
 RUST_SOURCES := $(shell rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust
 RUST_COMMIT := $(shell rustc --version --verbose 2>/dev/null | sed -n 's/^commit-hash: //p')
-# A list of gateways is read 16 bytes at a time with what every runtime has had for years: WebAssembly's own SIMD.
 # The linker pads every address to five bytes, so that it can be told again; compressed, a tenth of the component goes.
-# Spin keeps what an instance has touched for as many instances as there ever were at once, so the stack is an eighth of
-# the linker's mebibyte. The deepest JSON that is read, of 127 levels, needs more than 32 KiB of it and less than 48.
-export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS := -C target-feature=+simd128 -C link-arg=--compress-relocations \
-	-C link-arg=-zstack-size=131072 \
+# Spin keeps what an instance has touched for as many instances as there ever were at once, so the stack is a sixteenth of
+# the linker's mebibyte. An event needs less than 24 KiB of it, whatever it holds, for what isn't used is skipped without
+# recursion. An answer of the API server nested as deep as is read, 127 levels, needs less than 64.
+export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS := -C link-arg=--compress-relocations -C link-arg=-zstack-size=65536 \
 	--remap-path-prefix=$(CARGO_DIRECTORY)=/cargo \
 	--remap-path-prefix=$(CARGO_DIRECTORY)/registry/src= \
 	--remap-path-prefix=$(RUST_SOURCES)=/rustc/$(RUST_COMMIT)

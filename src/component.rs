@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use spin_sdk::http::{Fields, IncomingRequest, IncomingResponse, OutgoingRequest, OutgoingResponse, ResponseOutparam};
 use spin_sdk::http::{Method as WasiMethod, OutgoingBody, Scheme};
 use spin_sdk::http_component;
@@ -21,13 +21,8 @@ use wasi::clocks::monotonic_clock::subscribe_duration;
 use wasi::io::poll::{Pollable, poll};
 use wasi::io::streams::{OutputStream, StreamError};
 
-use crate::allocator::OneRequest;
 use crate::endpoint::{self, Body, BodyError, LARGEST_BODY, Surroundings};
-use crate::mount;
 use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
-
-#[global_allocator]
-static ALLOCATOR: OneRequest = OneRequest;
 
 const TOKEN_FILE: &str = "/serviceaccount/token";
 
@@ -53,22 +48,22 @@ fn variable(name: &str) -> Result<String, String> {
 }
 
 fn token() -> Result<String, String> {
-    let content = mount::read(TOKEN_FILE).map_err(mount::problem);
-    let content = content.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it isn't text".to_owned()));
+    let content = std::fs::read_to_string(TOKEN_FILE);
     content.map_err(|problem| format!("the token file {TOKEN_FILE} can't be read: {problem}"))
 }
 
 fn read_request(incoming: IncomingRequest) -> Request<Body> {
     let mut request = Request::new(Ok(Vec::new()));
     *request.method_mut() = method(incoming.method());
-    *request.uri_mut() = incoming.path_with_query().unwrap_or_default().parse().unwrap_or_default();
+    // What is no path is none that there is anything at.
+    *request.uri_mut() = incoming.path_with_query().unwrap_or_default().parse().unwrap_or(Uri::from_static("*"));
     *request.headers_mut() = headers(&incoming.headers());
     if request.method() == Method::POST {
-        let body = incoming.consume().map_err(|()| BrokenOff::CutOff);
+        let body = incoming.consume().map_err(|()| NoAnswer::CutOff);
         let bytes = body.and_then(|body| read_body(&body, LARGEST_BODY, &Deadline::after(LONGEST_BODY)));
         *request.body_mut() = bytes.map_err(|why| match why {
-            BrokenOff::TooLarge => BodyError::TooLarge,
-            BrokenOff::CutOff | BrokenOff::TooLate(_) => BodyError::Incomplete,
+            NoAnswer::TooLarge(_) => BodyError::TooLarge,
+            _ => BodyError::Incomplete,
         });
     }
     request
@@ -77,6 +72,7 @@ fn read_request(incoming: IncomingRequest) -> Request<Body> {
 fn method(method: WasiMethod) -> Method {
     match method {
         WasiMethod::Get => Method::GET,
+        WasiMethod::Head => Method::HEAD,
         WasiMethod::Post => Method::POST,
         WasiMethod::Options => Method::OPTIONS,
         // Nothing is done for any other method, so which one it is makes no difference.
@@ -85,14 +81,13 @@ fn method(method: WasiMethod) -> Method {
 }
 
 fn headers(fields: &Fields) -> HeaderMap {
-    let parsed = fields
-        .entries()
-        .into_iter()
-        .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)));
-    parsed.fold(HeaderMap::new(), |mut headers, (name, value)| {
-        headers.append(name, value);
-        headers
-    })
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields.entries() {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.append(name, value);
+        }
+    }
+    headers
 }
 
 fn fields(headers: &HeaderMap) -> Option<Fields> {
@@ -114,43 +109,21 @@ struct Deadline {
     end: OnceCell<Pollable>,
 }
 
-/// The time that something might take has passed.
-struct TimeIsUp(Duration);
-
 impl Deadline {
     fn after(time: Duration) -> Self {
         Self { time, end: OnceCell::new() }
     }
 
     /// Waits until `awaited` is ready.
-    fn wait_for(&self, awaited: &Pollable) -> Result<(), TimeIsUp> {
+    fn wait_for(&self, awaited: &Pollable) -> Result<(), NoAnswer> {
         let end = self.end.get_or_init(|| subscribe_duration(self.time.as_nanos() as u64));
-        if poll(&[awaited, end]).contains(&0) { Ok(()) } else { Err(TimeIsUp(self.time)) }
-    }
-}
-
-/// Why a body did not come, or go, to its end.
-enum BrokenOff {
-    TooLarge,
-    CutOff,
-    TooLate(TimeIsUp),
-}
-
-impl From<StreamError> for BrokenOff {
-    fn from(_: StreamError) -> Self {
-        Self::CutOff
-    }
-}
-
-impl From<TimeIsUp> for BrokenOff {
-    fn from(late: TimeIsUp) -> Self {
-        Self::TooLate(late)
+        if poll(&[awaited, end]).contains(&0) { Ok(()) } else { Err(NoAnswer::Late(self.time)) }
     }
 }
 
 /// Reads a body, and not more of it than one byte above `limit`.
-fn read_body(body: &IncomingBody, limit: usize, deadline: &Deadline) -> Result<Vec<u8>, BrokenOff> {
-    let stream = body.stream().map_err(|()| BrokenOff::CutOff)?;
+fn read_body(body: &IncomingBody, limit: usize, deadline: &Deadline) -> Result<Vec<u8>, NoAnswer> {
+    let stream = body.stream().map_err(|()| NoAnswer::CutOff)?;
     let mut bytes = Vec::new();
     while bytes.len() <= limit {
         match stream.read((limit + 1 - bytes.len()) as u64) {
@@ -158,10 +131,10 @@ fn read_body(body: &IncomingBody, limit: usize, deadline: &Deadline) -> Result<V
             Ok(chunk) if bytes.is_empty() => bytes = chunk,
             Ok(chunk) => bytes.extend(chunk),
             Err(StreamError::Closed) => return Ok(bytes),
-            Err(failed) => return Err(failed.into()),
+            Err(_) => return Err(NoAnswer::CutOff),
         }
     }
-    Err(BrokenOff::TooLarge)
+    Err(NoAnswer::TooLarge(limit))
 }
 
 /// Sends a body along with the message that it belongs to, which `hand_over` gives to the host.
@@ -172,38 +145,31 @@ fn read_body(body: &IncomingBody, limit: usize, deadline: &Deadline) -> Result<V
 fn send_body<T>(body: Option<OutgoingBody>, bytes: &[u8], deadline: &Deadline, hand_over: impl FnOnce() -> T) -> T {
     let body = body.and_then(|body| Some((body.write().ok()?, body)));
     let Some((stream, body)) = body else { return hand_over() };
-    if room(&stream).is_ok_and(|room| room >= bytes.len()) {
-        let written = if bytes.is_empty() { Ok(()) } else { stream.write(bytes) };
-        finish(written, body, stream);
+    if stream.check_write().is_ok_and(|room| room >= bytes.len() as u64) {
+        write(body, stream, bytes, deadline);
         return hand_over();
     }
     let handed_over = hand_over();
-    finish(write(&stream, bytes, deadline), body, stream);
+    write(body, stream, bytes, deadline);
     handed_over
 }
 
-/// How many bytes the host takes now.
-fn room(stream: &OutputStream) -> Result<usize, StreamError> {
-    stream.check_write().map(|room| usize::try_from(room).unwrap_or(usize::MAX))
-}
-
-fn write(stream: &OutputStream, bytes: &[u8], deadline: &Deadline) -> Result<(), BrokenOff> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let (now, later) = rest.split_at(room(stream)?.min(rest.len()));
-        if now.is_empty() {
-            deadline.wait_for(&stream.subscribe())?;
-        } else {
-            stream.write(now)?;
+/// Writes a body whole and ends it, or leaves it unfinished. The stream is dropped before the body that it belongs to,
+/// whichever way out is taken: arguments are dropped from the last to the first.
+fn write(body: OutgoingBody, stream: OutputStream, mut bytes: &[u8], deadline: &Deadline) {
+    while !bytes.is_empty() {
+        let Ok(room) = stream.check_write() else { return };
+        let (now, later) = bytes.split_at(bytes.len().min(room as usize));
+        let is_written = match now.is_empty() {
+            true => deadline.wait_for(&stream.subscribe()).is_ok(),
+            false => stream.write(now).is_ok(),
+        };
+        if !is_written {
+            return;
         }
-        rest = later;
+        bytes = later;
     }
-    Ok(())
-}
-
-/// Ends a body that was written whole.
-fn finish<E>(written: Result<(), E>, body: OutgoingBody, stream: OutputStream) {
-    if written.is_ok() && stream.flush().is_ok() {
+    if stream.flush().is_ok() {
         drop(stream);
         _ = OutgoingBody::finish(body, None);
     }
@@ -215,11 +181,10 @@ struct WasiHttp {
 }
 
 impl Outbound for WasiHttp {
-    async fn send(&self, request: Request<Vec<u8>>) -> Answer {
-        let bounds = request.extensions().get::<Bounds>().copied().unwrap_or_default();
+    async fn send(&self, request: Request<Vec<u8>>, bounds: Bounds) -> Answer {
         let left = bounds.call.min(bounds.delivery.saturating_sub(self.started.elapsed()));
         if left.is_zero() {
-            return Err(NoAnswer("the time for this delivery is up".into()));
+            return Err(NoAnswer::NoTimeLeft);
         }
         exchange(request, left, bounds.answer)
     }
@@ -227,7 +192,7 @@ impl Outbound for WasiHttp {
 
 fn exchange(request: Request<Vec<u8>>, timeout: Duration, largest: usize) -> Answer {
     let deadline = Deadline::after(timeout);
-    let (request, bytes) = outgoing_request(request).ok_or_else(|| NoAnswer("the request can't be formed".into()))?;
+    let (request, bytes) = outgoing_request(request).ok_or_else(|| host("the request can't be formed"))?;
     let body = if bytes.is_empty() { None } else { request.body().ok() };
     let handle = || outgoing_handler::handle(request, Some(options(timeout)));
     let pending = send_body(body, &bytes, &deadline, handle)?;
@@ -244,19 +209,15 @@ fn await_head(pending: &FutureIncomingResponse, deadline: &Deadline) -> Result<I
 }
 
 fn read_answer(incoming: &IncomingResponse, largest: usize, deadline: &Deadline) -> Answer {
-    let status = StatusCode::from_u16(incoming.status()).map_err(|_| NoAnswer("an impossible status".into()))?;
+    let status = StatusCode::from_u16(incoming.status()).map_err(|_| host("an impossible status"))?;
     let mut response = Response::new(Vec::new());
     *response.status_mut() = status;
     if !status.is_success() {
         response.headers_mut().extend(retry_after(incoming));
     }
     if largest > 0 {
-        let body = incoming.consume().map_err(|()| NoAnswer("the answer has no body".into()))?;
-        *response.body_mut() = read_body(&body, largest, deadline).map_err(|why| match why {
-            BrokenOff::TooLarge => NoAnswer(format!("the answer is larger than {largest} bytes")),
-            BrokenOff::CutOff => NoAnswer("the answer was cut off".into()),
-            BrokenOff::TooLate(late) => late.into(),
-        })?;
+        let body = incoming.consume().map_err(|()| host("the answer has no body"))?;
+        *response.body_mut() = read_body(&body, largest, deadline)?;
     }
     Ok(response)
 }
@@ -269,14 +230,12 @@ fn retry_after(response: &IncomingResponse) -> Option<(HeaderName, HeaderValue)>
 
 impl From<ErrorCode> for NoAnswer {
     fn from(error: ErrorCode) -> Self {
-        Self(format!("{error:?}"))
+        Self::Host(format!("{error:?}"))
     }
 }
 
-impl From<TimeIsUp> for NoAnswer {
-    fn from(TimeIsUp(time): TimeIsUp) -> Self {
-        Self(format!("not within {time:?}"))
-    }
+fn host(problem: &str) -> NoAnswer {
+    NoAnswer::Host(problem.to_owned())
 }
 
 fn outgoing_request(request: Request<Vec<u8>>) -> Option<(OutgoingRequest, Vec<u8>)> {

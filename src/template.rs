@@ -1,34 +1,46 @@
 //! A core/v1 PodTemplate as the base of every client Pod.
 //!
-//! It is a native object that operators write, so it may say what a client needs (resources, volumes, node selection,
-//! a deadline) and nothing that would let it get around its gateway. What is refused here is what no admission policy
-//! would notice, because the gateways' namespace has to allow privileged Pods. Design, section 5.
+//! Operators write it. It decides *what* clients run (resources, volumes, node selection, a deadline), never *how*
+//! they are routed. So its fields are those of an allow list, and what [`crate::bypass`] knows is refused by name.
+//! `docs/configuration.md`, "Clients made from a PodTemplate".
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use crate::bypass::{self, Subject};
+use crate::pod::{CLIENT_CONTAINER, each, gateway_variables, is_set, text};
 use crate::reason::{Failure, Reason};
 
-/// The container that is the client's own.
-pub const CLIENT_CONTAINER: &str = "client";
 /// The containers that a gateway's admission controller adds.
 const GATEWAY_CONTAINERS: [&str; 2] = ["gateway-init", "gateway-sidecar"];
-/// The variable by which a gateway's containers are known.
-const GATEWAY_VARIABLE: &str = "gateway";
-/// What in a Pod's spec leads past the gateway, and why it is refused.
-const FORBIDDEN: [(&str, &str); 7] = [
+
+/// What a workload needs of a PodSpec, and what the API server writes into every PodTemplate by default.
+#[rustfmt::skip]
+const FIELDS: [&str; 22] = [
+    "activeDeadlineSeconds", "affinity", "automountServiceAccountToken", "containers", "dnsPolicy", "enableServiceLinks",
+    "imagePullSecrets", "nodeSelector", "preemptionPolicy", "priority", "priorityClassName", "resources",
+    "restartPolicy", "schedulerName", "schedulingGates", "securityContext", "serviceAccount", "serviceAccountName",
+    "terminationGracePeriodSeconds", "tolerations", "topologySpreadConstraints", "volumes",
+];
+
+/// The fields that are refused with a reason of their own, rather than for not being in the list.
+const REFUSED: [(&str, &str); 4] = [
     ("initContainers", "they would run before the gateway's"),
     ("ephemeralContainers", "they are for running Pods"),
-    ("nodeName", "it would get around the scheduling gate"),
-    ("hostNetwork", "the node's network has no gateway"),
-    ("hostPID", "the node's processes have no gateway"),
-    ("hostIPC", "it opens the node to the client"),
-    ("shareProcessNamespace", "the client could stop its gateway's processes"),
+    ("dnsConfig", "the gateway decides where names are resolved"),
+    ("hostAliases", "they could give the gateway's name another address"),
 ];
-/// Capabilities with which a container could change the Pod's routes or reach out of it.
-const ROUTING_CAPABILITIES: [&str; 5] = ["NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "ALL"];
+
+/// The kinds of volumes of the Pod Security Standard "Restricted".
+#[rustfmt::skip]
+const VOLUMES: [&str; 8] = [
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
+];
+
+/// What a projected volume may be made of: no token of a service account.
+const PROJECTED: [&str; 4] = ["clusterTrustBundle", "configMap", "downwardAPI", "secret"];
 
 /// The part of a PodTemplate that becomes the base of a Pod: labels, annotations and spec.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Base {
     /// `template.metadata.labels`.
     pub labels: Map<String, Value>,
@@ -44,14 +56,14 @@ pub struct Base {
 /// `PodTemplateInvalid`, with the field to mend.
 pub fn base(name: &str, mut template: Value) -> Result<Base, Failure> {
     let mut template = take(&mut template, "template");
-    let spec = take(&mut template, "spec");
-    check(&spec).map_err(|problem| invalid(name, &problem))?;
     let mut metadata = take(&mut template, "metadata");
     let mut map = |field: &str| match take(&mut metadata, field) {
         Value::Object(map) => map,
         _ => Map::new(),
     };
-    Ok(Base { labels: map("labels"), annotations: map("annotations"), spec })
+    let base = Base { labels: map("labels"), annotations: map("annotations"), spec: take(&mut template, "spec") };
+    check(&base).map_err(|problem| invalid(name, &problem))?;
+    Ok(base)
 }
 
 /// A PodTemplate that can't be used.
@@ -59,62 +71,68 @@ pub fn invalid(name: &str, problem: &str) -> Failure {
     Failure::new(Reason::PodTemplateInvalid, format!("the PodTemplate {name} can't be used: {problem}"))
 }
 
-/// Whether a container's security context would let it get around the gateway.
-pub fn is_overpowered(security_context: &Value) -> bool {
-    let context = security_context;
-    let added = context["capabilities"]["add"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    // Runtimes differ in which case and prefix they take.
-    let mut added = added.map(str::to_ascii_uppercase);
-    let opens_routes = |name: String| ROUTING_CAPABILITIES.contains(&name.trim_start_matches("CAP_"));
-    context["privileged"] == true || added.any(opens_routes)
+fn check(base: &Base) -> Result<(), String> {
+    if let Some((field, why)) = REFUSED.iter().find(|(field, _)| is_set(&base.spec[*field])) {
+        return Err(format!("remove {field}, for {why}"));
+    }
+    bypass::check(base.annotations.keys(), &base.spec, Subject::Template).map_err(|found| match found.container {
+        Some(container) => format!("remove {} from the container {container}, for {}", found.field, found.why),
+        None => format!("remove {}, for {}", found.field, found.why),
+    })?;
+    check_fields(&base.spec)?;
+    each(&base.spec["volumes"]).try_for_each(check_volume)?;
+    if !each(&base.spec["containers"]).any(|container| container["name"] == CLIENT_CONTAINER) {
+        return Err(format!("name one of its containers {CLIENT_CONTAINER}"));
+    }
+    each(&base.spec["containers"]).try_for_each(check_container)
 }
 
-fn check(spec: &Value) -> Result<(), String> {
-    let containers = spec["containers"].as_array().ok_or("it has no containers")?;
-    for (field, why) in FORBIDDEN {
-        if is_set(&spec[field]) {
-            return Err(format!("remove {field}, for {why}"));
-        }
+fn check_fields(spec: &Value) -> Result<(), String> {
+    let mut set = spec.as_object().into_iter().flatten().filter(|(_, value)| is_set(value));
+    if let Some((field, _)) = set.find(|(field, _)| !FIELDS.contains(&field.as_str())) {
+        return Err(format!("remove {field}, which no client needs"));
     }
-    containers.iter().try_for_each(check_container)?;
-    let has_client = containers.iter().any(|container| container["name"] == CLIENT_CONTAINER);
-    if has_client { Ok(()) } else { Err(format!("name one of its containers {CLIENT_CONTAINER}")) }
+    if is_set(&spec["dnsPolicy"]) && spec["dnsPolicy"] != "ClusterFirst" {
+        return Err("remove dnsPolicy, for the gateway decides where names are resolved".to_owned());
+    }
+    match is_set(&spec["securityContext"]["sysctls"]) {
+        true => Err("remove securityContext.sysctls, for the network's settings are the gateway's".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn check_volume(volume: &Value) -> Result<(), String> {
+    let other = |value: &Value, allowed: &[&str]| {
+        let mut kinds = value.as_object().into_iter().flatten().map(|(kind, _)| kind);
+        kinds.find(|kind| !allowed.contains(&kind.as_str()) && kind.as_str() != "name").cloned()
+    };
+    let of_source = || each(&volume["projected"]["sources"]).find_map(|source| other(source, &PROJECTED));
+    match other(volume, &VOLUMES).or_else(of_source) {
+        Some(kind) => {
+            let (name, allowed) = (text(&volume["name"]), VOLUMES.join(", "));
+            Err(format!("remove {kind} from the volume {name}: a client may have {allowed}, and no token"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_container(container: &Value) -> Result<(), String> {
-    let name = container["name"].as_str().unwrap_or_default();
+    let name = text(&container["name"]);
     if GATEWAY_CONTAINERS.contains(&name) {
         return Err(format!("rename the container {name}, which is the gateway's"));
     }
-    if is_overpowered(&container["securityContext"]) {
-        return Err(format!("the container {name} may not be privileged or have capabilities to change routes"));
-    }
-    let env = container["env"].as_array().into_iter().flatten();
-    if env.into_iter().any(|variable| variable["name"] == GATEWAY_VARIABLE) {
+    if gateway_variables(container).next().is_some() {
         return Err(format!("remove the variable gateway of the container {name}, which is the gateway's"));
     }
-    Ok(())
-}
-
-/// Whether a field says anything: absent, null, false, empty text and empty lists don't.
-fn is_set(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        _ => true,
+    let probes = ["livenessProbe", "readinessProbe", "startupProbe"].map(|probe| &container[probe]);
+    let hooks = ["postStart", "preStop"].map(|hook| &container["lifecycle"][hook]);
+    let names_host = |asks: &&Value| is_set(&asks["httpGet"]["host"]) || is_set(&asks["tcpSocket"]["host"]);
+    match probes.iter().chain(&hooks).any(names_host) {
+        true => {
+            Err(format!("remove host from the probes and hooks of the container {name}: the node makes their requests"))
+        }
+        false => Ok(()),
     }
-}
-
-/// Hardens the container `client`: no escalation, no capabilities, the runtime's default seccomp profile.
-pub fn harden(container: &mut Value) {
-    if !container["securityContext"].is_object() {
-        container["securityContext"] = json!({});
-    }
-    let context = &mut container["securityContext"];
-    context["allowPrivilegeEscalation"] = json!(false);
-    context["capabilities"] = json!({ "drop": ["ALL"] });
-    context["seccompProfile"] = json!({ "type": "RuntimeDefault" });
 }
 
 /// A member, taken out of its object: `null` where there is no such member, and where there is no object.
@@ -123,98 +141,4 @@ fn take(value: &mut Value, member: &str) -> Value {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A PodTemplate as the API server gives it, with `change` made to its Pod's spec.
-    pub(crate) fn pod_template(change: impl FnOnce(&mut Value)) -> Value {
-        let mut spec = json!({
-            "containers": [{"name": "client", "image": "crawler:1", "resources": {"limits": {"memory": "64Mi"}}}],
-            "nodeSelector": {"disk": "ssd"},
-        });
-        change(&mut spec);
-        json!({
-            "kind": "PodTemplate",
-            "metadata": {"name": "crawler"},
-            "template": {"metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}}, "spec": spec},
-        })
-    }
-
-    #[track_caller]
-    fn check_invalid(expected: &str, change: impl FnOnce(&mut Value)) {
-        let failure = base("crawler", pod_template(change)).unwrap_err();
-        assert_eq!(failure.reason, Reason::PodTemplateInvalid);
-        assert!(failure.message.contains(expected), "{}", failure.message);
-    }
-
-    #[test]
-    fn a_template_gives_its_labels_annotations_and_spec() {
-        let base = base("crawler", pod_template(|_| ())).unwrap();
-        assert_eq!((&base.labels["team"], &base.annotations["note"]), (&json!("a"), &json!("b")));
-        assert_eq!(base.spec["nodeSelector"]["disk"], "ssd");
-    }
-
-    #[test]
-    fn what_leads_past_the_gateway_is_refused() {
-        for (field, _) in FORBIDDEN {
-            let value = match field {
-                "initContainers" | "ephemeralContainers" => json!([{"name": "x"}]),
-                "nodeName" => json!("node-1"),
-                _ => json!(true),
-            };
-            check_invalid(&format!("remove {field}"), |spec| spec[field] = value);
-        }
-        check_invalid("privileged", |spec| spec["containers"][0]["securityContext"] = json!({"privileged": true}));
-        for capability in ["NET_ADMIN", "CAP_NET_ADMIN", "net_admin", "cap_net_admin", "ALL", "SYS_ADMIN"] {
-            check_invalid("capabilities", |spec| {
-                spec["containers"][0]["securityContext"] = json!({"capabilities": {"add": [capability]}});
-            });
-        }
-    }
-
-    #[test]
-    fn the_names_of_the_gateway_are_its_own() {
-        for name in GATEWAY_CONTAINERS {
-            check_invalid("rename", |spec| {
-                spec["containers"].as_array_mut().unwrap().push(json!({"name": name}));
-            });
-        }
-        check_invalid("variable gateway", |spec| spec["containers"][0]["env"] = json!([{"name": "gateway"}]));
-    }
-
-    #[test]
-    fn there_is_a_client_in_it() {
-        check_invalid("name one of its containers client", |spec| spec["containers"][0]["name"] = json!("main"));
-        check_invalid("no containers", |spec| spec["containers"] = json!(null));
-        assert!(base("x", json!({"kind": "PodTemplate"})).is_err());
-    }
-
-    #[test]
-    fn what_has_not_the_shape_of_a_template_is_refused_or_ignored() {
-        for shapeless in [json!(null), json!("x"), json!([]), json!(1)] {
-            assert!(base("x", shapeless.clone()).is_err());
-            assert!(base("x", json!({"kind": "PodTemplate", "template": shapeless})).is_err());
-            let mut template = pod_template(|_| ());
-            template["template"]["metadata"] = shapeless;
-            assert_eq!(base("x", template).unwrap().labels, Map::new());
-        }
-    }
-
-    #[test]
-    fn fields_that_say_nothing_are_no_reason_to_refuse() {
-        let quiet = pod_template(|spec| {
-            spec["initContainers"] = json!([]);
-            spec["hostNetwork"] = json!(false);
-            spec["nodeName"] = json!("");
-        });
-        assert!(base("crawler", quiet).is_ok());
-    }
-
-    #[test]
-    fn hardening_keeps_what_does_no_harm() {
-        let mut container = json!({"securityContext": {"runAsUser": 7, "capabilities": {"add": ["CHOWN"]}}});
-        harden(&mut container);
-        let context = &container["securityContext"];
-        assert_eq!((&context["runAsUser"], &context["capabilities"]), (&json!(7), &json!({"drop": ["ALL"]})));
-    }
-}
+mod tests;

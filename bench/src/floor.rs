@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use provisioner::outbound::{Answer, NoAnswer, Outbound};
+use provisioner::outbound::{Answer, Bounds, NoAnswer, Outbound};
 use serde_json::json;
 
 use crate::client::{Client, client};
@@ -27,9 +27,9 @@ pub struct Floor {
 struct Recorder(Mutex<Option<Request<Vec<u8>>>>);
 
 impl Outbound for Recorder {
-    async fn send(&self, request: Request<Vec<u8>>) -> Answer {
+    async fn send(&self, request: Request<Vec<u8>>, _: Bounds) -> Answer {
         *self.0.lock().expect("nobody panics with it") = Some(request);
-        Err(NoAnswer("it was only to be seen".into()))
+        Err(NoAnswer::CutOff)
     }
 }
 

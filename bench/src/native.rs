@@ -94,19 +94,18 @@ struct Door<'a> {
 }
 
 impl Outbound for Door<'_> {
-    async fn send(&self, request: Request<Vec<u8>>) -> Answer {
-        let bounds = request.extensions().get::<Bounds>().copied().unwrap_or_default();
+    async fn send(&self, request: Request<Vec<u8>>, bounds: Bounds) -> Answer {
         let left = bounds.call.min(bounds.delivery.saturating_sub(self.started.elapsed()));
         let exchange = exchange(self.client, request, bounds.answer);
         let answer = tokio::time::timeout(left.max(Duration::from_millis(1)), exchange).await;
-        answer.unwrap_or_else(|_| Err(NoAnswer(format!("not within {left:?}"))))
+        answer.unwrap_or(Err(NoAnswer::Late(left)))
     }
 }
 
 async fn exchange(client: &Client, request: Request<Vec<u8>>, largest: usize) -> Answer {
     let request = request.map(|body| Full::new(Bytes::from(body)));
-    let response = client.request(request).await.map_err(|error| NoAnswer(format!("{error:?}")))?;
+    let response = client.request(request).await.map_err(|error| NoAnswer::Host(format!("{error:?}")))?;
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, largest).collect().await.map_err(|error| NoAnswer(error.to_string()))?;
+    let body = Limited::new(body, largest).collect().await.map_err(|error| NoAnswer::Host(error.to_string()))?;
     Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
 }

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use serde_json::json;
+use local::kubernetes::PodView;
+use provisioner::testing::{released, routed, routed_by, stored, wanted};
+use serde_json::{Value, json};
 use tests::command::{FREE_PORTS, Running, application, command};
 use tests::events::{Reply, pending};
-use tests::peer::{json_step, released, routed};
+use tests::peer::{happy, json_step, status};
 use tests::{Peer, TOKEN};
 
-use crate::{End, end_of};
+use crate::{Case, End, end_of, run};
 
 #[track_caller]
 pub fn check_error(output: &Output, code: i32, expected: &str) {
@@ -90,6 +92,42 @@ fn a_check_says_for_each_gateway_what_would_become_of_a_client() {
     assert!(String::from_utf8_lossy(&gone.stdout).contains("NamespaceNotFound"), "{gone:?}");
 }
 
+/// What comes of a client is decided by the same code to its last rule, the gate included.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_of_a_cluster_what_a_delivery_says_of_a_client() {
+    let directory = application();
+    let strays: [fn(Value) -> Value; 4] =
+        [|pod| released(routed(pod)), |pod| released(stored(pod)), stored, |pod| routed_by("", pod)];
+    for made in strays {
+        let script = vec![json_step("POST", 201, made), json_step("DELETE", 200, made)];
+        let failed = Case::new("a check", "a delivery", pending("1", "foo"), script, End::Failed(reason_of(made)));
+        let (delivered, _) = run(failed).await;
+        let message = delivered.json()["message"].as_str().unwrap().to_owned();
+        let (_, message) = message.split_once(": ").unwrap();
+
+        // Where nothing took it, it is looked why, as far as that is allowed.
+        let namespace = (reason_of(made) == "GatewayNotInjected").then(|| status("GET", 403, "Forbidden", "no"));
+        let peer = Peer::start([json_step("POST", 201, made)].into_iter().chain(namespace).collect()).await;
+        let kubeconfig = kubeconfig(directory.path(), &peer.url());
+        let mut check = command(directory.path());
+        check.arg("--check").args(FREE_PORTS).args(["--output=json", "--variable", "gateways=foo", "--kubeconfig"]);
+        let output = check.arg(kubeconfig).output().unwrap();
+        let rows: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        assert_eq!(rows[0]["problem"], format!("{}: {message}", reason_of(made)));
+        assert!(peer.finish().iter().any(|call| call.path.ends_with("/pods?dryRun=All")));
+    }
+}
+
+/// Why the Pod that is made like this is no client.
+fn reason_of(made: fn(Value) -> Value) -> &'static str {
+    let pod = made(wanted(&[]));
+    match (PodView(&pod).is_gated(), pod["spec"].get("initContainers")) {
+        (false, _) => "UnsafePod",
+        (true, None) => "GatewayNotInjected",
+        (true, Some(_)) => "WrongGatewayInjected",
+    }
+}
+
 #[tokio::test]
 async fn an_event_becomes_a_pod_and_ctrl_c_ends_it() {
     let directory = application();
@@ -118,12 +156,8 @@ async fn an_event_becomes_a_pod_and_ctrl_c_ends_it() {
 // The command waits for an answer of the peer, and the test for the command.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kubeconfig_takes_the_place_of_the_embedded_api_and_its_token_stays_secret() {
-    let peer = Peer::start(vec![
-        json_step("GET", 200, |_| json!({"major": "1"})),
-        json_step("POST", 201, routed),
-        json_step("PATCH", 200, released),
-    ]);
-    let peer = peer.await;
+    let version = json_step("GET", 200, |_| json!({"major": "1"}));
+    let peer = Peer::start([version].into_iter().chain(happy()).collect()).await;
     let directory = application();
     let kubeconfig = kubeconfig(directory.path(), &peer.url());
     let running = Running::start(directory.path(), &["--kubeconfig", kubeconfig.to_str().unwrap()]);

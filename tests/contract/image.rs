@@ -11,7 +11,7 @@ use local::spin::{Application, LogCapture, Logs, Options, RuntimeConfig, Variabl
 use tempfile::TempDir;
 use tests::events::{Delivery, bare, pending};
 use tests::manifests::{knative_container, knative_service, named_values, runtime_config, spin_app, spin_app_env};
-use tests::peer::{json_step, released, routed};
+use tests::peer::{happy, json_step};
 use tests::provisioner::repository;
 use tests::{Peer, Reply, TOKEN};
 
@@ -205,7 +205,7 @@ fn the_image_has_what_the_shim_and_a_registry_want() {
 
 #[tokio::test]
 async fn the_spin_apps_pod_serves_probes_and_events() {
-    let peer = Peer::start(vec![json_step("POST", 201, routed), json_step("PATCH", 200, released)]).await;
+    let peer = Peer::start(happy()).await;
     let pod = Pod::start(at(spin_app_env(), &peer), true);
     for path in ["/healthz", "/readyz"] {
         assert_eq!(pod.deliver(bare("GET", path)).await.status, 200, "{path}: {}", pod.logs.text());
@@ -219,7 +219,7 @@ async fn the_spin_apps_pod_serves_probes_and_events() {
 
 #[tokio::test]
 async fn the_knative_services_pod_serves_the_same() {
-    let peer = Peer::start(vec![json_step("POST", 201, routed), json_step("PATCH", 200, released)]).await;
+    let peer = Peer::start(happy()).await;
     let pod = Pod::start(at(named_values(&knative_container()["env"]), &peer), true);
     assert_eq!(pod.deliver(bare("GET", "/readyz")).await.status, 200, "{}", pod.logs.text());
     assert_eq!(pod.deliver(pending("1", "foo")).await.outcome(), "done", "{}", pod.logs.text());
@@ -237,7 +237,7 @@ async fn without_the_token_volume_it_is_alive_and_not_ready() {
 #[tokio::test]
 async fn the_sink_of_the_sink_binding_gets_the_answer() {
     let sink = json_step("POST", 202, |_| serde_json::Value::Null);
-    let peer = Peer::start(vec![json_step("POST", 201, routed), json_step("PATCH", 200, released), sink]).await;
+    let peer = Peer::start(happy().into_iter().chain([sink]).collect()).await;
     let mut env = at(spin_app_env(), &peer);
     // As SinkBinding sets them in the container, whose names the shim takes as they are.
     env.insert("K_SINK".into(), format!("{}/client-system/default", peer.url()));

@@ -6,11 +6,14 @@ mod command_output;
 mod crash;
 mod exactly_once;
 mod healing;
+mod identity;
 mod image;
+mod layout;
 mod load;
 mod manifests;
 mod memory;
 mod operator;
+mod pods;
 mod readme;
 mod secrets;
 mod settling;
@@ -20,7 +23,7 @@ mod timeouts;
 mod vectors;
 
 use tests::events::Delivery;
-use tests::peer::Step;
+use tests::peer::{Call, Step};
 use tests::{Peer, Provisioner, Reply};
 
 /// How a delivery is expected to end.
@@ -42,15 +45,22 @@ struct Case {
     request: Delivery,
     script: Vec<Step>,
     end: End,
+    /// What its message, its problem or, where it has neither, its log line says.
+    says: Vec<String>,
 }
 
 impl Case {
     fn new(row: &'static str, name: &'static str, request: Delivery, script: Vec<Step>, end: End) -> Self {
-        Self { row, name, variables: Vec::new(), token_is_mounted: true, request, script, end }
+        Self { row, name, variables: Vec::new(), token_is_mounted: true, request, script, end, says: Vec::new() }
     }
 
     fn with(mut self, name: &'static str, value: &'static str) -> Self {
         self.variables.push((name, value));
+        self
+    }
+
+    fn saying(mut self, text: impl Into<String>) -> Self {
+        self.says.push(text.into());
         self
     }
 
@@ -60,7 +70,8 @@ impl Case {
     }
 }
 
-async fn run(case: Case) {
+/// Gives the answer, and the calls that were made for it.
+async fn run(case: Case) -> (Reply, Vec<Call>) {
     let peer = Peer::start(case.script).await;
     let provisioner = Provisioner::start(&peer.url(), &case.variables);
     if !case.token_is_mounted {
@@ -68,8 +79,14 @@ async fn run(case: Case) {
     }
     let reply = provisioner.deliver(case.request).await;
     assert_eq!(end_of(&reply), case.end, "{}: {}: {:?}", case.row, case.name, String::from_utf8_lossy(&reply.body));
-    peer.finish();
-    assert_one_log_line(&provisioner, &reply, case.name);
+    let calls = peer.finish();
+    let logged = assert_one_log_line(&provisioner, &reply, case.name);
+    let (answered, logged) = (reply.json(), logged["message"].as_str().unwrap_or_default().to_owned());
+    let told = answered["message"].as_str().or(answered["detail"].as_str()).unwrap_or(&logged);
+    for text in case.says {
+        assert!(told.contains(&text), "{}: {}: no {text:?} in {told:?}", case.row, case.name);
+    }
+    (reply, calls)
 }
 
 fn end_of(reply: &Reply) -> End {
@@ -91,13 +108,14 @@ fn known_reason(reply: &Reply) -> &'static str {
 }
 
 /// Every delivery leaves one line, a JSON object of its own, in one write.
-fn assert_one_log_line(provisioner: &Provisioner, reply: &Reply, name: &str) {
+fn assert_one_log_line(provisioner: &Provisioner, reply: &Reply, name: &str) -> serde_json::Value {
     let writes = provisioner.logs().writes();
     assert_eq!(writes.len(), 1, "{name}: {}", provisioner.logs().text());
     let line = std::str::from_utf8(&writes[0].bytes).unwrap();
     assert!(line.ends_with('\n') && line.len() <= 4096, "{name}: {line}");
     let entry: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(entry["status"], reply.status.as_u16(), "{name}: {line}");
+    entry
 }
 
 /// Every row of a documented table has a case, and every case a row.

@@ -207,7 +207,7 @@ fn a_start_that_compiles_has_the_memory_and_the_time_for_it() {
     assert_eq!(spec["resources"]["requests"]["memory"], "64Mi");
     for limits in [&spec["resources"]["limits"], &knative_container()["resources"]["limits"]] {
         let limit = limits["memory"].as_str().unwrap().strip_suffix("Mi").unwrap().parse::<usize>().unwrap();
-        assert!(limit * 1024 >= 30 * 1024 + crate::memory::AT_ONCE * crate::memory::EACH, "{limit} MiB");
+        assert!(limit * 1024 >= 30 * 1024 + crate::memory::AT_ONCE * crate::memory::EACH_UNDER_SPIN, "{limit} MiB");
         assert_eq!(limits.as_object().unwrap().len(), 1, "a limit of the CPU would stretch every start");
     }
     let liveness = &spec["checks"]["liveness"];
@@ -310,12 +310,11 @@ fn the_admission_policy_speaks_of_the_gate_and_the_label_that_clients_have() {
 fn every_gateway_has_values_of_its_own_and_the_quota_is_theirs_together() {
     let config = config();
     let values: Vec<_> = config
-        .gateways
-        .names()
+        .gateways()
         .map(|gateway| documents(&format!("deploy/pod-gateway-{gateway}-values.yaml")).remove(0))
         .collect();
     assert!(!values.is_empty());
-    for (gateway, values) in config.gateways.names().zip(&values) {
+    for (gateway, values) in config.gateways().zip(&values) {
         let (webhook, settings) = (&values["webhook"], &values["settings"]);
         for sort in ["gatewayLabel", "gatewayAnnotation"] {
             assert_eq!(webhook[sort], config.gateway_key);

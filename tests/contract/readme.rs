@@ -64,7 +64,6 @@ async fn the_curl_gets_the_answer_that_is_printed_below_it() {
 fn the_size_that_is_stated_is_the_size_that_is_built() {
     let wasm = repository().join("target/wasm32-wasip2/release/provisioner.wasm");
     let kilobytes = (std::fs::metadata(wasm).unwrap().len() + 500) / 1000;
-    assert!(kilobytes <= 530, "{kilobytes} KB");
     let readme = readme();
     let stated = readme.split("The component is ").nth(1).and_then(|rest| rest.split(" KB").next()).unwrap();
     let stated: u64 = stated.parse().unwrap();

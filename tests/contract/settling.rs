@@ -1,57 +1,46 @@
 //! Sinks and dead letters: where a reply goes, and what becomes of an event that the broker gave up on.
 
 use local::spin::RuntimeConfig;
+use provisioner::testing::{deleting, released, routed, stored, wanted};
 use serde_json::{Value, json};
 use tests::events::{Delivery, binary, pending, pending_with};
-use tests::peer::{Answer, Call, Step, fault, json_step, released, routed, status, stored};
+use tests::peer::{Answer, Call, Step, client, fault, happy, json_step, status, status_object};
 use tests::{Peer, Provisioner, Reply};
 
-use crate::{Case, End, end_of};
+use crate::answers::with_header;
+use crate::{Case, End, end_of, run};
 
 /// What the sink does with a reply.
 fn accepts() -> Step {
     ("POST", Box::new(|_, _| Answer::Respond(202, vec![], "".into())))
 }
 
-fn dead(request: Delivery) -> Delivery {
-    let mut request = request;
+pub fn dead(mut request: Delivery) -> Delivery {
     *request.uri_mut() = "/dead-letter".parse().unwrap();
-    request.headers_mut().insert("ce-knativeerrorcode", "503".parse().unwrap());
-    request.headers_mut().insert("ce-knativeerrordata", "bm8gbHVjaw==".parse().unwrap());
-    request
+    with_header(with_header(request, "ce-knativeerrorcode", b"503"), "ce-knativeerrordata", b"bm8gbHVjaw==")
 }
 
-/// The Pod of the event (`/test`, `1`) for the gateway foo, as it was posted.
-fn posted() -> Value {
-    let (config, event) = (provisioner::config::Config::from_variables(defaults), event());
-    let config = config.unwrap();
-    let client = provisioner::event::PendingClient::from_event(&event, &config).unwrap();
-    provisioner::pod::manifest(&client, &config, None)
+/// The Pod of the event (`/test`, `1`) as the API server has it.
+fn found(pod: fn(Value) -> Value) -> Step {
+    json_step("GET", 200, move |_| pod(wanted(&[])))
 }
 
-fn defaults(name: &str) -> Result<String, String> {
-    let text = std::fs::read_to_string(tests::provisioner::repository().join("spin.toml")).unwrap();
-    let manifest: toml::Table = text.parse().unwrap();
-    Ok(manifest["variables"][name]["default"].as_str().unwrap().to_owned())
+/// The answer to a removal: the Pod, and how many seconds it has left.
+fn ending(grace: u64, finalizers: &'static [&str]) -> Step {
+    json_step("DELETE", 200, move |_| {
+        let mut pod = deleting(stored(wanted(&[])));
+        pod["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+        pod["metadata"]["finalizers"] = json!(finalizers);
+        pod
+    })
 }
 
-fn event() -> cloudevents::Event {
-    let request = pending("1", "foo");
-    provisioner::binding::read(request.headers(), br#"{"gateway_name":"foo"}"#).unwrap()
+/// It runs, and nothing in it is a gateway's.
+fn strayed(posted: Value) -> Value {
+    released(stored(posted))
 }
 
-/// The Pod of the event as the API server has it, however the test's conversation went.
-fn found(pod: fn(&Value) -> Value) -> Step {
-    json_step("GET", 200, move |_| pod(&posted()))
-}
-
-fn deleting(pod: Value) -> Value {
-    let mut pod = pod;
-    pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    pod
-}
-
-fn foreign(posted: &Value) -> Value {
+fn foreign(posted: Value) -> Value {
     let mut pod = stored(posted);
     pod["metadata"]["annotations"]["podgateway.io/event-id"] = json!("another");
     pod
@@ -61,23 +50,34 @@ fn absent() -> Step {
     status("GET", 404, "NotFound", "pods \"x\" not found")
 }
 
+fn exists() -> Step {
+    status("POST", 409, "AlreadyExists", "pods \"x\" already exists")
+}
+
 /// What is there when the dead letter comes, the calls that settle it, and the event that the sink gets.
 fn states() -> Vec<(&'static str, Vec<Step>, End)> {
     vec![
         ("absent", vec![absent()], End::Failed("Undeliverable")),
-        ("gated and routed", vec![found(routed), json_step("PATCH", 200, |_| released(&posted()))], End::Done),
-        (
-            "gated and not routed",
-            vec![found(stored), json_step("DELETE", 200, |_| stored(&posted()))],
-            End::Failed("GatewayNotInjected"),
-        ),
-        ("released", vec![found(released)], End::Done),
-        ("released and being deleted", vec![found(|pod| deleting(released(pod)))], End::Done),
+        ("gated and routed", vec![found(routed), json_step("PATCH", 200, |_| client(wanted(&[])))], End::Done),
+        ("gated and not routed", vec![found(stored), ending(0, &[])], End::Failed("GatewayNotInjected")),
+        ("gated, not routed and held", vec![found(stored), ending(0, &["a/b"])], End::Empty(503)),
+        ("released", vec![found(client)], End::Done),
+        ("released and being deleted", vec![found(|pod| deleting(client(pod)))], End::Done),
+        ("released for another gateway", vec![found(for_bar)], End::Failed("PodNameConflict")),
+        ("released and nobody's", vec![found(strayed), ending(0, &[])], End::Failed("GatewayNotInjected")),
+        ("released, nobody's, and with time left", vec![found(strayed), ending(30, &[])], End::Empty(503)),
+        ("released, nobody's, and being deleted", vec![found(|pod| deleting(strayed(pod)))], End::Empty(503)),
         ("gated and being deleted", vec![found(|pod| deleting(routed(pod)))], End::Empty(503)),
         ("foreign", vec![found(foreign)], End::Failed("PodNameConflict")),
         ("unknown, for the API is down", vec![fault("GET", || Answer::Close)], End::Empty(503)),
         ("unknown, for the API is unwell", vec![status("GET", 500, "InternalError", "")], End::Empty(503)),
     ]
+}
+
+fn for_bar(posted: Value) -> Value {
+    let mut pod = client(posted);
+    pod["metadata"]["annotations"]["setGateway"] = json!("bar");
+    pod
 }
 
 /// The reasons that only a dead letter can have, for the list of all that are seen.
@@ -87,7 +87,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// The API server and the sink are one peer here, so that one script has the order of all calls.
-async fn deliver(request: Delivery, script: Vec<Step>, more: &[(&str, &str)]) -> (Reply, Vec<Call>) {
+pub async fn deliver(request: Delivery, script: Vec<Step>, more: &[(&str, &str)]) -> (Reply, Vec<Call>) {
     let peer = Peer::start(script).await;
     let (url, origin) = (format!("{}/client-system/default", peer.url()), peer.url());
     let mut variables = vec![("k_sink", url.as_str()), ("sink_origin", origin.as_str())];
@@ -100,7 +100,7 @@ async fn deliver(request: Delivery, script: Vec<Step>, more: &[(&str, &str)]) ->
 /// The event that the sink was given, as if it had been the answer.
 fn reply_in(call: &Call) -> Reply {
     assert_eq!(call.path, "/client-system/default");
-    Reply { status: http::StatusCode::OK, headers: call.headers.clone(), body: call.body.to_string().into() }
+    Reply::new(http::StatusCode::OK, call.headers.clone(), call.body.to_string().into())
 }
 
 #[tokio::test]
@@ -155,22 +155,75 @@ async fn a_dead_letter_that_asks_for_nothing_is_acknowledged() {
     assert_eq!(end_of(&reply_in(&calls[0])), End::Failed("InvalidEventData"));
 }
 
-fn happy() -> Vec<Step> {
-    vec![json_step("POST", 201, routed), json_step("PATCH", 200, |_| released(&posted()))]
-}
-
 fn with_sink(step: Step) -> Vec<Step> {
     happy().into_iter().chain([step]).collect()
 }
 
+/// A client that runs is somebody's, and another could follow it before it has ended.
+#[tokio::test]
+async fn a_released_client_is_never_taken_away_whatever_the_configuration_says_today() {
+    let changes = [
+        ("gateway_address", "elsewhere-{gateway}"),
+        ("gateway_key", "example.com/gateway"),
+        ("client_image", "another:1"),
+        ("client_command", "another"),
+        ("gateway_verification", "off"),
+        ("gateways", "foo,bar"),
+    ];
+    for change in changes {
+        let redelivered = vec![exists(), found(client)];
+        let case = Case::new("redelivery", change.0, pending("1", "foo"), redelivered, End::Done);
+        run(case.with(change.0, change.1)).await;
+        let (_, calls) = deliver(dead(pending("1", "foo")), vec![found(client), accepts()], &[change]).await;
+        assert_eq!(end_of(&reply_in(&calls[1])), End::Done, "{change:?}");
+    }
+    // A template that is gone, and a gateway that is no longer to be had.
+    let template = vec![absent(), found(client)];
+    run(Case::new("redelivery", "template", pending("1", "foo"), template, End::Done)
+        .with("client_pod_template", "gone"))
+    .await;
+    let unwanted = Case::new("redelivery", "list", pending("1", "foo"), vec![], End::Failed("GatewayNotAllowed"));
+    run(unwanted.with("gateways", "bar")).await;
+}
+
+#[tokio::test]
+async fn a_pod_that_may_run_ends_in_its_own_time_and_is_answered_for_when_it_is_gone() {
+    let gone = || json_step("DELETE", 404, |_| status_object(404, "NotFound", "pods \"x\" not found"));
+    let success = || json_step("DELETE", 200, |_| json!({"kind": "Status", "status": "Success"}));
+    let answers = [
+        (ending(30, &[]), End::Empty(503), "30"),
+        (ending(0, &["a/b"]), End::Empty(503), "1"),
+        (ending(30, &["a/b"]), End::Empty(503), "30"),
+        (ending(0, &[]), End::Failed("GatewayNotInjected"), ""),
+        (success(), End::Failed("GatewayNotInjected"), ""),
+        (gone(), End::Failed("GatewayNotInjected"), ""),
+    ];
+    for (answer, end, wait) in answers {
+        let script = vec![exists(), found(strayed), answer];
+        let (reply, calls) = run(Case::new("removal", "of a Pod that runs", pending("1", "foo"), script, end)).await;
+        assert_eq!(reply.header("retry-after"), wait, "{end:?}");
+        let options = &calls[2].body;
+        assert_eq!(options["preconditions"], json!({"uid": stored(wanted(&[]))["metadata"]["uid"]}));
+        assert_eq!(options.get("gracePeriodSeconds"), None, "it would be gone while it runs");
+    }
+}
+
+#[tokio::test]
+async fn a_gated_pod_never_ran_and_goes_at_once_in_the_version_that_was_judged() {
+    let end = End::Failed("GatewayNotInjected");
+    let script = vec![json_step("POST", 201, stored), ending(0, &[])];
+    let (_, calls) = run(Case::new("removal", "of a gated Pod", pending("1", "foo"), script, end)).await;
+    let metadata = &stored(wanted(&[]))["metadata"];
+    let pinned = json!({"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]});
+    assert_eq!((&calls[1].body["preconditions"], &calls[1].body["gracePeriodSeconds"]), (&pinned, &json!(0)));
+}
+
 #[tokio::test]
 async fn the_sink_gets_the_reply_in_binary_mode_with_overrides_and_trace() {
-    let mut request = pending("1", "foo");
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    request.headers_mut().insert("ce-traceparent", traceparent.parse().unwrap());
-    request.headers_mut().insert("ce-tracestate", "k=v".parse().unwrap());
-    request.headers_mut().insert("ce-correlationid", "c".parse().unwrap());
-    let overrides = r#"{"extensions":{"cluster":"eu 1"}}"#;
+    let mut request = with_header(pending("1", "foo"), "ce-traceparent", traceparent.as_bytes());
+    request = with_header(with_header(request, "ce-tracestate", b"k=v"), "ce-correlationid", b"c");
+    let overrides = r#"{"extensions":{"cluster":"eu-1"}}"#;
     let (reply, calls) = deliver(request, with_sink(accepts()), &[("k_ce_overrides", overrides)]).await;
     assert_eq!(end_of(&reply), End::Empty(202));
     for call in &calls {
@@ -180,10 +233,20 @@ async fn the_sink_gets_the_reply_in_binary_mode_with_overrides_and_trace() {
         );
     }
     let told = reply_in(&calls[2]);
-    assert_eq!((end_of(&told), told.attribute("cluster")), (End::Done, "eu%201"));
+    assert_eq!((end_of(&told), told.header("ce-cluster")), (End::Done, "eu-1"));
     assert_eq!((told.attribute("correlationid"), told.attribute("causationid")), ("c", "1"));
     assert_eq!((told.attribute("traceparent"), told.attribute("tracestate")), (traceparent, "k=v"));
     assert!(!calls[2].headers.contains_key("authorization"), "the token is for the API server alone");
+}
+
+#[tokio::test]
+async fn the_sink_gets_the_reply_in_structured_mode_where_a_header_cannot_hold_it() {
+    let overrides = r#"{"extensions":{"cluster":"eu 1"}}"#;
+    let (reply, calls) = deliver(pending("1", "foo"), with_sink(accepts()), &[("k_ce_overrides", overrides)]).await;
+    assert_eq!(end_of(&reply), End::Empty(202));
+    let told = reply_in(&calls[2]);
+    assert_eq!((told.header("content-type"), end_of(&told)), ("application/cloudevents+json", End::Done));
+    assert_eq!((told.attribute("cluster"), told.attribute("causationid")), ("eu 1", "1"));
 }
 
 #[tokio::test]
@@ -211,9 +274,8 @@ async fn a_sink_that_takes_the_event_may_say_what_it_likes() {
 
 #[tokio::test]
 async fn a_redelivery_posts_the_same_reply_again() {
-    let exists = status("POST", 409, "AlreadyExists", "exists");
     let (_, first) = deliver(pending("1", "foo"), with_sink(accepts()), &[]).await;
-    let (_, second) = deliver(pending("1", "foo"), vec![exists, found(released), accepts()], &[]).await;
+    let (_, second) = deliver(pending("1", "foo"), vec![exists(), found(client), accepts()], &[]).await;
     assert_eq!(first[2].headers["ce-id"], second[2].headers["ce-id"]);
     assert_eq!(first[2].body, second[2].body);
     assert_eq!(first[2].headers["ce-time"], second[2].headers["ce-time"]);

@@ -36,6 +36,36 @@ async fn readyz_names_what_is_missing() {
 }
 
 #[tokio::test]
+async fn a_probe_may_ask_with_head_and_gets_the_same_answer() {
+    for path in ["/healthz", "/readyz"] {
+        for variables in [&[][..], &[("kube_api_timeout", "soon")]] {
+            let (get, head) = (ask(bare("GET", path), variables).await, ask(bare("HEAD", path), variables).await);
+            assert_eq!((head.status, head.header("content-type")), (get.status, get.header("content-type")), "{path}");
+        }
+    }
+}
+
+/// Spin takes the last group of the address for the port, and lets no call go.
+#[tokio::test]
+async fn readyz_names_an_address_that_spin_would_reach_nobody_at() {
+    let sink = ("k_sink", "http://[fd00:10:96::2]/");
+    let addresses =
+        [&[("kube_api_url", "https://[fd00:10:96::1]")][..], &[("sink_origin", "http://[fd00:10:96::2]"), sink]];
+    for variables in addresses {
+        for request in [bare("GET", "/readyz"), pending("1", "foo")] {
+            let reply = ask(request, variables).await;
+            assert_eq!(end_of(&reply), End::Problem(503), "{variables:?}");
+            let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+            assert!(detail.contains(variables[0].0) && detail.contains("https://[fd00::1]:443"), "{detail}");
+        }
+    }
+    assert_eq!(
+        end_of(&ask(bare("GET", "/readyz"), &[("kube_api_url", "https://[fd00:10:96::1]:443")]).await),
+        End::Empty(200)
+    );
+}
+
+#[tokio::test]
 async fn the_webhook_handshake_is_answered() {
     let mut request = bare("OPTIONS", "/");
     request.headers_mut().insert("webhook-request-origin", "events.example".parse().unwrap());
@@ -53,10 +83,14 @@ async fn other_paths_and_methods_are_refused() {
         ("GET", "/", "POST, OPTIONS"),
         ("PUT", "/", "POST, OPTIONS"),
         ("GET", "/dead-letter", "POST, OPTIONS"),
-        ("POST", "/healthz", "GET"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("OPTIONS", "/readyz", "GET, HEAD"),
+        ("DELETE", "/readyz", "GET, HEAD"),
     ] {
         let reply = ask(bare(method, path), &[]).await;
         assert_eq!((end_of(&reply), reply.header("allow")), (End::Problem(405), allowed), "{method} {path}");
+        let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(allowed), "{detail}");
     }
 }
 

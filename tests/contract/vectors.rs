@@ -2,11 +2,10 @@
 
 use http_body_util::Full;
 use properties::vectors::{Expected, requests};
-use provisioner::event::PENDING;
-use serde_json::json;
-use tests::events::body;
+use tests::events::pending;
 use tests::{Peer, Provisioner};
 
+use crate::answers::with_header;
 use crate::{End, end_of};
 
 #[tokio::test]
@@ -27,17 +26,16 @@ async fn the_component_takes_and_refuses_what_the_vectors_say() {
     peer.finish();
 }
 
-/// A host takes 128 KiB of headers from a component, and an answer repeats the id of its event in them.
+/// The host of `make run` does as Spin does, so that nobody is surprised in a cluster.
 #[tokio::test]
-async fn an_id_that_no_answer_can_repeat_is_refused() {
+async fn a_header_that_is_no_utf_8_is_answered_by_the_host_before_the_component_is_asked() {
     let peer = Peer::start(vec![]).await;
     let provisioner = Provisioner::start(&peer.url(), &[]);
-    for (size, expected) in [(8_000, End::Failed("InvalidEventData")), (200_000, End::Problem(400))] {
-        let id = "%".repeat(size);
-        let event = json!({"specversion": "1.0", "id": id, "source": "/s", "type": PENDING, "data": {}});
-        let reply = provisioner.deliver(body("application/cloudevents+json", event.to_string())).await;
-        assert_eq!(end_of(&reply), expected, "{size}");
+    for header in ["ce-id", "ce-subject", "x-unrelated"] {
+        let request = with_header(pending("1", "foo"), header, b"caf\xe9");
+        assert_eq!(end_of(&provisioner.deliver(request).await), End::Empty(500), "{header}");
     }
+    assert!(!provisioner.logs().text().contains("outcome"), "the component logs every event that it is asked about");
     peer.finish();
 }
 

@@ -1,7 +1,7 @@
 //! docs/contract.md: its tables are complete, and its examples are events with the names that it says.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use provisioner::pod::name_based_uuid;
+use provisioner::context::name_based_uuid;
 use provisioner::reason::Reason;
 use provisioner::reply::{DONE, FAILED};
 use serde_json::Value;

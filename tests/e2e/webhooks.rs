@@ -4,12 +4,15 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tests::Provisioner;
 use tests::events::pending;
 use tests::provisioner::repository;
 
 use crate::cluster::Cluster;
-use crate::gateway::{BAR, FOO, FOO_ADDRESS, Gateway, add_init_container};
+use crate::gateway::{
+    BAR, FOO, FOO_ADDRESS, Gateway, add_init_container, add_raw_init_container, pin_and_wrap, take_gates,
+};
 use crate::harness::Test;
 use crate::namespace::{Namespace, ROUTED, with_namespace};
 use crate::outcome::{assert_pods, note, outcome_of};
@@ -47,7 +50,7 @@ struct Hook {
 #[derive(Clone, Copy)]
 enum Action {
     Inject(Gateway),
-    AddInitContainer,
+    Change(fn(&mut Value)),
     DenyAll,
     RefuseUpdates,
 }
@@ -170,13 +173,30 @@ const CASES: &[Case] = &[
     },
     Case {
         situation: "another webhook puts an init container before the gateway's",
-        webhooks: &[hook("early", Action::AddInitContainer), FOO_HOOK],
+        webhooks: &[hook("early", Action::Change(add_init_container)), FOO_HOOK],
         answer: "`failed`, `UnsafePod`",
         ..PLAIN
     },
     Case {
         situation: "another webhook puts an init container behind the gateway's",
-        webhooks: &[FOO_HOOK, hook("late", Action::AddInitContainer)],
+        webhooks: &[FOO_HOOK, hook("late", Action::Change(add_init_container))],
+        ..PLAIN
+    },
+    Case {
+        situation: "another webhook puts an init container behind the gateway's that keeps `NET_RAW`",
+        webhooks: &[FOO_HOOK, hook("raw", Action::Change(add_raw_init_container))],
+        answer: "`failed`, `UnsafePod`",
+        ..PLAIN
+    },
+    Case {
+        situation: "a webhook takes the scheduling gate away",
+        webhooks: &[FOO_HOOK, hook("open", Action::Change(take_gates))],
+        answer: "`failed`, `UnsafePod`",
+        ..PLAIN
+    },
+    Case {
+        situation: "another webhook pins the client's image by its digest and wraps its command",
+        webhooks: &[FOO_HOOK, hook("pin", Action::Change(pin_and_wrap))],
         ..PLAIN
     },
     Case {
@@ -203,7 +223,7 @@ fn act(action: Action) -> Act {
     use kube_core::admission::Operation;
     match action {
         Action::Inject(gateway) => always(move |pod| gateway.inject(pod)),
-        Action::AddInitContainer => always(add_init_container),
+        Action::Change(change) => always(change),
         Action::DenyAll => Arc::new(|pod, _| match pod["metadata"]["labels"]["setGateway"].is_string() {
             true => Err("clients are not welcome here".to_owned()),
             false => Ok(()),

@@ -1,9 +1,10 @@
-//! The programs of `examples/`, by the commands of its README, against the command that `make run` runs.
+//! The programs of `examples/`, by the commands of its README, against the command that `make run` runs; and sdk-go.
 //!
 //! They need toolchains that the rest does not. Where one is missing, or its packages can't be had, its tests are ignored,
 //! and the last lines say so: `NOT RUN: …`. A program that does not build is a failure.
 
 mod broker;
+mod golang;
 mod producers;
 mod readme;
 mod waiting;
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(AT_ONCE));
     let (mut trials, mut not_run) = (Vec::new(), Vec::new());
-    for part in producers::parts().into_iter().chain([waiting::part()]) {
+    for part in producers::parts().into_iter().chain([waiting::part(), golang::part()]) {
         let is_wanted = part.is_wanted(&arguments);
         let lacks = is_wanted.then(|| failure(&part.needs)).flatten();
         let broken = (is_wanted && lacks.is_none()).then(|| failure(&part.builds)).flatten();

@@ -120,8 +120,8 @@ async fn refuse(world: &World) {
 fn fault(kind: &Kind) -> Option<Fault> {
     match kind {
         Kind::Wire(fault) => Some(fault.clone()),
-        Kind::Odd(spoken) => Some(Fault::Replace(spoken.clone())),
-        Kind::Redirect(spoken) | Kind::Status(spoken, _) => Some(Fault::Refuse(spoken.clone())),
+        Kind::Odd(spoken) | Kind::Ending(spoken) => Some(Fault::Replace(spoken.clone())),
+        Kind::Redirect(spoken) | Kind::Page(spoken) | Kind::Status(spoken, _) => Some(Fault::Refuse(spoken.clone())),
         Kind::Refused | Kind::Unresolved | Kind::Untrusted | Kind::NeverConnected => None,
     }
 }

@@ -1,8 +1,9 @@
 //! The table: what can go wrong with each outbound call, and what the delivery then ends in.
 //!
-//! It is written from the design (sections 4, 6 and 7), not from the code under test. `matrix` proves every cell of it
-//! and `document` prints it as docs/faults.md.
+//! It is written from what is promised, not from the code under test. `matrix` proves every cell of it and `document`
+//! prints it as docs/faults.md.
 
+use provisioner::testing::{deleting, stored, wanted};
 use tests::fault::{Call, Fault, Spoken};
 use tests::peer::status_object;
 
@@ -30,9 +31,13 @@ pub enum Kind {
     Wire(Fault),
     /// A success that doesn't hold what was asked for.
     Odd(Spoken),
+    /// The Pod is not gone yet: a removal's answer that says so.
+    Ending(Spoken),
     /// The server answers with another place.
     Redirect(Spoken),
-    /// The server, or somebody before it, says no.
+    /// Somebody before the server says no, with a page of HTML.
+    Page(Spoken),
+    /// The server itself says no, with a `Status`.
     Status(Spoken, Said),
 }
 
@@ -43,9 +48,9 @@ pub enum Said {
     Code,
     /// That there is such an object.
     AlreadyExists,
-    /// That a quota is used up.
+    /// That a quota is used up, or that its counting asks for limits.
     Quota,
-    /// That the cluster hasn't counted yet what a quota is about.
+    /// That something isn't there yet that the cluster makes by itself.
     NotYet,
     /// That an admission webhook denied the Pod.
     Denied,
@@ -73,6 +78,9 @@ pub fn expected(call: Call, kind: &Kind) -> Expected {
         // Of a sink's answer only the head is read: a success is all there is to know.
         Kind::Wire(Fault::CutBody | Fault::DripBody | Fault::Huge) if call == Call::Sink => Expected::AsUsual,
         Kind::Odd(_) if call == Call::Sink => Expected::AsUsual,
+        Kind::Ending(_) if call != Call::Delete => Expected::NotMet,
+        // Only the API server's own word is final.
+        Kind::Page(spoken) => Expected::Retry(spoken.code == 429 && call != Call::Sink),
         Kind::Status(spoken, said) => refused(call, spoken.code, *said),
         _ => Expected::Retry(false),
     }
@@ -90,7 +98,7 @@ fn refused(call: Call, code: u16, said: Said) -> Expected {
         // What is to be released has gone: the next delivery sees why.
         (Call::Release, _) if code == 404 => retry,
         (Call::Create | Call::Release, Some(reason)) => Expected::Failed(reason),
-        (Call::Template, Some("Forbidden")) => Expected::Failed("Forbidden"),
+        (Call::Template, Some(_)) if code == 403 => Expected::Failed("Forbidden"),
         (Call::Template, Some(_)) => Expected::Failed("PodTemplateInvalid"),
         (_, None) => retry,
     }
@@ -99,10 +107,11 @@ fn refused(call: Call, code: u16, said: Said) -> Expected {
 /// Why a Pod is refused for good; nothing where that can heal.
 fn reason(code: u16, said: Said) -> Option<&'static str> {
     match (code, said) {
+        // Whatever is said with these codes: a webhook that can't reach what it needs denies with 500.
+        (401 | 408 | 409 | 425 | 429 | 500.., _) => None,
         (_, Said::Denied) => Some("PodRejected"),
         (_, Said::Quota) => Some("QuotaExceeded"),
         (_, Said::NotYet) => None,
-        (401 | 408 | 409 | 425 | 429, _) => None,
         (403, _) => Some("Forbidden"),
         (404, _) => Some("NamespaceNotFound"),
         (400..=499, _) => Some("PodRejected"),
@@ -135,6 +144,7 @@ pub fn troubles() -> Vec<Trouble> {
         trouble("a success that isn't JSON", Kind::Odd(spoken(200, "text/html", "<html>it works</html>"))),
         trouble("a success that is JSON of another kind", Kind::Odd(json(200, r#"{"kind":"List","items":[]}"#))),
         trouble("a success without a body", Kind::Odd(json(204, ""))),
+        trouble("a success that says that the Pod has 30 seconds left", Kind::Ending(json(200, &ending()))),
     ]);
     for code in [301, 302, 303, 307, 308] {
         let header = ("location", "/elsewhere".to_owned());
@@ -142,25 +152,52 @@ pub fn troubles() -> Vec<Trouble> {
     }
     for code in (400..=418).chain(421..=426).chain([428, 429, 431, 451]).chain(500..=511).chain([599]) {
         let page = spoken(code, "text/html", "<html>no</html>");
-        troubles.push(trouble(&code.to_string(), Kind::Status(page, Said::Code)));
+        troubles.push(trouble(&code.to_string(), Kind::Page(page)));
         troubles.push(refusal(&code.to_string(), code, status_reason(code), "no", Said::Code));
     }
     troubles.extend(sayings());
     troubles
 }
 
-fn sayings() -> [Trouble; 5] {
-    let quota = "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5";
-    let new = "pods \"x\" is forbidden: status unknown for quota: clients, resources: pods";
-    let denied = "admission webhook \"policy.example\" denied the request: no";
+/// The Pod of the event (`/test`, `1`) as it is on its way out.
+fn ending() -> String {
+    let mut pod = deleting(stored(wanted(&[])));
+    pod["metadata"]["deletionGracePeriodSeconds"] = 30.into();
+    pod.to_string()
+}
+
+fn sayings() -> impl Iterator<Item = Trouble> {
+    let forbidden = |why: &str| format!("pods \"x\" is forbidden: {why}");
+    let denied = |why: &str| format!("admission webhook \"policy.example\" denied the request: {why}");
+    let quotas = [
+        ("exceeded quota", "exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5"),
+        ("failed quota", "failed quota: clients: must specify limits.cpu for: gateway-init,gateway-sidecar"),
+    ];
+    let account = "error looking up service account default/default: serviceaccount \"default\" not found";
+    let range = "error fetching namespace \"default\": unable to find annotation openshift.io/sa.scc.uid-range";
+    let not_yet = [
+        ("status unknown for quota", "status unknown for quota: clients, resources: pods"),
+        ("serviceaccount \"default\" not found", account),
+        ("not yet ready to handle request", "not yet ready to handle request"),
+        ("unable to find annotation openshift.io/sa.scc", range),
+    ];
+    let says = |said, (label, why): (&str, &str)| {
+        refusal(&format!("403 that says `{label}`"), 403, "Forbidden", &forbidden(why), said)
+    };
+    let denials =
+        [(400, "BadRequest"), (403, "Forbidden"), (422, "Invalid"), (500, "InternalError")].map(|(code, reason)| {
+            let label = format!("{code} that says that an admission webhook denied the request");
+            refusal(&label, code, reason, &denied("no"), Said::Denied)
+        });
     let down = "Internal error occurred: failed calling webhook \"gateway\": connection refused";
     [
         refusal("409 `AlreadyExists`, and there is no Pod", 409, "AlreadyExists", "exists", Said::AlreadyExists),
-        refusal("403 that says `exceeded quota`", 403, "Forbidden", quota, Said::Quota),
-        refusal("403 that says `status unknown for quota`", 403, "Forbidden", new, Said::NotYet),
-        refusal("403 that says that an admission webhook denied the request", 403, "Forbidden", denied, Said::Denied),
         refusal("500", 500, "InternalError", down, Said::Code),
     ]
+    .into_iter()
+    .chain(quotas.map(|quota| says(Said::Quota, quota)))
+    .chain(not_yet.map(|missing| says(Said::NotYet, missing)))
+    .chain(denials)
 }
 
 fn trouble(label: &str, kind: Kind) -> Trouble {

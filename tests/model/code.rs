@@ -13,19 +13,23 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use http::{Request, Response};
+use provisioner::context::name_based_uuid;
 use provisioner::endpoint::{self, Surroundings};
 use provisioner::event::PENDING;
-use provisioner::outbound::{self, NoAnswer, Outbound};
-use provisioner::pod::{GATE, name_based_uuid};
+use provisioner::outbound::{self, Bounds, Outbound};
+use provisioner::pod::GATE;
 use provisioner::reply::{DONE, FAILED};
+use provisioner::testing::{self, deleting, released, routed, stored};
 use serde_json::{Value, json};
 
 const SOURCE: &str = "/model";
 const ID: &str = "1";
 const SINK: &str = "http://broker-ingress.knative-eventing.svc.cluster.local/client-system/default";
-const ADDRESS: &str = "pod-gateway-foo.gateway-system.svc.cluster.local";
+const NAMESPACE: &str = "default";
 /// Resource versions are unique in a cluster: that of a Pod is its uid times this, and how often it was changed.
 const VERSIONS: u32 = 100;
+/// How many seconds a Pod has to end, where nobody says otherwise.
+const GRACE: u64 = 30;
 
 /// The Pod of the event, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,6 +69,8 @@ pub enum Call {
     Delete {
         uid: Option<u32>,
         version: Option<u32>,
+        /// With the grace period 0, whatever the Pod says itself.
+        at_once: bool,
     },
     /// Whether the API server is ready.
     Readiness,
@@ -83,7 +89,9 @@ pub enum Reply {
 pub enum Answer {
     Created(Pod),
     Found(Pod),
-    Deleted,
+    Deleted(Pod),
+    /// It is on its way out, and has some time left.
+    Ending(Pod),
     AlreadyExists,
     NotFound,
     Conflict,
@@ -129,7 +137,7 @@ struct Known {
 
 /// The provisioner as it is built, in front of recorded conversations.
 pub struct Code {
-    variables: HashMap<String, String>,
+    variables: Vec<(&'static str, &'static str)>,
     /// The Pod as the code asks for it.
     manifest: Value,
     known: Vec<Known>,
@@ -138,8 +146,8 @@ pub struct Code {
 
 impl Code {
     pub fn new(has_sink: bool) -> Self {
-        let (variables, manifest) = (variables(has_sink), Value::Null);
-        let mut code = Self { variables, manifest, known: Vec::new(), numbers: HashMap::new() };
+        let variables = has_sink.then_some(("k_sink", SINK)).into_iter().collect();
+        let mut code = Self { variables, manifest: Value::Null, known: Vec::new(), numbers: HashMap::new() };
         let Stop::Call(create) = code.run(Route::Subscriber, &[]) else {
             panic!("the first step is to create the Pod")
         };
@@ -192,10 +200,9 @@ impl Code {
 
     /// Runs the code on `answers`: its response, or the call for which there is no answer yet.
     fn run(&self, route: Route, answers: &[Answer]) -> Stop {
-        let variable = |name: &str| self.variables.get(name).cloned().ok_or_else(|| "unknown".to_owned());
+        let variable = |name: &str| testing::variable(&self.variables, name);
         let token = || Ok("token".to_owned());
-        let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let surroundings = Surroundings { now, variable: &variable, token: &token };
+        let surroundings = Surroundings { now: testing::now(), variable: &variable, token: &token };
         let answers = answers.iter().map(|answer| self.wire(*answer)).collect();
         let recorded = Recorded { answers: RefCell::new(answers), call: RefCell::new(None) };
         let answered = pin!(endpoint::answer(pending_event(route), &surroundings, &recorded));
@@ -207,38 +214,39 @@ impl Code {
 
     /// An answer as the API server or the sink writes it.
     fn wire(&self, answer: Answer) -> outbound::Answer {
-        let (code, body) = match answer {
-            Answer::Created(pod) => (201, self.object(pod)),
-            Answer::Found(pod) => (200, self.object(pod)),
-            Answer::Deleted => (200, json!({"kind": "Status", "status": "Success"})),
-            Answer::AlreadyExists => (409, status("AlreadyExists")),
-            Answer::NotFound => (404, status("NotFound")),
-            Answer::Conflict => (409, status("Conflict")),
-            Answer::Invalid => (422, status("Invalid")),
-            Answer::Forbidden => (403, status("Forbidden")),
-            Answer::Accepted => (202, json!("")),
-            Answer::Ready => (200, json!("ok")),
-            Answer::Nothing => return Err(NoAnswer("lost".into())),
-        };
-        Ok(Response::builder().status(code).body(body.to_string().into_bytes()).unwrap())
+        let refusal = |code, reason| testing::status(code, reason, "as the model says");
+        match answer {
+            Answer::Created(pod) => testing::object(201, &self.object(pod)),
+            Answer::Found(pod) => testing::object(200, &self.object(pod)),
+            Answer::Deleted(pod) => testing::object(200, &self.ending(pod, 0)),
+            Answer::Ending(pod) => testing::object(200, &self.ending(pod, GRACE)),
+            Answer::AlreadyExists => refusal(409, "AlreadyExists"),
+            Answer::NotFound => refusal(404, "NotFound"),
+            Answer::Conflict => refusal(409, "Conflict"),
+            Answer::Invalid => refusal(422, "Invalid"),
+            Answer::Forbidden => refusal(403, "Forbidden"),
+            Answer::Accepted => testing::answer(202, ""),
+            Answer::Ready => testing::answer(200, "ok"),
+            Answer::Nothing => testing::cut(),
+        }
     }
 
     /// A Pod as the API server writes it: what the code asked for, and what was made of it.
     fn object(&self, pod: Pod) -> Value {
-        let mut object = self.manifest.clone();
+        let made = if pod.routed { routed } else { stored };
+        let mut object = made(self.manifest.clone());
         object["metadata"]["uid"] = json!(pod.uid.to_string());
         object["metadata"]["resourceVersion"] = json!(pod.version().to_string());
-        object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
-        if pod.deleting {
-            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:30Z");
-        }
         if !pod.gated {
-            object["spec"]["schedulingGates"] = json!(null);
+            object = released(object);
         }
-        if pod.routed {
-            let env = json!([{"name": "gateway", "value": ADDRESS}]);
-            object["spec"]["initContainers"] = json!([{"name": "gateway-init", "image": "gateway", "env": env}]);
-        }
+        if pod.deleting { deleting(object) } else { object }
+    }
+
+    /// A Pod that has so many seconds left.
+    fn ending(&self, pod: Pod, grace: u64) -> Value {
+        let mut object = self.object(Pod { deleting: true, ..pod });
+        object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
         object
     }
 
@@ -248,7 +256,7 @@ impl Code {
             return Call::Reply(reply(request.headers(), request.body()));
         }
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-        let pods = format!("/api/v1/namespaces/{}/pods", self.variables["client_namespace"]);
+        let pods = format!("/api/v1/namespaces/{NAMESPACE}/pods");
         let name = self.manifest["metadata"]["name"].as_str().unwrap();
         let (method, path) = (request.method().as_str(), request.uri().path());
         if path == pods && method == "POST" {
@@ -262,7 +270,7 @@ impl Code {
         match method {
             "GET" => Call::Get,
             "PATCH" => release(&body),
-            "DELETE" => delete(&body["preconditions"]),
+            "DELETE" => delete(&body),
             _ => panic!("{method} {path}"),
         }
     }
@@ -275,25 +283,13 @@ struct Recorded {
 }
 
 impl Outbound for Recorded {
-    async fn send(&self, request: Request<Vec<u8>>) -> outbound::Answer {
+    async fn send(&self, request: Request<Vec<u8>>, _: Bounds) -> outbound::Answer {
         if let Some(answer) = self.answers.borrow_mut().pop_front() {
             return answer;
         }
         *self.call.borrow_mut() = Some(request);
         std::future::pending().await
     }
-}
-
-/// The defaults of `spin.toml`, and a sink where there is to be one.
-fn variables(has_sink: bool) -> HashMap<String, String> {
-    let manifest: toml::Table = toml::from_str(include_str!("../../spin.toml")).unwrap();
-    let defaults = manifest["variables"].as_table().unwrap().iter();
-    let text = |value: &toml::Value| value["default"].as_str().unwrap().to_owned();
-    let mut variables: HashMap<_, _> = defaults.map(|(name, value)| (name.clone(), text(value))).collect();
-    if has_sink {
-        variables.insert("k_sink".into(), SINK.into());
-    }
-    variables
 }
 
 fn pending_event(route: Route) -> Request<endpoint::Body> {
@@ -311,10 +307,6 @@ fn pending_event(route: Route) -> Request<endpoint::Body> {
         .unwrap()
 }
 
-fn status(reason: &str) -> Value {
-    json!({"kind": "Status", "status": "Failure", "reason": reason, "message": "as the model says"})
-}
-
 fn has_gate(pod: &Value) -> bool {
     pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| gates.contains(&json!({"name": GATE})))
 }
@@ -324,8 +316,13 @@ fn release(patch: &Value) -> Call {
     Call::Release { uid: number(&patch["metadata"]["uid"]) }
 }
 
-fn delete(preconditions: &Value) -> Call {
-    Call::Delete { uid: number(&preconditions["uid"]), version: number(&preconditions["resourceVersion"]) }
+fn delete(options: &Value) -> Call {
+    let preconditions = &options["preconditions"];
+    let at_once = match &options["gracePeriodSeconds"] {
+        Value::Null => false,
+        grace => *grace == 0,
+    };
+    Call::Delete { uid: number(&preconditions["uid"]), version: number(&preconditions["resourceVersion"]), at_once }
 }
 
 fn number(text: &Value) -> Option<u32> {

@@ -20,6 +20,7 @@ const ONE_CLIENT_UNLESS_DELETED: Property<State> =
         state.seen.deleted_by_person || state.seen.clients() <= 1
     });
 const KEPT: Property<State> = ("a client is not taken away", |state, _| !state.seen.taken_away);
+const NOT_FORCED: Property<State> = ("what may run is given its time to end", |state, _| !state.seen.forced);
 const TRUE_DONE: Property<State> = ("done is said of a client", |state, _| !state.seen.done_too_early);
 const NO_LEAK: Property<State> =
     ("no Pod runs outside its gateway", |state, _| state.pod.is_none_or(|pod| pod.gated || pod.routed));
@@ -31,11 +32,13 @@ const NOTHING_LEFT: Property<State> =
     ("a failure leaves no Pod", |state, is_end| !is_end || state.seen.done || state.pod.is_none());
 const ONE_KIND: Property<State> = ("done or failed, not both", |state, _| !(state.seen.done && state.seen.failed));
 const NOT_BESIDE: Property<State> = ("failed is not said beside a client", |state, _| !state.seen.failed_beside_client);
+const NOT_OF_REMOVED: Property<State> =
+    ("done is not said of a client that is being removed", |state, _| !state.seen.done_of_removed);
 const NEVER_DONE: Property<State> = ("never done", |state, _| !state.seen.done);
 const NEVER_FAILED: Property<State> = ("never failed", |state, _| !state.seen.failed);
 
 /// What holds whatever goes wrong.
-const PROMISES: [Property<State>; 5] = [ONE_CLIENT_UNLESS_DELETED, KEPT, TRUE_DONE, NO_LEAK, ANSWERED];
+const PROMISES: [Property<State>; 6] = [ONE_CLIENT_UNLESS_DELETED, KEPT, NOT_FORCED, TRUE_DONE, NO_LEAK, ANSWERED];
 
 const NOTHING: Faults = Faults { losses: 0, delays: 0, timeouts: 0, flips: 0, refusals: 0, deletions: 0 };
 
@@ -45,6 +48,7 @@ const CALM: Setup = Setup {
     attempts: (2, 12),
     faults: NOTHING,
     routes: true,
+    loses_gates: false,
     has_sink: true,
     dead_letters_come_last: false,
     keeps_order: false,
@@ -79,10 +83,15 @@ fn run(setup: Setup, properties: &[Property<State>]) -> Explored<Step> {
 fn check_holds(setup: Setup, more: &[Property<State>]) {
     let properties = [&PROMISES, more].concat();
     for routes in [true, false] {
-        let found = run(Setup { routes, ..setup }, &properties);
-        let broken: Vec<_> = found.broken.iter().map(|(name, way)| format!("{name}:\n{}", text(way))).collect();
-        assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+        check(Setup { routes, ..setup }, &properties);
     }
+}
+
+#[track_caller]
+fn check(setup: Setup, properties: &[Property<State>]) {
+    let found = run(setup, properties);
+    let broken: Vec<_> = found.broken.iter().map(|(name, way)| format!("{name}:\n{}", text(way))).collect();
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
 /// The property does not hold, and the shortest way to where it doesn't is in the document.
@@ -90,7 +99,7 @@ fn check_holds(setup: Setup, more: &[Property<State>]) {
 fn check_counterexample(setup: Setup, property: Property<State>) {
     let found = run(Setup { keeps_order: true, ..setup }, &[property]);
     let way = text(found.way_to(property.0).expect("the document says that this can't hold"));
-    assert!(DOCUMENT.contains(&way), "the document has another way than\n{way}");
+    assert!(DOCUMENT.contains(&format!("```\n{way}```\n")), "the document has another way than\n{way}");
 }
 
 fn text(way: &[Step]) -> String {
@@ -110,7 +119,10 @@ fn the_model_moves_as_the_code_does() {
     let run = code.then(run, Answer::Accepted);
     assert_eq!(code.next(run), Next::Accepted);
     let run = code.then(Code::start(Route::Subscriber), Answer::Created(Pod { routed: false, ..created }));
-    assert_eq!(code.next(run), Next::Call(Call::Delete { uid: Some(1), version: Some(created.version()) }));
+    assert_eq!(
+        code.next(run),
+        Next::Call(Call::Delete { uid: Some(1), version: Some(created.version()), at_once: true })
+    );
 }
 
 #[test]
@@ -155,6 +167,14 @@ fn a_failure_leaves_no_pod_where_no_call_outlives_its_delivery() {
 fn a_refused_redelivery_does_not_fail_beside_the_client() {
     let one_copy = Setup { copies: 1, ..with(Faults { losses: 3, refusals: 1, ..NOTHING }) };
     check_holds(one_copy, &[NOT_BESIDE, NOTHING_LEFT]);
+}
+
+#[test]
+fn what_runs_without_a_gate_is_given_its_time_and_failed_waits_for_its_end() {
+    let one_copy = Setup { copies: 1, loses_gates: true, ..with(Faults { losses: 2, flips: 1, ..NOTHING }) };
+    for routes in [true, false] {
+        check(Setup { routes, ..one_copy }, &[NOT_FORCED, NOT_BESIDE, TRUE_DONE, ANSWERED, NOTHING_LEFT]);
+    }
 }
 
 #[test]
@@ -206,4 +226,14 @@ fn counterexample_a_client_that_a_person_deleted_is_made_anew() {
 fn counterexample_without_a_sink_a_dead_letter_gets_no_answer() {
     let setup = Setup { copies: 1, attempts: (1, 2), has_sink: false, ..with(Faults { losses: 1, ..NOTHING }) };
     check_counterexample(setup, ANSWERED);
+}
+
+#[test]
+fn counterexample_without_gates_done_is_said_of_a_client_that_is_being_removed() {
+    check_counterexample(Setup { copies: 1, loses_gates: true, ..CALM }, NOT_OF_REMOVED);
+}
+
+#[test]
+fn counterexample_without_gates_a_client_runs_outside_its_gateway_until_it_is_removed() {
+    check_counterexample(Setup { copies: 1, loses_gates: true, routes: false, ..CALM }, NO_LEAK);
 }

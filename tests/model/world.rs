@@ -35,6 +35,8 @@ pub struct Setup {
     pub faults: Faults,
     /// Whether the webhook takes Pods at the beginning.
     pub routes: bool,
+    /// Whether Pods lose their gate when they are created: the API server doesn't know gates, or a webhook takes them.
+    pub loses_gates: bool,
     pub has_sink: bool,
     /// Dead letters are delivered once nothing else of the event is under way any more.
     pub dead_letters_come_last: bool,
@@ -69,9 +71,13 @@ pub struct Seen {
     released: u32,
     /// The provisioner removed a Pod that was without its gate.
     pub taken_away: bool,
+    /// The provisioner removed it without leaving it its time.
+    pub forced: bool,
     /// `done` was said of a Pod that was never released.
     pub done_too_early: bool,
-    /// `failed` was said while the client was there.
+    /// `done` was said of a Pod that the provisioner had begun to remove.
+    pub done_of_removed: bool,
+    /// `failed` was said while a client ran, were it on its way out.
     pub failed_beside_client: bool,
     pub deleted_by_person: bool,
 }
@@ -88,6 +94,9 @@ pub struct State {
     pub pod: Option<Pod>,
     last_uid: u32,
     routes: bool,
+    loses_gates: bool,
+    /// The uid of the Pod that the provisioner has begun to remove, while it ends.
+    removing: Option<u32>,
     pub copies: Vec<Copy>,
     /// Deliveries for whose answers nobody waits any more.
     strays: Vec<Run>,
@@ -191,7 +200,7 @@ impl World {
                 state.routes = !state.routes;
             }
             Step::PersonDeletes => state.person_deletes(),
-            Step::DeletionEnds => state.pod = None,
+            Step::DeletionEnds => state.end(),
         }
     }
 
@@ -247,6 +256,10 @@ impl World {
     fn may_dead_letter(&self, state: &State) -> bool {
         let is_subscribers = |run| self.code.route(run) == Route::Subscriber;
         let is_under_way = |copy: &Copy| matches!(copy.stage, Stage::Delivering(run) if is_subscribers(run));
+        // The broker is more patient than a Pod that ends.
+        if state.loses_gates && state.pod.is_some_and(|pod| pod.deleting) {
+            return false;
+        }
         let rest = !state.delayed.is_empty() || !state.strays.is_empty() || state.copies.iter().any(is_under_way);
         !(self.setup.dead_letters_come_last && rest)
     }
@@ -262,6 +275,8 @@ impl Model for World {
             pod: None,
             last_uid: 0,
             routes: self.setup.routes,
+            loses_gates: self.setup.loses_gates,
+            removing: None,
             copies: vec![copy; self.setup.copies],
             strays: Vec::new(),
             delayed: Vec::new(),
@@ -350,12 +365,17 @@ impl State {
             (_, None) => Answer::NotFound,
             (Call::Get, Some(pod)) => Answer::Found(pod),
             (Call::Release { uid }, Some(pod)) => self.release(uid, pod),
-            (Call::Delete { uid, version }, Some(pod)) => self.delete(uid, version, pod),
+            (Call::Delete { uid, version, at_once }, Some(pod)) => {
+                let is_meant = uid.is_none_or(|uid| uid == pod.uid);
+                let is_current = version.is_none_or(|version| version == pod.version());
+                if is_meant && is_current { self.delete(at_once, pod) } else { Answer::Conflict }
+            }
         }
     }
 
     fn create(&mut self, gated: bool) -> Answer {
         self.last_uid += 1;
+        let gated = gated && !self.loses_gates;
         let pod = Pod { uid: self.last_uid, changes: 0, gated, routed: self.routes, deleting: false };
         self.put(pod);
         Answer::Created(pod)
@@ -370,14 +390,23 @@ impl State {
         Answer::Found(released)
     }
 
-    /// A delete with grace period 0: the Pod is gone at once.
-    fn delete(&mut self, uid: Option<u32>, version: Option<u32>, pod: Pod) -> Answer {
-        if uid.is_some_and(|uid| uid != pod.uid) || version.is_some_and(|version| version != pod.version()) {
-            return Answer::Conflict;
-        }
+    /// A Pod that never had a node is gone at once, as one whose time is up; any other is given its time.
+    fn delete(&mut self, at_once: bool, pod: Pod) -> Answer {
         self.seen.taken_away |= !pod.gated && !pod.deleting;
-        self.pod = None;
-        Answer::Deleted
+        self.seen.forced |= !pod.gated && at_once;
+        if pod.gated || at_once {
+            self.end();
+            return Answer::Deleted(pod);
+        }
+        if !pod.deleting {
+            self.put(Pod { deleting: true, changes: pod.changes + 1, ..pod });
+            self.removing = Some(pod.uid);
+        }
+        Answer::Ending(pod)
+    }
+
+    fn end(&mut self) {
+        (self.pod, self.removing) = (None, None);
     }
 
     fn put(&mut self, pod: Pod) {
@@ -387,7 +416,7 @@ impl State {
         self.pod = Some(pod);
     }
 
-    /// A Pod that never had a node goes at once; any other is given time.
+    /// A Pod that never had a node goes at once; any other is given its time.
     fn person_deletes(&mut self) {
         self.left.deletions -= 1;
         self.seen.deleted_by_person = true;
@@ -403,10 +432,11 @@ impl State {
             Reply::Done { uid } => {
                 self.seen.done = true;
                 self.seen.done_too_early |= self.seen.released & (1 << uid) == 0;
+                self.seen.done_of_removed |= self.removing == Some(uid);
             }
             Reply::Failed => {
                 self.seen.failed = true;
-                self.seen.failed_beside_client |= self.pod.is_some_and(|pod| !pod.gated && !pod.deleting);
+                self.seen.failed_beside_client |= self.pod.is_some_and(|pod| !pod.gated);
             }
         }
     }

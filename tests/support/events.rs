@@ -60,9 +60,17 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// The event in it, in either mode, as structured mode writes it: `null` where there is none.
+    pub event: Value,
 }
 
 impl Reply {
+    /// An answer, or what a sink was given, as if it had been an answer.
+    pub fn new(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        let event = crate::schema::structured(&headers, &body).unwrap_or_default();
+        Self { status, headers, body, event }
+    }
+
     /// Sends a request to this URL, whatever its own says, over a connection of its own.
     ///
     /// # Panics
@@ -97,12 +105,12 @@ impl Reply {
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
         crate::schema::check(&parts.headers, &body).unwrap_or_else(|complaint| panic!("the answer is {complaint}"));
-        Ok(Self { status: parts.status, headers: parts.headers, body })
+        Ok(Self::new(parts.status, parts.headers, body))
     }
 
     /// A context attribute of the event in it, or the empty text.
     pub fn attribute(&self, name: &str) -> &str {
-        self.header(&format!("ce-{name}"))
+        self.event[name].as_str().unwrap_or_default()
     }
 
     /// A header, or the empty text.
@@ -110,9 +118,9 @@ impl Reply {
         self.headers.get(name).map_or("", |value| value.to_str().expect("headers are ASCII"))
     }
 
-    /// The body as JSON, `null` where it is none.
+    /// The data of the event in it, or else the body as JSON; `null` where it is none.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
+        self.event.get("data").cloned().unwrap_or_else(|| serde_json::from_slice(&self.body).unwrap_or_default())
     }
 
     /// The last word of the event's type, `done` or `failed`, or nothing.

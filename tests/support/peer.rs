@@ -17,7 +17,8 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use provisioner::testing::{self, released, routed};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
@@ -53,15 +54,16 @@ pub enum Answer {
     Together(Arc<Barrier>),
 }
 
-/// Makes the answer of a call; the second argument is the Pod that was posted last.
+/// Makes the answer of a call; the second argument is the Pod that was posted last. Fixtures are those of
+/// [`provisioner::testing`].
 pub type Script = Box<dyn Fn(&Call, &Value) -> Answer + Send + Sync>;
 
 /// One expected call: its method and its answer.
 pub type Step = (&'static str, Script);
 
-/// A step whose answer is JSON.
-pub fn json_step(method: &'static str, code: u16, body: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Step {
-    (method, Box::new(move |_, posted| Answer::Respond(code, Vec::new(), body(posted).to_string().into())))
+/// A step whose answer is JSON, made of the Pod that was posted last.
+pub fn json_step(method: &'static str, code: u16, body: impl Fn(Value) -> Value + Send + Sync + 'static) -> Step {
+    (method, Box::new(move |_, posted| Answer::Respond(code, Vec::new(), body(posted.clone()).to_string().into())))
 }
 
 /// A step that fails with a `Status` object.
@@ -71,10 +73,13 @@ pub fn status(method: &'static str, code: u16, reason: &'static str, message: &'
 
 /// A `Status` object as an API server forms it.
 pub fn status_object(code: u16, reason: &str, message: &str) -> Value {
-    json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": message, "reason": reason, "code": code,
-    })
+    let answer = testing::status(code, reason, message).expect("a refusal is an answer");
+    serde_json::from_slice(answer.body()).expect("a Status is JSON")
+}
+
+/// A step that answers with a page, as a proxy does in place of the API server.
+pub fn page(method: &'static str, code: u16) -> Step {
+    (method, Box::new(move |_, _| Answer::Respond(code, vec![("content-type", "text/html".into())], "<html>".into())))
 }
 
 /// A step of which there is no whole answer.
@@ -82,35 +87,14 @@ pub fn fault(method: &'static str, fault: fn() -> Answer) -> Step {
     (method, Box::new(move |_, _| fault()))
 }
 
-/// The posted Pod as the API server stores it when no webhook touches it.
-pub fn stored(posted: &Value) -> Value {
-    let mut pod = posted.clone();
-    pod["metadata"]["uid"] = json!("4d5e6f70-0000-4000-8000-000000000001");
-    pod["metadata"]["resourceVersion"] = json!("1");
-    pod["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
-    pod
+/// The Pod of the gateway `foo` once its gate is gone.
+pub fn client(posted: Value) -> Value {
+    released(routed(posted))
 }
 
-/// The posted Pod as the API server stores it when the gateway at `address` takes it.
-pub fn routed_by(address: &str, posted: &Value) -> Value {
-    let mut pod = stored(posted);
-    let container =
-        |name: &str| json!({"name": name, "image": "gateway", "env": [{"name": "gateway", "value": address}]});
-    pod["spec"]["initContainers"] = json!([container("gateway-init")]);
-    pod["spec"]["containers"].as_array_mut().expect("a Pod has containers").push(container("gateway-sidecar"));
-    pod
-}
-
-/// The same, by the gateway `foo`.
-pub fn routed(posted: &Value) -> Value {
-    routed_by("pod-gateway-foo.gateway-system.svc.cluster.local", posted)
-}
-
-/// The routed Pod without its gate.
-pub fn released(posted: &Value) -> Value {
-    let mut pod = routed(posted);
-    pod["spec"].as_object_mut().expect("a Pod has a spec").remove("schedulingGates");
-    pod
+/// The conversation of an event that becomes a client: it is created, routed by the gateway `foo`, and released.
+pub fn happy() -> Vec<Step> {
+    vec![json_step("POST", 201, routed), json_step("PATCH", 200, client)]
 }
 
 struct State {
@@ -238,7 +222,8 @@ async fn call(request: Request<Incoming>, state: &Mutex<State>) -> Call {
 fn next_answer(call: &Call, state: &Mutex<State>) -> Answer {
     let mut state = lock(state);
     state.calls.push(call.clone());
-    if call.method == Method::POST {
+    // A sink gets its answers by POST too.
+    if call.method == Method::POST && call.path.starts_with("/api/") {
         state.posted = call.body.clone();
     }
     match state.script.pop_front() {

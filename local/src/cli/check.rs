@@ -3,15 +3,14 @@
 //! The provisioner's own core asks, with a server-side dry run, so that what it says of a Pod here is what it will say
 //! of it in earnest. Nothing is created.
 
-use cloudevents::{EventBuilder, EventBuilderV10};
 use http::header::HeaderMap;
 use provisioner::config::Config;
-use provisioner::event::{PENDING, PendingClient};
+use provisioner::context::Context;
+use provisioner::event::Pending;
 use provisioner::gateway::injected_address;
-use provisioner::kubernetes::{Api, Token};
-use provisioner::outbound::Outbound;
-use provisioner::pod;
-use provisioner::provision::Delivery;
+use provisioner::kubernetes::{Api, Token, read_object};
+use provisioner::outbound::{Bounds, Outbound};
+use provisioner::provision::{LARGEST_ANSWER, Outcome, Provisioning};
 use provisioner::reason::{Failure, Reason};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -91,42 +90,30 @@ pub async fn check(gateways: &[String], config: &Config, token: &Token, outbound
 
 async fn check_gateway(gateway: &str, config: &Config, token: &Token, outbound: &impl Outbound) -> Row {
     let api = || Api::new(config, token, HeaderMap::new());
-    let rehearsed = match wish(gateway, config) {
-        Ok(client) => {
-            let name = &pod::name(&client.context);
-            Delivery { client: &client, name, config, api: api(), outbound }.rehearse().await
-        }
-        Err(failure) => Err(failure),
+    // Of an event that nobody has sent, for a Pod that nobody has.
+    let context = Context { source: "/check".to_owned(), id: Uuid::new_v4().to_string(), ..Context::default() };
+    let rehearsed = match Pending::new(&context, gateway, config) {
+        Ok(pending) => Provisioning { pending: &pending, config, api: api(), outbound }.rehearse().await,
+        Err(failure) => Err(Outcome::Failed(failure)),
     };
     let (address, problem) = match rehearsed {
         Ok(pod) => (injected_address(&pod).ok().map(str::to_owned), None),
-        Err(failure) => (None, Some(explain(&failure, &api(), config, outbound).await)),
+        Err(Outcome::Failed(failure)) => (None, Some(explain(&failure, &api(), config, outbound).await)),
+        // Nobody has given up on anything: this is what heals, or what somebody has to heal.
+        Err(Outcome::Retry(retry)) => (None, Some(format!("events would wait: {}", retry.cause))),
+        Err(Outcome::Done(_)) => (None, Some("it was there already".to_owned())),
     };
     Row { gateway: gateway.to_owned(), address, problem }
 }
 
-/// A pending event that nobody has sent, for a Pod that nobody has.
-fn wish(gateway: &str, config: &Config) -> Result<PendingClient, Failure> {
-    let event = EventBuilderV10::new()
-        .id(Uuid::new_v4().to_string())
-        .source("/check")
-        .ty(PENDING)
-        .data("application/json", json!({ "gateway_name": gateway }))
-        .build();
-    PendingClient::from_event(&event.expect("it has its id, type and source"), config)
-}
-
 /// What is wrong, and where it can be told, why.
 async fn explain(failure: &Failure, api: &Api<'_>, config: &Config, outbound: &impl Outbound) -> String {
-    let reason = match failure.reason {
-        // Nobody has given up on anything: this is what heals, or what somebody has to heal.
-        Reason::Undeliverable => format!("events would wait: {}", failure.message),
-        reason => format!("{reason:?}: {}", failure.message),
-    };
+    let reason = format!("{:?}: {}", failure.reason, failure.message);
     if failure.reason != Reason::GatewayNotInjected {
         return reason;
     }
-    let namespace = api.read_object(outbound.send(api.get_namespace()).await, "Namespace");
+    let bounds = Bounds { answer: LARGEST_ANSWER, ..config.bounds() };
+    let namespace = read_object(outbound.send(api.get_namespace(), bounds).await, "Namespace");
     let name = &config.client_namespace;
     match namespace.map(|namespace| namespace["metadata"]["labels"][ROUTED_GATEWAY] == "true") {
         Ok(false) => format!("GatewayNotInjected: the namespace {name} is not labelled {ROUTED_GATEWAY}: \"true\""),

@@ -14,10 +14,9 @@ use crate::spin::outbound::Outbound;
 pub struct Client(pub Outbound);
 
 impl CoreOutbound for Client {
-    async fn send(&self, request: Request<Vec<u8>>) -> Answer {
-        let bounds = request.extensions().get::<Bounds>().copied().unwrap_or_default();
+    async fn send(&self, request: Request<Vec<u8>>, bounds: Bounds) -> Answer {
         let answer = tokio::time::timeout(bounds.call, self.exchange(request, bounds)).await;
-        answer.unwrap_or_else(|_| Err(NoAnswer(format!("not within {:?}", bounds.call))))
+        answer.unwrap_or(Err(NoAnswer::Late(bounds.call)))
     }
 }
 
@@ -25,9 +24,9 @@ impl Client {
     async fn exchange(&self, request: Request<Vec<u8>>, bounds: Bounds) -> Answer {
         let request = request.map(|body| Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync());
         let response = self.0.send(request, options(bounds.call), None).await;
-        let (parts, body) = response.map_err(|code| NoAnswer(format!("{code:?}")))?.into_parts();
+        let (parts, body) = response.map_err(|code| NoAnswer::Host(format!("{code:?}")))?.into_parts();
         let body = Limited::new(body, bounds.answer).collect().await;
-        let body = body.map_err(|_| NoAnswer("the answer was cut off or is too large".to_owned()))?;
+        let body = body.map_err(|_| NoAnswer::CutOff)?;
         Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
     }
 }

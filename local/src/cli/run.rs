@@ -145,14 +145,14 @@ async fn page(
 /// Checks each gateway of the variable `gateways`; the embedded API's own where that is empty.
 async fn check_gateways(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<(), CliError> {
     let (settings, client) = as_the_provisioner(args, options)?;
-    let named: Vec<_> = settings.gateways.names().map(str::to_owned).collect();
+    let named: Vec<_> = settings.gateways().map(str::to_owned).collect();
     let gateways = match (named, &kubernetes.embedded) {
         (named, _) if !named.is_empty() => named,
         (_, Some(_)) => Config::demo().gateways.into_iter().map(|gateway| gateway.name).collect(),
         _ => return Err(CliError::Check("name the gateways to check: --variable gateways=foo,bar".to_owned())),
     };
     let token = std::fs::read_to_string(kubernetes.service_account.path().join("token"))?;
-    let token = Token::parse(&token, &settings.kube_api_url).map_err(CliError::Check)?;
+    let token = Token::parse(&token, &settings.kube_api_url).map_err(|error| CliError::Check(error.to_string()))?;
     let checking = check(&gateways, &settings, &token, &client);
     let report = match &kubernetes.embedded {
         Some(_) => checking.await,

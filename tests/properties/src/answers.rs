@@ -3,17 +3,29 @@
 //! Knative turns a 2xx answer whose body is no event into a 502 and redelivers, and redelivers after every 5xx: so an
 //! answer outside the table is an event that comes for ever, or one that is lost.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use cloudevents::AttributesReader;
+use cloudevents::binding::http::to_event;
 use http::{HeaderMap, Method, Request, Response};
+use provisioner::cloudevents::{Data, Mode, Received, read};
+use provisioner::context::Context;
 use provisioner::endpoint::{self, Answered, Body, Surroundings};
 use provisioner::log::LONGEST_LINE;
-use provisioner::outbound::Answer;
-use provisioner::{binding, reply};
-use serde_json::Value;
+use provisioner::outbound::{Answer, Bounds, Outbound};
+use provisioner::reason::Reason;
+use provisioner::reply;
+use provisioner::testing::{cut, now, run, variable};
+use serde_json::{Value, json};
 
-use crate::setup::{Scripted, now, run, variable};
+/// The token of every delivery, with what only a token has.
+pub const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.s3cret-service-account-token.c2lnbmF0dXJl";
+
+/// So much of the token's beginning tells it from any other word.
+const TELLING: &str = TOKEN.split_at(12).0;
+
+/// The sink of a test that has one.
+pub const SINK: &str = "http://sink/default";
 
 /// The calls of the longest conversation: template, create, get, release, delete; and then the reply to the sink.
 pub const LONGEST_CONVERSATION: usize = 6;
@@ -21,19 +33,76 @@ pub const LONGEST_CONVERSATION: usize = 6;
 /// What a host takes of headers, in bytes: with more of them the component traps, and the broker redelivers for ever.
 const LARGEST_HEADERS: usize = 128 << 10;
 
+/// A peer that gives prepared answers to whatever comes, in their order, and none after the last.
+struct Peer {
+    answers: RefCell<Vec<Answer>>,
+    requests: RefCell<Vec<Request<Vec<u8>>>>,
+}
+
+impl Outbound for Peer {
+    async fn send(&self, request: Request<Vec<u8>>, _: Bounds) -> Answer {
+        self.requests.borrow_mut().push(request);
+        self.answers.borrow_mut().pop().unwrap_or_else(cut)
+    }
+}
+
 /// Delivers a request to a component that is set up with `changes`, whose calls get `answers`, and checks the answer.
 ///
 /// # Panics
 /// When the answer, the log line or the conversation is none that the documentation allows.
-pub fn check(request: Request<Body>, changes: &[(&str, &str)], token: &str, answers: Vec<Answer>) -> Answered {
-    let peer = Scripted::new(answers);
-    let (variable, token) = (|name: &str| variable(changes, name), || Ok(token.to_owned()));
+pub fn check(request: Request<Body>, changes: &[(&str, &str)], answers: Vec<Answer>) -> Answered {
+    let (parts, body) = request.into_parts();
+    let asked_body = body.clone().unwrap_or_default();
+    let asked = read(&parts.headers, &asked_body);
+    let is_post = parts.method == Method::POST;
+    let knows_token = holds_token(&format!("{:?}", parts.headers)) || holds_token(&text(&asked_body));
+    let has_final_word = answers.iter().any(is_refusal_of_the_api_server);
+
+    let answers = RefCell::new(answers.into_iter().rev().collect());
+    let peer = Peer { answers, requests: RefCell::default() };
+    let (variable, token) = (|name: &str| variable(changes, name), || Ok(TOKEN.to_owned()));
     let surroundings = Surroundings { now: now(), variable: &variable, token: &token };
-    let is_post = request.method() == Method::POST;
+    let request = Request::from_parts(parts.clone(), body);
     let answered = run(endpoint::answer(request, &surroundings, &peer));
-    check_response(&answered.response, is_post);
-    check_log(&answered, peer.calls());
+
+    let (response, requests) = (&answered.response, peer.requests.into_inner());
+    check_response(response, is_post);
+    let (told, calls): (Vec<_>, Vec<_>) = requests.iter().partition(|request| request.uri().host() == Some("sink"));
+    let told: Vec<_> = told.into_iter().map(|request| (request.headers(), request.body())).collect();
+    let answer = (response.headers(), response.body());
+    for (headers, body) in told.iter().copied().chain((is_post && response.status() == 200).then_some(answer)) {
+        check_event(headers, body, asked.as_ref().expect("only an event is answered with one"));
+    }
+    let line = check_log(&answered, &requests, calls.len());
+    for (headers, body) in told.into_iter().chain([answer]) {
+        let written = format!("{headers:?} {} {line}", text(body));
+        assert!(knows_token || !holds_token(&written), "{written}");
+    }
+    let reason = answered.log.as_ref().and_then(|entry| entry.reason);
+    assert!(has_final_word || !reason.is_some_and(is_of_the_api_server), "{reason:?} without the API server's word");
     answered
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether a text holds the token, or as much of it as an end that was cut off leaves.
+fn holds_token(text: &str) -> bool {
+    text.contains(TELLING)
+}
+
+/// Whether the API server, and nothing in between, refuses for good: with a 4xx that has a `Status`.
+fn is_refusal_of_the_api_server(answer: &Answer) -> bool {
+    answer.as_ref().is_ok_and(|response| {
+        let status: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        response.status().is_client_error() && status["kind"] == "Status"
+    })
+}
+
+/// Whether an event fails for this reason only because the API server says so.
+fn is_of_the_api_server(reason: Reason) -> bool {
+    matches!(reason, Reason::PodRejected | Reason::QuotaExceeded | Reason::Forbidden | Reason::NamespaceNotFound)
 }
 
 fn check_response(response: &Response<Vec<u8>>, is_post: bool) {
@@ -42,7 +111,7 @@ fn check_response(response: &Response<Vec<u8>>, is_post: bool) {
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     assert!(size < LARGEST_HEADERS, "{size} bytes of headers");
     match code {
-        200 if is_post => check_event(headers, body),
+        200 if is_post => (),
         200 | 202 | 429 => assert!(body.is_empty(), "{code} has a body"),
         503 if body.is_empty() => (),
         400 | 404 | 405 | 408 | 413 | 415 | 503 => check_problem(headers, body, code),
@@ -50,13 +119,28 @@ fn check_response(response: &Response<Vec<u8>>, is_post: bool) {
     }
 }
 
-fn check_event(headers: &HeaderMap, body: &[u8]) {
-    let event = binding::read(headers, body).expect("the body of a 200 is an event");
-    assert!([reply::DONE, reply::FAILED].contains(&event.ty()), "{} is no reply", event.ty());
-    assert_eq!(event.source(), reply::SOURCE);
-    let data: Value = serde_json::from_slice(body).expect("a reply's data is JSON");
-    assert!(data["message"].is_string() && data["pending_event"]["id"].is_string(), "{data}");
-    assert_eq!(event.ty() == reply::FAILED, data["reason"].is_string(), "{data}");
+/// An answer says which event it answers, in that event's mode or in one that can say it exactly.
+fn check_event(headers: &HeaderMap, body: &[u8], asked: &Received) {
+    let event = read(headers, body).expect("it is an event");
+    assert!([reply::DONE, reply::FAILED].contains(&event.ty.as_str()), "{} is no reply", event.ty);
+    let Context { source, id, correlation_id, .. } = &asked.context;
+    assert_eq!(
+        (event.context.source.as_str(), &event.context.id),
+        (reply::SOURCE, &asked.context.answer_id(&event.ty))
+    );
+    assert!(event.mode == asked.mode || event.mode == Mode::Structured);
+    let Data::Json(data) = &event.data else { panic!("{:?} is no data of a reply", event.data) };
+    let data: Value = serde_json::from_slice(data).expect("a reply's data is JSON");
+    assert!(data["message"].is_string(), "{data}");
+    assert_eq!(event.ty == reply::FAILED, data["reason"].is_string(), "{data}");
+    let correlation_id = correlation_id.as_ref().unwrap_or(id);
+    // Whoever knows the token may write it into an event, and it is taken out of the answer.
+    if [source, id, correlation_id].iter().all(|text| !text.contains(&TOKEN[..6])) {
+        assert_eq!(data["pending_event"], json!({"source": source, "id": id}));
+        assert_eq!(event.context.correlation_id.as_ref(), Some(correlation_id));
+        let theirs = to_event(headers, body.to_vec()).expect("the SDK reads it as well");
+        assert_eq!(theirs.extension("causationid").map(ToString::to_string).as_ref(), Some(id));
+    }
 }
 
 fn check_problem(headers: &HeaderMap, body: &[u8], code: u16) {
@@ -65,14 +149,17 @@ fn check_problem(headers: &HeaderMap, body: &[u8], code: u16) {
     assert_eq!(problem["status"], code);
 }
 
-fn check_log(answered: &Answered, calls: usize) {
-    assert!(calls <= LONGEST_CONVERSATION, "{calls} calls");
+/// The line for the log, empty where there is none.
+fn check_log(answered: &Answered, requests: &[Request<Vec<u8>>], calls: usize) -> String {
+    assert!(requests.len() <= LONGEST_CONVERSATION, "{requests:?}");
     let Some(entry) = &answered.log else {
-        return assert_eq!(calls, 0, "calls that nobody hears of");
+        assert!(requests.is_empty(), "calls that nobody hears of: {requests:?}");
+        return String::new();
     };
     assert_eq!(entry.status, answered.response.status().as_u16());
-    assert!(entry.api_calls < LONGEST_CONVERSATION as u32, "{} calls to the API", entry.api_calls);
+    assert_eq!(entry.api_calls as usize, calls);
     let line = entry.line(now(), Duration::from_millis(1));
     assert!(line.len() <= LONGEST_LINE && line.ends_with('\n'), "{} bytes", line.len());
     assert!(serde_json::from_str::<Value>(&line).is_ok_and(|line| line.is_object()), "{line}");
+    line
 }

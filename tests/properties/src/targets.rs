@@ -7,9 +7,9 @@ mod config;
 mod http;
 mod pod;
 
-pub use api::api_answer_to_outcome;
+pub use api::{api_answer_to_outcome, conversation};
 pub use config::{client_command, gateway_address, overrides};
-pub use http::{check_written, http_to_event, is_common_ground, json_as_json};
+pub use http::{delivery, http_to_event};
 pub use pod::{check_pod, event_to_pod};
 
 /// A target, by the name of its folder in the corpus.

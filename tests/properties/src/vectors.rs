@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use http::{HeaderName, HeaderValue, Request};
+use provisioner::cloudevents::Received;
 use serde_json::Value;
 
-use crate::setup::repository;
+use crate::repository;
 
 /// A request, and what has to come of it.
 pub struct Exchange {
@@ -67,6 +68,22 @@ pub fn files() -> Vec<(String, Vectors)> {
 pub fn requests() -> Vec<Exchange> {
     let files = files().into_iter();
     files.flat_map(|(_, vectors)| if let Vectors::Requests(list) = vectors { list } else { Vec::new() }).collect()
+}
+
+/// What is read of an event's attributes, by their names; those that every event has come first.
+pub fn attributes<'a>(event: &'a Received) -> [(&'static str, Option<&'a String>); 9] {
+    let (context, extensions) = (&event.context, &event.extensions);
+    [
+        ("id", Some(&context.id)),
+        ("source", Some(&context.source)),
+        ("type", Some(&event.ty)),
+        ("correlationid", context.correlation_id.as_ref()),
+        ("traceparent", context.traceparent.as_ref()),
+        ("tracestate", context.tracestate.as_ref()),
+        ("expirytime", extensions.expirytime.as_ref()),
+        ("knativeerrorcode", extensions.knativeerrorcode.as_ref()),
+        ("knativeerrordata", extensions.knativeerrordata.as_ref()),
+    ]
 }
 
 /// Where the vectors are.

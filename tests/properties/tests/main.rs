@@ -2,6 +2,10 @@
 
 mod corpus;
 mod differential;
-
-mod promises;
+mod generators;
 mod published;
+
+mod conversations;
+mod pods;
+mod reading;
+mod variables;

@@ -91,8 +91,29 @@ impl Gateway {
 
 /// Puts an init container in front that belongs to no gateway.
 pub fn add_init_container(pod: &mut Value) {
+    add_raw_init_container(pod);
+    let added = pod["spec"]["initContainers"].as_array_mut().and_then(|list| list.last_mut());
+    added.expect("it was added")["securityContext"] = json!({"capabilities": {"drop": ["ALL"]}});
+}
+
+/// The same with the capabilities that a runtime gives by default.
+pub fn add_raw_init_container(pod: &mut Value) {
     let container = json!({"name": "early", "image": "alpine/curl", "command": ["true"]});
     append(&mut pod["spec"]["initContainers"], container);
+}
+
+/// Takes every scheduling gate away.
+pub fn take_gates(pod: &mut Value) {
+    pod["spec"]["schedulingGates"] = json!([]);
+}
+
+/// Pins the client's image by its digest and wraps its command, as webhooks do that verify images or fetch secrets.
+pub fn pin_and_wrap(pod: &mut Value) {
+    let client = &mut pod["spec"]["containers"][0];
+    let digest = "0".repeat(64);
+    client["image"] = json!(format!("docker.io/{}@sha256:{digest}", client["image"].as_str().unwrap_or_default()));
+    client["args"] = client["command"].take();
+    client["command"] = json!(["/vault/vault-env"]);
 }
 
 fn requested(pod: &Value) -> Option<&str> {

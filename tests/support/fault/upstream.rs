@@ -65,7 +65,7 @@ impl Recorder {
         let recorder = self.clone();
         Arc::new(move |request| {
             let (parts, body) = request.into_parts();
-            let taken = Reply { status: http::StatusCode::OK, headers: parts.headers, body };
+            let taken = Reply::new(http::StatusCode::OK, parts.headers, body);
             recorder.0.lock().unwrap_or_else(PoisonError::into_inner).push(taken);
             let answer = Response::builder().status(202).body(Bytes::new()).expect("a status is an answer");
             Box::pin(std::future::ready(Ok(answer)))

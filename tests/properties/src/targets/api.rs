@@ -1,36 +1,44 @@
 //! Answers of the Kubernetes API become the outcome of a delivery.
 
-use http::Request;
 use http::header::RETRY_AFTER;
+use http::{Request, StatusCode};
+use provisioner::endpoint::{Answered, Body};
 use provisioner::event::PENDING;
 use provisioner::outbound::{Answer, NoAnswer};
-use provisioner::pod;
+use provisioner::testing;
 
 use super::first_line;
-use crate::{answers, setup};
+use crate::answers::{self, SINK};
 
 const IDENTITY: (&str, &str) = ("/fuzz", "1");
+
+/// What [`conversation`] says, without its outcome.
+pub fn api_answer_to_outcome(data: &[u8]) {
+    conversation(data);
+}
 
 /// A line of settings, then the answers, each between lines of `---`: the status in one line, the body after it.
 ///
 /// The settings are any of the words `template`, `sink`, `off`, `expired` and `dead-letter`. The status is `none`
 /// for a call that got no answer; what follows it in its line is a `Retry-After`. `NAME` in a body is the Pod's name.
-pub fn api_answer_to_outcome(data: &[u8]) {
+pub fn conversation(data: &[u8]) -> Answered {
     let (settings, script) = first_line(data);
     let words: Vec<&[u8]> = settings.split(|&byte| byte == b' ').collect();
     let has = |word: &str| words.contains(&word.as_bytes());
     let path = if has("dead-letter") { "/dead-letter" } else { "/" };
     let changes = [
         ("client_pod_template", "crawler", has("template")),
-        ("k_sink", "http://sink/default", has("sink")),
+        ("k_sink", SINK, has("sink")),
         ("sink_origin", "http://sink", has("sink")),
         ("gateway_verification", "off", has("off")),
     ];
     let changes: Vec<_> = changes.into_iter().filter(|change| change.2).map(|(name, value, _)| (name, value)).collect();
-    answers::check(request(path, has("expired")), &changes, "s3cret", conversation(script));
+    let script = String::from_utf8_lossy(script);
+    let script = script.replace("NAME", &testing::context(IDENTITY.0, IDENTITY.1).pod_name());
+    answers::check(request(path, has("expired")), &changes, script.split("---\n").map(answer).collect())
 }
 
-fn request(path: &str, is_expired: bool) -> Request<provisioner::endpoint::Body> {
+fn request(path: &str, is_expired: bool) -> Request<Body> {
     let mut request = Request::post(path)
         .header("ce-specversion", "1.0")
         .header("ce-source", IDENTITY.0)
@@ -43,17 +51,11 @@ fn request(path: &str, is_expired: bool) -> Request<provisioner::endpoint::Body>
     request.body(Ok(br#"{"gateway_name":"foo"}"#.to_vec())).expect("the headers are valid")
 }
 
-fn conversation(script: &[u8]) -> Vec<Answer> {
-    let script = String::from_utf8_lossy(script);
-    let script = script.replace("NAME", &pod::name(&setup::client(IDENTITY.0, IDENTITY.1, "foo").context));
-    script.split("---\n").map(answer).collect()
-}
-
 fn answer(text: &str) -> Answer {
     let (status, body) = text.split_once('\n').unwrap_or((text, ""));
     let (code, retry_after) = status.split_once(' ').unwrap_or((status, ""));
-    let code = code.parse().map_err(|_| NoAnswer(code.to_owned()))?;
-    let mut answer = setup::answer(code, body)?;
+    let code: StatusCode = code.parse().map_err(|_| NoAnswer::Host(code.to_owned()))?;
+    let mut answer = testing::answer(code.as_u16(), body)?;
     if let Ok(value) = retry_after.parse() {
         answer.headers_mut().insert(RETRY_AFTER, value);
     }

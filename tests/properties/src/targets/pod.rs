@@ -1,42 +1,43 @@
 //! An event becomes a Pod, with or without a PodTemplate.
 
-use cloudevents::AttributesReader;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
+use provisioner::bypass::{self, POD, Subject};
+use provisioner::cloudevents::read;
 use provisioner::config::Config;
-use provisioner::event::{PENDING, PendingClient};
-use provisioner::pod::{GATE, manifest, name};
+use provisioner::event::{PENDING, Pending, requested_gateway};
+use provisioner::manifest::manifest;
+use provisioner::pod::{EVENT_ID, EVENT_SOURCE, GATE, MANAGED_BY, MANAGED_BY_LABEL, each, is_set};
 use provisioner::template::{Base, base};
-use provisioner::{binding, names};
+use provisioner::testing::{config, with_pending};
 use serde_json::{Value, json};
 
 use super::first_line;
-use crate::setup;
 
-/// What no client may have, whatever the PodTemplate says.
-const FORBIDDEN: [&str; 7] =
-    ["initContainers", "ephemeralContainers", "nodeName", "hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"];
+/// What no PodTemplate gives to a client, beside what leads past a gateway anywhere.
+const FORBIDDEN: [&str; 5] = ["initContainers", "ephemeralContainers", "dnsConfig", "hostAliases", "hostUsers"];
 
 /// The event's JSON in one line, and what is left is a PodTemplate.
 pub fn event_to_pod(data: &[u8]) {
     let (event, template) = first_line(data);
-    let mut headers = HeaderMap::new();
-    headers.insert("content-type", http::HeaderValue::from_static("application/cloudevents+json"));
-    let config = setup::config(&[]).expect("the defaults can be used");
-    let client = match binding::read(&headers, event) {
-        Ok(event) if event.ty() == PENDING => PendingClient::from_event(&event, &config),
-        _ => return check_template(&setup::client("/s", "1", "foo"), &config, template),
-    };
-    if let Ok(client) = client {
-        assert!(names::is_label_value(&client.gateway));
-        check_pod(&client, &config, None);
-        check_template(&client, &config, template);
+    let structured = HeaderValue::from_static("application/cloudevents+json");
+    let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, structured)]);
+    let config = config(&[]);
+    match read(&headers, event) {
+        Ok(event) if event.ty == PENDING => {
+            let Ok(gateway) = requested_gateway(&event.data) else { return };
+            if let Ok(pending) = Pending::new(&event.context, &gateway, &config) {
+                check_pod(&pending, &config, None);
+                check_template(&pending, &config, template);
+            }
+        }
+        _ => with_pending(|pending| check_template(pending, &config, template)),
     }
 }
 
-fn check_template(client: &PendingClient, config: &Config, template: &[u8]) {
+fn check_template(pending: &Pending, config: &Config, template: &[u8]) {
     let Ok(template) = serde_json::from_slice::<Value>(template) else { return };
     if let Ok(base) = base("template", template) {
-        check_pod(client, config, Some(base));
+        check_pod(pending, config, Some(base));
     }
 }
 
@@ -44,35 +45,47 @@ fn check_template(client: &PendingClient, config: &Config, template: &[u8]) {
 ///
 /// # Panics
 /// When it doesn't.
-pub fn check_pod(client: &PendingClient, config: &Config, base: Option<Base>) {
-    let pod = manifest(client, config, base);
-    let (metadata, spec) = (&pod["metadata"], &pod["spec"]);
-    assert_eq!(metadata["name"], name(&client.context));
-    for field in ["labels", "annotations"] {
-        assert_eq!(metadata[field][&config.gateway_key], client.gateway, "{field}");
+pub fn check_pod(pending: &Pending, config: &Config, base: Option<Base>) {
+    let pod = manifest(pending, config, base);
+    let (labels, annotations, spec) = (&pod["metadata"]["labels"], &pod["metadata"]["annotations"], &pod["spec"]);
+    assert_eq!(pod["metadata"]["name"], pending.context.pod_name());
+    for marks in [labels, annotations] {
+        assert_eq!(marks[&config.gateway_key], pending.gateway);
     }
-    assert!(spec["schedulingGates"].as_array().is_some_and(|gates| gates.contains(&json!({ "name": GATE }))));
+    assert_eq!(labels[MANAGED_BY_LABEL], MANAGED_BY);
+    assert_eq!(annotations[EVENT_SOURCE], pending.context.source);
+    assert_eq!(annotations[EVENT_ID], pending.context.id);
+    assert!(each(&spec["schedulingGates"]).any(|gate| *gate == json!({ "name": GATE })));
     assert_eq!(spec["automountServiceAccountToken"], false);
-    for field in FORBIDDEN {
-        let says_nothing = [json!(null), json!(false), json!(""), json!([])].contains(&spec[field]);
-        assert!(says_nothing, "{field} is {}", spec[field]);
+    for field in FORBIDDEN.into_iter().chain(POD.iter().map(|rule| rule.field)) {
+        assert!(!is_set(&spec[field]), "{field} is {}", spec[field]);
     }
-    let containers = spec["containers"].as_array().expect("there are containers");
-    containers.iter().for_each(check_container);
-    let client = containers.iter().find(|container| container["name"] == "client").expect("there is a client");
-    assert_eq!(client["securityContext"]["allowPrivilegeEscalation"], false);
-    assert_eq!(client["securityContext"]["capabilities"], json!({ "drop": ["ALL"] }));
+    assert!(!is_set(&spec["dnsPolicy"]) || spec["dnsPolicy"] == "ClusterFirst", "{}", spec["dnsPolicy"]);
+    each(&spec["volumes"]).for_each(check_volume);
+    assert!(each(&spec["containers"]).any(|container| container["name"] == "client"), "{spec}");
+    each(&spec["containers"]).for_each(check_container);
+    // The table that judges Pods, and as if none of the containers were a gateway's.
+    let annotations = annotations.as_object().expect("there are annotations").keys();
+    assert_eq!(bypass::check(annotations, spec, Subject::RoutedBy("nobody")), Ok(()), "{spec}");
+}
+
+fn check_volume(volume: &Value) {
+    assert!(!is_set(&volume["hostPath"]), "{volume}");
+    assert!(each(&volume["projected"]["sources"]).all(|source| source["serviceAccountToken"].is_null()), "{volume}");
 }
 
 fn check_container(container: &Value) {
     let context = &container["securityContext"];
-    assert_ne!(context["privileged"], true, "{container}");
-    let added = context["capabilities"]["add"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    for capability in added {
-        let capability = capability.to_ascii_lowercase();
-        let opens_routes = ["net_admin", "sys_admin", "sys_ptrace", "sys_module"];
-        assert!(capability != "all" && !opens_routes.iter().any(|name| capability.ends_with(name)), "{container}");
+    assert_eq!(context["allowPrivilegeEscalation"], false, "{container}");
+    assert_eq!(context["capabilities"], json!({ "drop": ["ALL"] }), "{container}");
+    assert_eq!(context["seccompProfile"], json!({ "type": "RuntimeDefault" }), "{container}");
+    assert!(context["privileged"] != true && context["procMount"] != "Unmasked", "{container}");
+    assert!(!is_set(&context["seLinuxOptions"]["type"]), "{container}");
+    assert!(each(&container["ports"]).all(|port| !is_set(&port["hostPort"])), "{container}");
+    assert!(each(&container["env"]).all(|variable| variable["name"] != "gateway"), "{container}");
+    let hooks = [&container["lifecycle"]["postStart"], &container["lifecycle"]["preStop"]];
+    let probes = ["livenessProbe", "readinessProbe", "startupProbe"].map(|probe| &container[probe]);
+    for asks in hooks.into_iter().chain(probes) {
+        assert!(!is_set(&asks["httpGet"]["host"]) && !is_set(&asks["tcpSocket"]["host"]), "{container}");
     }
-    let env = container["env"].as_array().into_iter().flatten();
-    assert!(env.clone().all(|variable| variable["name"] != "gateway"), "{container}");
 }

@@ -1,0 +1,80 @@
+//! Which event it is, and what goes along with it: the part of a pending event that its answer repeats.
+
+use std::fmt::Write as _;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use uuid::Uuid;
+
+/// The namespace of all name-based UUIDs of this project (RFC 9562, section 5.5). Never changes: names depend on it.
+const UUID_NAMESPACE: Uuid = Uuid::from_u128(0x0b6f_41e7_9d52_4c0e_8f3a_c1d4_72a9_e65b);
+
+/// The longest value of a tracing header that is sent along, in bytes. W3C Trace Context asks for 512 of `tracestate`.
+const LONGEST_TRACE: usize = 1_024;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// A UUID that is a function of `parts`, each delimited by its length, so that (`a`, `bc`) and (`ab`, `c`) differ.
+///
+/// The hashed name is, for each part, its length in bytes in decimal, a colon, and the part itself.
+///
+/// ```
+/// let name = provisioner::context::name_based_uuid(&["/test", "1"]);
+/// assert_eq!(name.to_string(), "6ae65cff-3704-5f31-ae9d-cd15c7833b0c");
+/// ```
+pub fn name_based_uuid(parts: &[&str]) -> Uuid {
+    let mut name = String::new();
+    for part in parts {
+        _ = write!(name, "{}:{part}", part.len());
+    }
+    Uuid::new_v5(&UUID_NAMESPACE, name.as_bytes())
+}
+
+/// What an answer says of the event that it answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The event's `source`.
+    pub source: String,
+    /// The event's `id`; with `source` it is the event's identity.
+    pub id: String,
+    /// The event's `correlationid`, where it has one.
+    pub correlation_id: Option<String>,
+    /// The `traceparent` of the distributed tracing extension.
+    pub traceparent: Option<String>,
+    /// The `tracestate` of the distributed tracing extension.
+    pub tracestate: Option<String>,
+}
+
+impl Context {
+    /// The name of the event's Pod.
+    pub fn pod_name(&self) -> String {
+        name_based_uuid(&[&self.source, &self.id]).to_string()
+    }
+
+    /// The id of the event's answer of this type.
+    pub fn answer_id(&self, ty: &str) -> String {
+        name_based_uuid(&[&self.source, &self.id, ty]).to_string()
+    }
+
+    /// The headers with which a request goes on with the trace (W3C Trace Context, section 3): none where the event
+    /// has no well-formed `traceparent`. What is too long to be a header goes no further.
+    pub fn trace(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if self.trace_id().is_some() {
+            for (name, value) in [(TRACEPARENT, &self.traceparent), (TRACESTATE, &self.tracestate)] {
+                let value = value.as_deref().filter(|value| value.len() <= LONGEST_TRACE);
+                headers.extend(value.and_then(|value| Some((name, HeaderValue::from_str(value).ok()?))));
+            }
+        }
+        headers
+    }
+
+    /// The trace id within `traceparent` (W3C Trace Context, section 3.2): 32 hexadecimal digits.
+    pub fn trace_id(&self) -> Option<&str> {
+        let trace_id = self.traceparent.as_deref()?.split('-').nth(1)?;
+        (trace_id.len() == 32 && trace_id.bytes().all(|c| c.is_ascii_hexdigit())).then_some(trace_id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

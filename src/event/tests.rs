@@ -1,0 +1,147 @@
+use super::*;
+use crate::testing::{config, context, now};
+
+fn read(json: &str) -> Result<String, Failure> {
+    requested_gateway(&Data::Json(json.as_bytes().into()))
+}
+
+#[track_caller]
+fn check_invalid(data: &Data, expected: &str) {
+    let failure = requested_gateway(data).unwrap_err();
+    assert_eq!(failure.reason, Reason::InvalidEventData);
+    let (problem, advice) = failure.message.split_once(": send ").expect("it says what to send");
+    assert_eq!((problem, advice), (expected, r#"JSON such as {"gateway_name": "foo"} as application/json"#));
+}
+
+#[track_caller]
+fn check_invalid_json(json: &str, expected: &str) {
+    check_invalid(&Data::Json(json.as_bytes().into()), expected);
+}
+
+#[test]
+fn a_pending_event_names_its_gateway_and_the_rest_is_ignored() {
+    let deep = "[".repeat(200_000) + &"]".repeat(200_000);
+    for json in [
+        r#"{"gateway_name": "foo", "message": "hello", "more": 1}"#,
+        r#" {"\u0067ateway_name": "f\u006fo"} "#,
+        "\u{feff}{\"gateway_name\": \"foo\"}",
+        r#"{"x": 1, "x": "\ud800", "gateway_name": "foo", "Gateway_name": null}"#,
+        &format!(r#"{{"x": {deep}, "gateway_name": "foo"}}"#),
+    ] {
+        assert_eq!(read(json).as_deref(), Ok("foo"));
+    }
+    let no_text = b"{\"x\": \"\xff\", \"gateway_name\": \"foo\"}";
+    assert_eq!(requested_gateway(&Data::Json(no_text.into())).as_deref(), Ok("foo"));
+}
+
+#[test]
+fn data_that_names_no_gateway_says_what_stands_there_instead() {
+    check_invalid(&Data::Absent, "the event has no data");
+    check_invalid(&Data::Other("text/plain".into()), "the event's data is text/plain and not JSON");
+    check_invalid(&Data::Compressed, "the event's data is compressed with gzip");
+    check_invalid_json("{}", "the event's data has no gateway_name");
+    check_invalid_json(r#"{"gateway_name": null}"#, "gateway_name is null");
+    for value in ["7", "true", "[\"foo\"]", "{}", r#""\ud800""#] {
+        check_invalid_json(&format!(r#"{{"gateway_name": {value}}}"#), "gateway_name is not a string");
+    }
+    for list in ["[]", r#" ["foo"]"#, r#"[{"gateway_name": "foo"}]"#] {
+        check_invalid_json(list, "the event's data is a list and not an object");
+    }
+    for other in ["7", "true", "null"] {
+        check_invalid_json(other, "the event's data is JSON but not an object");
+    }
+}
+
+/// Several bindings and tools do it: dapr, for one.
+#[test]
+fn data_that_was_encoded_twice_is_told_from_any_string() {
+    let once = serde_json::to_string(r#" {"gateway_name": "foo"}"#).unwrap();
+    for encoded in [serde_json::to_string(&once).unwrap(), format!("\u{feff}{once}"), once] {
+        check_invalid_json(&encoded, "the event's data is a string that holds JSON, so it was encoded twice");
+    }
+    check_invalid_json("\"foo\"", "the event's data is a string and not an object");
+}
+
+#[test]
+fn data_that_cannot_be_read_says_where() {
+    for json in ["", "{", "gateway_name=foo", r#"{"gateway_name": "foo"} x"#] {
+        let message = read(json).unwrap_err().message;
+        assert!(message.starts_with("the event's data is not JSON (") && message.contains(" at line 1 "), "{message}");
+    }
+    let twice = read(r#"{"gateway_name": "foo", "gateway_name": "bar"}"#).unwrap_err().message;
+    assert!(twice.starts_with("the event's data can't be read (duplicate field `gateway_name`"), "{twice}");
+}
+
+#[track_caller]
+fn check_refused(gateway: &str, changes: &[(&str, &str)], reason: Reason, expected: &str) {
+    let failure = Pending::new(&context("/test", "1"), gateway, &config(changes)).unwrap_err();
+    assert_eq!(failure.reason, reason);
+    assert!(failure.message.contains(expected), "{}", failure.message);
+}
+
+#[test]
+fn a_client_may_be_had_of_an_allowed_gateway() {
+    let context = context("/test", "1");
+    let pending = Pending::new(&context, "foo", &config(&[("gateways", "bar, foo")])).unwrap();
+    assert_eq!((pending.context, pending.gateway, pending.pod_name), (&context, "foo", context.pod_name()));
+    check_refused(
+        "baz",
+        &[("gateways", "foo, bar")],
+        Reason::GatewayNotAllowed,
+        "baz is not allowed here: ask for one of foo, bar",
+    );
+}
+
+#[test]
+fn a_name_that_is_no_label_value_is_an_invalid_gateway_name() {
+    for name in ["", "a/b", " foo", "-a", "ü", &"a".repeat(64)] {
+        check_refused(name, &[], Reason::InvalidGatewayName, "use 1 to 63 of A-Z, a-z, 0-9, '.', '_' and '-'");
+    }
+}
+
+#[test]
+fn a_gateway_name_is_repeated_up_to_a_length() {
+    assert_eq!(repeated("no label value"), Some("no label value"));
+    assert!(repeated(&"x".repeat(1_024)).is_some() && repeated(&"x".repeat(1_025)).is_none());
+}
+
+#[test]
+fn an_expiry_time_is_a_timestamp_and_passes() {
+    let is_expired =
+        |time: &str| is_expired(&Extensions { expirytime: Some(time.into()), ..Extensions::default() }, now());
+    for (time, expected) in [
+        ("2026-02-02T02:02:01Z", true),
+        ("2026-02-02T03:02:01+01:00", true),
+        ("2026-02-02T02:02:02Z", false),
+        ("2026-02-02T02:02:02.5Z", false),
+    ] {
+        assert_eq!(is_expired(time), Ok(expected), "{time}");
+    }
+    for broken in ["tomorrow", "2026-02-02", "2026-02-02T02:02:02"] {
+        let failure = is_expired(broken).unwrap_err();
+        assert_eq!(failure.reason, Reason::InvalidEventData);
+        assert!(failure.message.contains("expirytime is not a timestamp: use RFC 3339"), "{}", failure.message);
+    }
+    assert_eq!(super::is_expired(&Extensions::default(), now()), Ok(false));
+    assert_eq!(expired().reason, Reason::EventExpired);
+}
+
+#[test]
+fn a_dead_letter_says_why_the_broker_gave_up() {
+    let message = |code: &str, data: &str| {
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let (knativeerrorcode, knativeerrordata) = (given(code), given(data));
+        let failure = undeliverable(&Extensions { knativeerrorcode, knativeerrordata, ..Extensions::default() });
+        assert_eq!(failure.reason, Reason::Undeliverable);
+        failure.message
+    };
+    let expected = |how: &str| {
+        format!("the broker gave up on the event, whose last delivery ended{how}; no Pod was left: send a new event")
+    };
+    assert_eq!(message("", ""), expected(""));
+    assert_eq!(message("503", "bm8="), expected(" with 503: no"));
+    assert_eq!(message("", "no base64"), expected(": no base64"));
+    // Bytes that are no text, and more of them than anybody reads.
+    assert_eq!(message("500", "/w=="), expected(" with 500: \u{fffd}"));
+    assert_eq!(message("", &"!".repeat(1_000)), expected(&format!(": {}", "!".repeat(512))));
+}

@@ -1,0 +1,161 @@
+//! The calls, as requests that nobody has sent yet.
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use http::{Method, Request};
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::pod::{GATE, MANAGED_BY, Pod};
+use crate::url::BaseUrl;
+
+const JSON: &str = "application/json";
+const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A service account's bearer token. It has no `Debug` and no `Display`, so that it can't be printed by accident.
+pub struct Token(String, HeaderValue);
+
+/// Why a token can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// There is none, and the API server is spoken to over https.
+    #[error("the token file is empty: mount the service account's token")]
+    Empty,
+    /// It has more than one line, or bytes that no token has.
+    #[error("the token file holds more than a token")]
+    NoToken,
+}
+
+impl Token {
+    /// Takes the content of a token file.
+    ///
+    /// An empty file stands for no token, which is what `kubectl proxy` wants; it is taken over `http` only, since
+    /// an API server that is asked without a token answers as if the provisioner had no rights.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn parse(content: &str, url: &BaseUrl) -> Result<Self, TokenError> {
+        let token = content.trim();
+        if token.is_empty() && url.is_https() {
+            return Err(TokenError::Empty);
+        }
+        let mut header = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| TokenError::NoToken)?;
+        header.set_sensitive(true);
+        Ok(Self(token.to_owned(), header))
+    }
+
+    /// The token itself, to be looked for in what leaves.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether a call makes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DryRun {
+    /// It does.
+    No,
+    /// The answer is what it would be, after all admission, and nothing is stored.
+    All,
+}
+
+/// The Pods of the client namespace, as calls.
+pub struct Api<'a> {
+    url: &'a BaseUrl,
+    namespace: &'a str,
+    token: &'a Token,
+    trace: HeaderMap,
+}
+
+impl<'a> Api<'a> {
+    /// The API at `kube_api_url`, spoken to with `token`, as part of a `trace`.
+    pub fn new(config: &'a Config, token: &'a Token, trace: HeaderMap) -> Self {
+        Self { url: &config.kube_api_url, namespace: &config.client_namespace, token, trace }
+    }
+
+    /// The client namespace.
+    pub fn namespace(&self) -> &str {
+        self.namespace
+    }
+
+    /// `POST pods`: creates a Pod.
+    pub fn create(&self, pod: &Value, dry_run: DryRun) -> Request<Vec<u8>> {
+        let path = match dry_run {
+            DryRun::No => "pods",
+            DryRun::All => "pods?dryRun=All",
+        };
+        self.namespaced(Method::POST, path, Some((JSON, pod)))
+    }
+
+    /// `GET pods/NAME`.
+    pub fn get(&self, name: &str) -> Request<Vec<u8>> {
+        self.namespaced(Method::GET, &format!("pods/{name}"), None)
+    }
+
+    /// `GET podtemplates/NAME`.
+    pub fn get_template(&self, name: &str) -> Request<Vec<u8>> {
+        self.namespaced(Method::GET, &format!("podtemplates/{name}"), None)
+    }
+
+    /// `GET` of the client namespace. The provisioner's Role doesn't allow it; whoever looks for a fault may.
+    pub fn get_namespace(&self) -> Request<Vec<u8>> {
+        self.namespaced(Method::GET, "", None)
+    }
+
+    /// `GET /readyz`, which the API server answers to everybody.
+    pub fn get_readiness(&self) -> Request<Vec<u8>> {
+        self.request(Method::GET, "/readyz", None)
+    }
+
+    /// `PATCH pods/NAME`: takes our gate away and nothing else. Idempotent; the uid pins the object.
+    pub fn release(&self, pod: &Pod) -> Request<Vec<u8>> {
+        let patch = json!({
+            "metadata": { "uid": pod.metadata.uid },
+            "spec": { "schedulingGates": [{ "$patch": "delete", "name": GATE }] },
+        });
+        let path = format!("pods/{}", pod.metadata.name);
+        self.namespaced(Method::PATCH, &path, Some((STRATEGIC_MERGE_PATCH, &patch)))
+    }
+
+    /// `DELETE pods/NAME`, and only the very object that was judged.
+    ///
+    /// A gated Pod never ran, so it goes at once; its version is a precondition beside its uid, for another delivery
+    /// of the event may have released it in the meantime. A Pod without its gate may run, and ends in its own time: to
+    /// take its object away at once would leave the node nobody to ask.
+    pub fn delete(&self, pod: &Pod) -> Request<Vec<u8>> {
+        let mut preconditions = json!({ "uid": pod.metadata.uid });
+        let mut options = json!({ "apiVersion": "v1", "kind": "DeleteOptions" });
+        if pod.is_gated() {
+            options["gracePeriodSeconds"] = json!(0);
+            if let Some(version) = &pod.metadata.resource_version {
+                preconditions["resourceVersion"] = json!(version);
+            }
+        }
+        options["preconditions"] = preconditions;
+        self.namespaced(Method::DELETE, &format!("pods/{}", pod.metadata.name), Some((JSON, &options)))
+    }
+
+    fn namespaced(&self, method: Method, path: &str, body: Option<(&'static str, &Value)>) -> Request<Vec<u8>> {
+        let path = format!("/api/v1/namespaces/{}/{path}", self.namespace);
+        self.request(method, path.trim_end_matches('/'), body)
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<(&'static str, &Value)>) -> Request<Vec<u8>> {
+        let bytes = body.and_then(|(_, value)| serde_json::to_vec(value).ok()).unwrap_or_default();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(self.url.join(path))
+            .header(ACCEPT, JSON)
+            // The API server takes the part before the slash as the field manager.
+            .header(USER_AGENT, format!("{MANAGED_BY}/{VERSION}"));
+        if !self.token.0.is_empty() {
+            request = request.header(AUTHORIZATION, self.token.1.clone());
+        }
+        if let Some((content_type, _)) = body {
+            request = request.header(CONTENT_TYPE, content_type).header(CONTENT_LENGTH, bytes.len());
+        }
+        let mut request = request.body(bytes).expect("every part of the request was parsed when it came in");
+        request.headers_mut().extend(self.trace.clone());
+        request
+    }
+}

@@ -1,0 +1,208 @@
+//! What heals and what doesn't, for every call and every answer that is a refusal.
+
+mod calls;
+
+use http::header::RETRY_AFTER;
+
+use super::*;
+use crate::outbound::NoAnswer;
+use crate::reason::Reason;
+use crate::testing;
+
+const CALLS: [Call; 7] =
+    [Call::GetTemplate, Call::Create, Call::Get, Call::GetAfterForbidden, Call::Readiness, Call::Release, Call::Delete];
+
+/// The reasons that an API server knows (meta/v1, `StatusReason`), one that it will know, and none.
+#[rustfmt::skip]
+const REASONS: [&str; 22] = [
+    "AlreadyExists", "BadRequest", "Conflict", "Expired", "Forbidden", "Gone", "InternalError", "Invalid",
+    "MethodNotAllowed", "NotAcceptable", "NotFound", "RequestEntityTooLarge", "ServerTimeout", "ServiceUnavailable",
+    "StorageReadError", "Timeout", "TooManyRequests", "Unauthorized", "Unknown", "UnsupportedMediaType", "Whim", "",
+];
+
+/// What a message says, as far as it decides anything.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Says {
+    Nothing,
+    Denied,
+    NotYet,
+    Quota,
+}
+
+const MESSAGES: [(Says, &str); 10] = [
+    (Says::Nothing, "no"),
+    (Says::Nothing, "pods is forbidden: User \"x\" cannot create resource \"pods\""),
+    // Whoever is quoted further on decides nothing.
+    (Says::Nothing, "pods \"x\" is forbidden: violates PodSecurity: exceeded quota: status unknown for quota: x"),
+    (Says::Denied, "admission webhook \"policy.example\" denied the request: no"),
+    (Says::NotYet, "pods \"x\" is forbidden: status unknown for quota: clients, resources: pods"),
+    (Says::NotYet, "pods \"x\" is forbidden: not yet ready to handle request"),
+    (
+        Says::NotYet,
+        "pods \"x\" is forbidden: error looking up service account n/default: serviceaccount \"default\" not found",
+    ),
+    (
+        Says::NotYet,
+        "pods \"x\" is forbidden: error fetching namespace \"n\": unable to find annotation openshift.io/sa.scc.mcs",
+    ),
+    (Says::Quota, "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5"),
+    (Says::Quota, "pods \"x\" is forbidden: failed quota: clients: must specify limits.cpu for: gateway-init"),
+];
+
+/// A verdict, without what it says of how to try again.
+#[derive(Debug, PartialEq)]
+enum Kind {
+    Heals,
+    NotYet,
+    Terminal(Reason),
+    AlreadyExists,
+    NotFound,
+}
+
+fn kind(verdict: &Verdict) -> Kind {
+    match verdict {
+        Verdict::Heals(_) => Kind::Heals,
+        Verdict::NotYet(_) => Kind::NotYet,
+        Verdict::Terminal(reason) => Kind::Terminal(*reason),
+        Verdict::AlreadyExists => Kind::AlreadyExists,
+        Verdict::NotFound => Kind::NotFound,
+    }
+}
+
+/// The word of the API server on a call that is made for an object: a `Status` of this code, reason and message.
+fn expected(call: Call, code: u16, reason: &str, says: Says) -> Kind {
+    use Call::{Create, Delete, Get, GetAfterForbidden, GetTemplate, Release};
+    let passes = matches!(code, 401 | 408 | 425 | 429 | 500..);
+    if passes || code == 409 && (reason != "AlreadyExists" || says == Says::Denied) {
+        return Kind::Heals;
+    }
+    // A reason comes before a code.
+    let meant = match (reason, code) {
+        // Nothing but rights and what is in it is asked of a PodTemplate.
+        ("NotFound", 403) if call == GetTemplate => "Forbidden",
+        ("AlreadyExists" | "NotFound" | "Forbidden", _) => reason,
+        (_, 403) => "Forbidden",
+        ("", 404) => "NotFound",
+        _ => "",
+    };
+    match (call, meant, says) {
+        (Create | Release, _, Says::Denied) => Kind::Terminal(Reason::PodRejected),
+        (Create, "AlreadyExists", _) => Kind::AlreadyExists,
+        (_, "AlreadyExists", _) => Kind::Heals,
+        (Create, "NotFound", _) => Kind::Terminal(Reason::NamespaceNotFound),
+        (Release, "NotFound", _) => Kind::Heals,
+        (Get | GetAfterForbidden | Delete, "NotFound", _) => Kind::NotFound,
+        (Create, "Forbidden", Says::NotYet) => Kind::NotYet,
+        (_, "Forbidden", Says::NotYet) => Kind::Heals,
+        (Create | Release, "Forbidden", Says::Quota) => Kind::Terminal(Reason::QuotaExceeded),
+        (Create | Release | GetTemplate | GetAfterForbidden, "Forbidden", _) => Kind::Terminal(Reason::Forbidden),
+        (Create | Release, _, _) => Kind::Terminal(Reason::PodRejected),
+        (GetTemplate, _, _) => Kind::Terminal(Reason::PodTemplateInvalid),
+        _ => Kind::Heals,
+    }
+}
+
+fn refused(mut answer: http::Response<Vec<u8>>) -> ApiError {
+    answer.headers_mut().insert(RETRY_AFTER, http::HeaderValue::from_static("7"));
+    ApiError::Refused(Refusal::new(&answer))
+}
+
+/// Every refusal that there can be: its code, and where it is the API server's own word, its reason and its message.
+fn refusals() -> impl Iterator<Item = (u16, Option<(&'static str, Says)>, ApiError)> {
+    let status = |code| {
+        REASONS.into_iter().flat_map(move |reason| {
+            MESSAGES.map(|(says, message)| {
+                (code, Some((reason, says)), refused(testing::status(code, reason, message).unwrap()))
+            })
+        })
+    };
+    let pages = [&b"<html>no</html>"[..], b"", br#"{"kind":"Pod"}"#, br#"{"message":"no"}"#];
+    let page = move |code| pages.map(|page| (code, None, refused(testing::answer(code, page).unwrap())));
+    (400..=599).flat_map(move |code| status(code).chain(page(code)))
+}
+
+#[test]
+fn every_refusal_of_every_call_ends_as_it_should() {
+    let mut seen = 0;
+    for (code, word, error) in refusals() {
+        for call in CALLS {
+            let expected = match (call, word) {
+                // An API server that isn't ready says so by its code; whether it says it with a `Status` is nothing.
+                (Call::Readiness, _) if matches!(code, 401 | 403 | 429 | 500..) => Kind::Heals,
+                (Call::Readiness, _) => Kind::Terminal(Reason::Forbidden),
+                (_, None) => Kind::Heals,
+                (_, Some((reason, says))) => expected(call, code, reason, says),
+            };
+            let verdict = verdict(call, &error);
+            assert_eq!(kind(&verdict), expected, "{call:?} {code} {word:?}");
+            if let Verdict::Heals(retry) | Verdict::NotYet(retry) = verdict {
+                let asked = (retry.too_many_requests, retry.retry_after);
+                assert_eq!(asked, (code == 429, Some(7)), "{call:?} {code} {word:?}");
+                assert!(!retry.cause.is_empty());
+            }
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, CALLS.len() * 200 * (REASONS.len() * MESSAGES.len() + 4));
+}
+
+/// The same from the other side: what would be lost by a mistake.
+#[test]
+fn nothing_ends_an_event_but_the_api_servers_own_refusal_of_a_pod_or_of_a_right() {
+    for (code, word, error) in refusals() {
+        for call in CALLS.into_iter().filter(|call| *call != Call::Readiness) {
+            if let Verdict::Terminal(_) = verdict(call, &error) {
+                assert!(word.is_some() && (400..500).contains(&code), "{call:?} {code}");
+                assert!(!matches!(call, Call::Get | Call::Delete), "{call:?} {code}: a Pod may be left");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_refusal_heals_on_every_call() {
+    let errors = [
+        ApiError::NoAnswer(NoAnswer::CutOff),
+        ApiError::NoAnswer(NoAnswer::NoTimeLeft),
+        ApiError::NoAnswer(NoAnswer::TooLarge(1)),
+        ApiError::NoAnswer(NoAnswer::Late(std::time::Duration::from_secs(1))),
+        ApiError::NoAnswer(NoAnswer::Host("refused".to_owned())),
+        ApiError::Unreadable("it is not JSON".to_owned()),
+    ];
+    for error in errors {
+        for call in CALLS {
+            assert_eq!(verdict(call, &error), Verdict::Heals(Retry::because(error.to_string())), "{call:?}");
+        }
+    }
+}
+
+#[test]
+fn the_wait_that_was_asked_for_is_the_headers_or_else_the_statuss() {
+    let wait = |header: Option<&str>, seconds: &str| {
+        let body = format!(r#"{{"kind": "Status", "details": {{"retryAfterSeconds": {seconds}}}}}"#);
+        let mut answer = testing::answer(429, body).unwrap();
+        answer.headers_mut().extend(header.map(|value| (RETRY_AFTER, value.parse().unwrap())));
+        Refusal::new(&answer).retry_after
+    };
+    assert_eq!(wait(Some("7"), "9"), Some(7));
+    assert_eq!((wait(None, "9"), wait(None, "null")), (Some(9), None));
+    // A date, which HTTP allows, and what is no time at all.
+    assert_eq!((wait(Some("Wed, 21 Oct 2026 07:28:00 GMT"), "null"), wait(Some("-1"), "null")), (None, None));
+}
+
+#[test]
+fn a_deletion_is_over_when_the_answer_says_that_nothing_holds_the_pod() {
+    let read = |body: &str| read_deletion(testing::answer(200, body), "a");
+    let pod = |more: &str| format!(r#"{{"metadata":{{"name":"a","namespace":"n","uid":"u"{more}}},"spec":{{}}}}"#);
+    for gone in ["", r#","deletionGracePeriodSeconds":0"#, r#","deletionGracePeriodSeconds":0,"finalizers":[]"#] {
+        assert_eq!(read(&pod(gone)), Ok(None), "{gone}");
+    }
+    assert_eq!(read(r#"{"kind":"Status","status":"Success"}"#), Ok(None));
+    assert_eq!(read(&pod(r#","deletionGracePeriodSeconds":30"#)), Ok(Some(30)));
+    assert_eq!(read(&pod(r#","deletionGracePeriodSeconds":0,"finalizers":["a/b"]"#)), Ok(Some(1)));
+    // Not the API server's own word on this Pod.
+    let strange = [r#"{"kind":"Status","status":"Failure"}"#, "{}", "<html>", "", &pod("").replace(r#""a""#, r#""b""#)];
+    for body in strange {
+        assert!(matches!(read(body), Err(ApiError::Unreadable(_))), "{body}");
+    }
+}

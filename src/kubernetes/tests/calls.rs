@@ -1,0 +1,220 @@
+//! The calls as they go out, and the answers as they are taken.
+
+use http::header::{HeaderMap, HeaderValue};
+use http::{Method, Request};
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::context::Context;
+use crate::kubernetes::*;
+use crate::outbound::{Answer, NoAnswer};
+use crate::pod::Pod;
+use crate::testing::{answer, config, context, cut, merged, object, pod_template, released, routed, status, wanted};
+
+const NAME: &str = "6ae65cff-3704-5f31-ae9d-cd15c7833b0c";
+const CLIENTS: [(&str, &str); 2] = [("kube_api_url", "https://api:6443/"), ("client_namespace", "clients")];
+
+fn token(content: &str, config: &Config) -> Token {
+    Token::parse(content, &config.kube_api_url).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn pod(change: &Value) -> Pod {
+    serde_json::from_value(merged(routed(wanted(&[])), change)).unwrap()
+}
+
+fn call(make: impl FnOnce(&Api) -> Request<Vec<u8>>) -> Request<Vec<u8>> {
+    let config = config(&CLIENTS);
+    make(&Api::new(&config, &token("s3cret\n", &config), HeaderMap::new()))
+}
+
+fn body(request: &Request<Vec<u8>>) -> Value {
+    serde_json::from_slice(request.body()).unwrap()
+}
+
+/// A call's method, its URI, and its body with the body's media type.
+#[track_caller]
+fn check(make: impl FnOnce(&Api) -> Request<Vec<u8>>, method: Method, path: &str, content: Option<(&str, Value)>) {
+    let request = call(make);
+    assert_eq!((request.method(), request.uri().to_string()), (&method, format!("https://api:6443{path}")));
+    let headers = request.headers();
+    assert_eq!([&headers["authorization"], &headers["accept"]], ["Bearer s3cret", "application/json"]);
+    let agent = headers["user-agent"].to_str().unwrap();
+    assert!(agent.starts_with("cloudevents-podgateway-client-provisioner/"), "{agent}");
+    match content {
+        Some((content_type, content)) => {
+            assert_eq!((&headers["content-type"], body(&request)), (&content_type.parse().unwrap(), content));
+            assert_eq!(headers["content-length"], request.body().len().to_string());
+        }
+        None => assert!(request.body().is_empty() && !headers.contains_key("content-type")),
+    }
+    assert!(!format!("{request:?}").contains("s3cret"));
+}
+
+#[test]
+fn each_call_is_exactly_this_request() {
+    let json = "application/json";
+    let pods = "/api/v1/namespaces/clients/pods";
+    let one = format!("{pods}/{NAME}");
+    check(|api| api.create(&json!({"a": 1}), DryRun::No), Method::POST, pods, Some((json, json!({"a": 1}))));
+    let dry_run = format!("{pods}?dryRun=All");
+    check(|api| api.create(&json!({}), DryRun::All), Method::POST, &dry_run, Some((json, json!({}))));
+    check(|api| api.get(NAME), Method::GET, &one, None);
+    check(|api| api.get_template("a.b"), Method::GET, "/api/v1/namespaces/clients/podtemplates/a.b", None);
+    check(|api| api.get_namespace(), Method::GET, "/api/v1/namespaces/clients", None);
+    check(|api| api.get_readiness(), Method::GET, "/readyz", None);
+    let patch = json!({
+        "metadata": {"uid": "4d5e6f70-0000-4000-8000-000000000001"},
+        "spec": {"schedulingGates": [{"$patch": "delete", "name": "podgateway.io/gateway-verification"}]},
+    });
+    let patch = Some(("application/strategic-merge-patch+json", patch));
+    check(|api| api.release(&pod(&json!({}))), Method::PATCH, &one, patch);
+    let options = json!({
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "gracePeriodSeconds": 0,
+        "preconditions": {"uid": "4d5e6f70-0000-4000-8000-000000000001", "resourceVersion": "7"},
+    });
+    check(|api| api.delete(&pod(&json!({}))), Method::DELETE, &one, Some((json, options)));
+}
+
+/// Its object names the node that is to end it; without it a second client could follow while the first still runs.
+#[test]
+fn a_pod_that_may_run_ends_in_its_own_time_however_often_it_has_changed_since() {
+    let released: Pod = serde_json::from_value(released(routed(wanted(&[])))).unwrap();
+    let options = body(&call(|api| api.delete(&released)));
+    let expected = json!({
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {"uid": "4d5e6f70-0000-4000-8000-000000000001"},
+    });
+    assert_eq!(options, expected);
+}
+
+#[test]
+fn a_pod_without_a_version_is_deleted_by_its_uid() {
+    let options = body(&call(|api| api.delete(&pod(&json!({"metadata": {"resourceVersion": null}})))));
+    assert_eq!(options["preconditions"], json!({"uid": "4d5e6f70-0000-4000-8000-000000000001"}));
+}
+
+#[test]
+fn a_trace_goes_on_with_every_call() {
+    let config = config(&[]);
+    let token = token("s3cret", &config);
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let traced = Context { traceparent: Some(traceparent.into()), ..context("/test", "1") };
+    let api = Api::new(&config, &token, traced.trace());
+    for request in [api.get("x"), api.get_readiness(), api.create(&json!({}), DryRun::No), api.delete(&pod(&json!({})))]
+    {
+        assert_eq!(request.headers()["traceparent"], traceparent, "{}", request.uri());
+    }
+}
+
+#[test]
+fn a_token_is_one_line_and_may_be_absent_for_a_proxy_on_http_only() {
+    let (https, http) = (config(&[]), config(&[("kube_api_url", "http://localhost:8001")]));
+    assert_eq!(token(" s3cret\n", &https).secret(), "s3cret");
+    let none = token("\n", &http);
+    assert_eq!(Api::new(&http, &none, HeaderMap::new()).get("x").headers().get("authorization"), None);
+    for (content, expected) in [
+        ("", "the token file is empty: mount the service account's token"),
+        ("\n ", "the token file is empty: mount the service account's token"),
+        ("a\nb", "the token file holds more than a token"),
+        ("a\u{0}b", "the token file holds more than a token"),
+    ] {
+        let error = Token::parse(content, &https.kube_api_url).err().expect(expected);
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[track_caller]
+fn check_unreadable<T>(result: Result<T, ApiError>, body: &str) {
+    let error = result.err().expect(body);
+    assert!(matches!(&error, ApiError::Unreadable(_)), "{body}: {error}");
+    assert!(error.to_string().starts_with("the Kubernetes API answered with something else: "), "{error}");
+}
+
+#[test]
+fn only_the_very_pod_is_an_answer() {
+    let read = |answer: Answer| read_pod(answer, "default", NAME);
+    for code in [200, 201, 202] {
+        assert!(read(object(code, &routed(wanted(&[])))).unwrap().is_gated());
+    }
+    assert!(!read(object(200, &released(routed(wanted(&[]))))).unwrap().is_gated());
+    for body in ["", "{", "null", "[]", "<html>", r#"{"kind":"Status","status":"Success"}"#, r#"{"metadata":{}}"#] {
+        check_unreadable(read(answer(200, body)), body);
+    }
+    for field in ["name", "namespace", "uid"] {
+        for value in [json!("other"), json!(""), json!(null), json!(7)] {
+            let other = merged(routed(wanted(&[])), &json!({"metadata": {field: value}}));
+            if (field, &value) != ("uid", &json!("other")) {
+                check_unreadable(read(object(200, &other)), &other.to_string());
+            }
+        }
+    }
+    assert_eq!(read(cut()).unwrap_err(), ApiError::NoAnswer(NoAnswer::CutOff));
+}
+
+#[test]
+fn an_object_is_of_the_kind_that_was_asked_for() {
+    let read = |answer: Answer| read_object(answer, "PodTemplate");
+    let template = pod_template(|_| ());
+    assert_eq!(read(object(200, &template)).unwrap(), template);
+    for other in [json!({"kind": "Pod"}), json!({}), json!("PodTemplate"), json!(["PodTemplate"]), json!(null)] {
+        check_unreadable(read(object(200, &other)), &other.to_string());
+    }
+    check_unreadable(read(answer(200, "<html>")), "<html>");
+    assert!(matches!(read(status(404, "NotFound", "no")), Err(ApiError::Refused(_))));
+}
+
+#[test]
+fn readiness_is_any_success() {
+    assert_eq!(read_readiness(answer(200, "ok")), Ok(()));
+    for unready in [answer(500, "[-]poststarthook"), status(403, "Forbidden", "no"), cut()] {
+        assert!(read_readiness(unready).is_err());
+    }
+}
+
+#[test]
+fn a_removal_that_was_refused_is_a_refusal() {
+    for refusal in [status(403, "Forbidden", "no"), status(404, "NotFound", "no"), answer(500, ""), answer(301, "")] {
+        assert!(matches!(read_deletion(refusal, "x"), Err(ApiError::Refused(_))));
+    }
+    assert!(matches!(read_deletion(cut(), "x"), Err(ApiError::NoAnswer(_))));
+}
+
+#[test]
+fn a_refusal_quotes_the_api_server_or_says_that_it_was_another() {
+    let text = |answer: Answer| Refusal::new(&answer.unwrap()).to_string();
+    assert_eq!(text(status(422, "Invalid", "spec: no")), "the Kubernetes API answered 422: spec: no");
+    assert_eq!(text(status(422, "Invalid", "")), "the Kubernetes API answered 422");
+    for other in ["", "<html>", r#"{"kind":"Status""#, r#"{"kind":"Pod","message":"no"}"#, r#"{"message":"no"}"#] {
+        let expected = "404 without a Status: probably a proxy answered instead of the API server";
+        assert_eq!(text(answer(404, other)), expected, "{other}");
+    }
+    let endless = text(status(400, "BadRequest", &"ä".repeat(9_000)));
+    assert_eq!(endless, format!("the Kubernetes API answered 400: {}", "ä".repeat(1_024)));
+}
+
+/// What comes back about the gateway's containers says nothing of how to mend it.
+#[test]
+fn a_quota_that_wants_limits_is_advised_to_have_defaults() {
+    let advice = |message: &str| advice(&read_pod(status(403, "Forbidden", message), "n", "x").unwrap_err());
+    let quota =
+        "pods \"x\" is forbidden: failed quota: clients: must specify limits.cpu for: gateway-init,gateway-sidecar";
+    assert!(advice(quota).contains("LimitRange"));
+    for other in ["pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1", "no"] {
+        assert_eq!(advice(other), "", "{other}");
+    }
+}
+
+#[test]
+fn a_header_of_a_token_hides_it() {
+    let request = call(|api| api.get(NAME));
+    assert!(
+        request
+            .headers()
+            .values()
+            .filter(|value| value.is_sensitive())
+            .eq([&HeaderValue::from_static("Bearer s3cret")])
+    );
+}

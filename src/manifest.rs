@@ -1,0 +1,80 @@
+//! The client Pod as it is asked for: what the promises need, laid over a base.
+//!
+//! In: a [`Pending`], the configuration and a PodTemplate's base. Out: a core/v1 Pod as JSON, gated and hardened.
+//! `docs/architecture.md`, "The decisions".
+
+use serde_json::{Value, json};
+
+use crate::config::{Config, Verification};
+use crate::event::Pending;
+use crate::pod::{CLIENT_CONTAINER, CORRELATION_ID, EVENT_ID, EVENT_SOURCE, GATE, MANAGED_BY, MANAGED_BY_LABEL};
+use crate::template::Base;
+
+/// The Pod to create.
+pub fn manifest(pending: &Pending, config: &Config, base: Option<Base>) -> Value {
+    let Base { mut labels, mut annotations, mut spec } = base.unwrap_or_else(|| plain(config));
+    let (context, key) = (pending.context, config.gateway_key.as_str());
+    labels.extend(texts([
+        ("app.kubernetes.io/name", "podgateway-client"),
+        ("app.kubernetes.io/instance", &pending.pod_name),
+        (MANAGED_BY_LABEL, MANAGED_BY),
+        (key, pending.gateway),
+    ]));
+    annotations.extend(texts([(key, pending.gateway), (EVENT_SOURCE, &context.source), (EVENT_ID, &context.id)]));
+    annotations.extend(texts(context.correlation_id.as_deref().map(|id| (CORRELATION_ID, id))));
+    secure(&mut spec, config.gateway_verification);
+    let mut pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": pending.pod_name, "namespace": config.client_namespace },
+    });
+    // Not by `json!`, which copies what it is given.
+    pod["metadata"]["labels"] = Value::Object(labels);
+    pod["metadata"]["annotations"] = Value::Object(annotations);
+    pod["spec"] = spec;
+    pod
+}
+
+/// The base of a Pod where there is no PodTemplate.
+fn plain(config: &Config) -> Base {
+    let mut container = json!({ "name": CLIENT_CONTAINER, "image": config.client_image });
+    if !config.client_command.is_empty() {
+        container["command"] = json!(config.client_command);
+    }
+    let mut spec = json!({});
+    spec["containers"] = Value::Array(vec![container]);
+    Base { spec, ..Base::default() }
+}
+
+fn texts<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> impl Iterator<Item = (String, Value)> {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value)))
+}
+
+/// Lays over a spec what the promises need. Another's scheduling gates stay: they hold the Pod back as well.
+fn secure(spec: &mut Value, verification: Verification) {
+    spec["automountServiceAccountToken"] = json!(false);
+    spec["containers"].as_array_mut().into_iter().flatten().for_each(harden);
+    if verification == Verification::Required {
+        let mut gates = match spec["schedulingGates"].take() {
+            Value::Array(gates) => gates,
+            _ => Vec::new(),
+        };
+        gates.retain(|gate| gate["name"] != GATE);
+        gates.push(json!({ "name": GATE }));
+        spec["schedulingGates"] = Value::Array(gates);
+    }
+}
+
+/// Hardens a container: no escalation, no capabilities, the runtime's default seccomp profile.
+fn harden(container: &mut Value) {
+    if !container["securityContext"].is_object() {
+        container["securityContext"] = json!({});
+    }
+    let context = &mut container["securityContext"];
+    context["allowPrivilegeEscalation"] = json!(false);
+    context["capabilities"] = json!({ "drop": ["ALL"] });
+    context["seccompProfile"] = json!({ "type": "RuntimeDefault" });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! One maker of each thing that tests need: a configuration, an event, a Pod as it comes back, a scripted peer.
+//!
+//! For the unit tests here and, by the feature `testing`, for the property, model, contract and fault tests and the
+//! benchmark. Nothing of it is in the component.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::LazyLock;
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use chrono::{DateTime, Utc};
+use http::{Request, Response};
+use serde_json::{Value, json};
+
+use crate::config::{Config, ConfigError};
+use crate::context::Context;
+use crate::event::Pending;
+use crate::manifest::manifest;
+use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
+
+/// The address of the gateway `foo`.
+pub const ADDRESS: &str = "pod-gateway-foo.gateway-system.svc.cluster.local";
+
+static MANIFEST: LazyLock<toml::Table> =
+    LazyLock::new(|| include_str!("../spin.toml").parse().expect("the manifest is TOML"));
+
+/// A variable's value: of `changes`, or else the default of `spin.toml`.
+///
+/// # Errors
+/// That the variable isn't declared.
+pub fn variable(changes: &[(&str, &str)], name: &str) -> Result<String, String> {
+    if let Some((_, value)) = changes.iter().find(|(changed, _)| *changed == name) {
+        return Ok((*value).to_owned());
+    }
+    let default = MANIFEST["variables"].get(name).and_then(|variable| variable["default"].as_str());
+    default.map(str::to_owned).ok_or_else(|| format!("{name} is not declared"))
+}
+
+/// The configuration of the defaults with `changes` laid over them.
+///
+/// # Errors
+/// Which of the changes can't be used.
+pub fn try_config(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::from_variables(|name| variable(changes, name))
+}
+
+/// The same, where they can be used.
+///
+/// # Panics
+/// When they can't.
+pub fn config(changes: &[(&str, &str)]) -> Config {
+    try_config(changes).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The context of an event of this identity, and with nothing else.
+pub fn context(source: &str, id: &str) -> Context {
+    Context { source: source.to_owned(), id: id.to_owned(), ..Context::default() }
+}
+
+/// The client of the event (`/test`, `1`) at the gateway `foo`, given to `act`.
+pub fn with_pending<T>(act: impl FnOnce(&Pending) -> T) -> T {
+    let context = context("/test", "1");
+    act(&Pending::new(&context, "foo", &config(&[])).expect("foo is a good name"))
+}
+
+/// The manifest of the client of [`with_pending`].
+pub fn wanted(changes: &[(&str, &str)]) -> Value {
+    with_pending(|pending| manifest(pending, &config(changes), None))
+}
+
+/// A manifest with what every API server adds.
+pub fn stored(mut pod: Value) -> Value {
+    pod["metadata"]["uid"] = json!("4d5e6f70-0000-4000-8000-000000000001");
+    pod["metadata"]["resourceVersion"] = json!("7");
+    pod["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+    pod
+}
+
+/// A container that the admission controller of the gateway at `address` adds.
+pub fn gateway_container(name: &str, address: &str) -> Value {
+    json!({
+        "name": name,
+        "image": "ghcr.io/angelnu/pod-gateway:v1.8.1",
+        "env": [{"name": "gateway", "value": address}],
+        "securityContext": {"capabilities": {"add": ["NET_ADMIN", "NET_RAW"]}, "runAsUser": 0, "runAsNonRoot": false},
+    })
+}
+
+/// The answer of an API server whose gateway at `address` took the Pod.
+pub fn routed_by(address: &str, pod: Value) -> Value {
+    let mut pod = stored(pod);
+    pod["spec"]["initContainers"] = json!([gateway_container("gateway-init", address)]);
+    let containers = pod["spec"]["containers"].as_array_mut();
+    containers.expect("a Pod has containers").push(gateway_container("gateway-sidecar", address));
+    pod
+}
+
+/// The same of the gateway `foo`.
+pub fn routed(pod: Value) -> Value {
+    routed_by(ADDRESS, pod)
+}
+
+/// A Pod without its gate.
+pub fn released(mut pod: Value) -> Value {
+    pod["spec"].as_object_mut().expect("a Pod has a spec").remove("schedulingGates");
+    pod
+}
+
+/// A Pod that is being deleted.
+pub fn deleting(mut pod: Value) -> Value {
+    pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    pod
+}
+
+/// An object with a change merged into it, as a strategic merge patch would be: member by member, and item by item in a
+/// list of named things; a `null` takes a member away.
+pub fn merged(mut object: Value, change: &Value) -> Value {
+    match (&mut object, change) {
+        (Value::Object(members), Value::Object(changes)) => {
+            for (name, change) in changes {
+                let merged = merged(members.remove(name).unwrap_or_default(), change);
+                members.extend(Some((name.clone(), merged)).filter(|(_, merged)| !merged.is_null()));
+            }
+        }
+        (Value::Array(items), Value::Array(changes)) if changes.iter().all(|change| change["name"].is_string()) => {
+            for change in changes {
+                match items.iter_mut().find(|item| item["name"] == change["name"]) {
+                    Some(item) => *item = merged(item.take(), change),
+                    None => items.push(merged(Value::Null, change)),
+                }
+            }
+        }
+        // What is new has no more nulls in it than what was changed.
+        (_, Value::Object(_)) => return merged(json!({}), change),
+        _ => return change.clone(),
+    }
+    object
+}
+
+/// What leads past a gateway: the entry of the table in `bypass` by its field, and a change that does it when it is
+/// merged into a routed Pod (see [`merged`]). Each entry has one at least, and an API server takes all but `nodeName`,
+/// which it refuses in a gated Pod by itself.
+pub fn examples() -> Vec<(&'static str, Value)> {
+    let spec = |spec: Value| json!({ "spec": spec });
+    let context = |context: Value| spec(json!({"containers": [{"name": "client", "securityContext": context}]}));
+    let network = |key: &str| json!({"metadata": {"annotations": {key: "default/second"}}});
+    let mut examples = vec![
+        ("annotation", network("k8s.v1.cni.cncf.io/networks")),
+        ("annotation", network("v1.multus-cni.io/default-network")),
+        ("hostNetwork", spec(json!({"hostNetwork": true}))),
+        ("hostPID", spec(json!({"hostPID": true}))),
+        ("hostIPC", spec(json!({"hostIPC": true}))),
+        ("shareProcessNamespace", spec(json!({"shareProcessNamespace": true}))),
+        ("nodeName", spec(json!({"nodeName": "node-1"}))),
+        ("resourceClaims", spec(json!({"resourceClaims": [{"name": "nic", "resourceClaimName": "nic"}]}))),
+        ("volumes.hostPath", spec(json!({"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}))),
+        (
+            "volumes.hostPath",
+            spec(json!({"volumes": [{"name": "cri", "hostPath": {"path": "/run/containerd/containerd.sock"}}]})),
+        ),
+        (
+            "ports.hostPort",
+            spec(json!({"containers": [
+                {"name": "client", "ports": [{"containerPort": 80}, {"containerPort": 81, "hostPort": 81}]},
+            ]})),
+        ),
+        // An API server takes no privileged container that may not escalate.
+        ("securityContext.privileged", context(json!({"privileged": true, "allowPrivilegeEscalation": null}))),
+        // Nor an unmasked /proc of a user of the node.
+        (
+            "securityContext.procMount",
+            spec(json!({
+                "hostUsers": false,
+                "containers": [{"name": "client", "securityContext": {"procMount": "Unmasked"}}],
+            })),
+        ),
+        ("securityContext.seccompProfile", context(json!({"seccompProfile": {"type": "Unconfined"}}))),
+        (
+            "securityContext.seccompProfile",
+            spec(json!({
+                "securityContext": {"seccompProfile": {"type": "Unconfined"}},
+                "containers": [{"name": "client", "securityContext": {"seccompProfile": null}}],
+            })),
+        ),
+        ("securityContext.seLinuxOptions.type", context(json!({"seLinuxOptions": {"type": "spc_t"}}))),
+        (
+            "securityContext.seLinuxOptions.type",
+            spec(json!({"securityContext": {"seLinuxOptions": {"type": "spc_t"}}})),
+        ),
+        ("securityContext.capabilities.drop", context(json!({"capabilities": {"drop": ["CHOWN"]}}))),
+        ("securityContext.capabilities.drop", context(json!({"capabilities": {"drop": null}}))),
+        ("securityContext.capabilities.drop", context(json!(null))),
+        (
+            "securityContext.capabilities.drop",
+            spec(json!({"containers": [{"name": "further", "image": "registry.example/further:1"}]})),
+        ),
+    ];
+    #[rustfmt::skip]
+    let capabilities = [
+        "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", "MKNOD", "BPF",
+        "PERFMON", "CHECKPOINT_RESTORE", "ALL",
+    ];
+    let add = |capability: &str| context(json!({"capabilities": {"add": [capability]}}));
+    examples.extend(capabilities.map(|capability| ("securityContext.capabilities.add", add(capability))));
+    examples
+}
+
+/// A PodTemplate as the API server gives it, with `change` made to its Pod's spec.
+pub fn pod_template(change: impl FnOnce(&mut Value)) -> Value {
+    let mut spec = json!({
+        "containers": [{"name": "client", "image": "crawler:1", "resources": {"limits": {"memory": "64Mi"}}}],
+        "nodeSelector": {"disk": "ssd"},
+        "dnsPolicy": "ClusterFirst",
+        "restartPolicy": "Always",
+        "schedulerName": "default-scheduler",
+        "securityContext": {},
+        "terminationGracePeriodSeconds": 30,
+    });
+    change(&mut spec);
+    json!({
+        "kind": "PodTemplate",
+        "apiVersion": "v1",
+        "metadata": {"name": "crawler"},
+        "template": {"metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}}, "spec": spec},
+    })
+}
+
+/// An answer with this body.
+///
+/// # Panics
+/// When the code is none.
+pub fn answer(code: u16, body: impl Into<Vec<u8>>) -> Answer {
+    Ok(Response::builder().status(code).body(body.into()).expect("it is a status code"))
+}
+
+/// An answer that holds an object.
+pub fn object(code: u16, object: &Value) -> Answer {
+    answer(code, object.to_string())
+}
+
+/// A refusal as an API server forms it.
+pub fn status(code: u16, reason: &str, message: &str) -> Answer {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code,
+    });
+    object(code, &status)
+}
+
+/// No answer: the connection was cut.
+pub fn cut() -> Answer {
+    Err(NoAnswer::CutOff)
+}
+
+/// A conversation: which calls are expected, in this order, and their answers. One more or one less is a failure.
+pub struct Script(RefCell<VecDeque<(&'static str, Answer)>>);
+
+impl Script {
+    /// The calls, each with its answer. A call is its method, and the end of its URI where that matters: `GET /readyz`.
+    pub fn new(calls: Vec<(&'static str, Answer)>) -> Self {
+        Self(RefCell::new(calls.into()))
+    }
+}
+
+impl Outbound for Script {
+    async fn send(&self, request: Request<Vec<u8>>, _: Bounds) -> Answer {
+        let (call, answer) = self.0.borrow_mut().pop_front().expect("a call that is not in the script");
+        let (method, end) = call.split_once(' ').unwrap_or((call, ""));
+        assert_eq!(request.method(), method, "for {}", request.uri());
+        assert!(request.uri().to_string().ends_with(end), "{} and not {end}", request.uri());
+        answer
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.0.borrow().is_empty(), "calls that were not made: {:?}", self.0.borrow());
+        }
+    }
+}
+
+/// Runs a future that never waits, as everything does whose peer is scripted.
+///
+/// # Panics
+/// When it waits.
+pub fn run<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
+
+/// The time of every delivery.
+pub fn now() -> DateTime<Utc> {
+    "2026-02-02T02:02:02Z".parse().expect("it is a timestamp")
+}

@@ -1,0 +1,66 @@
+//! Texts that came from outside, before somebody reads them: cut to a length, and without the token.
+
+use std::borrow::Cow;
+
+use http::HeaderValue;
+
+/// The beginning of a text: at most `limit` bytes of it, and whole characters only.
+///
+/// ```
+/// assert_eq!(provisioner::text::cut("größer", 3), "gr");
+/// ```
+pub fn cut(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
+/// The shortest token that is looked for, in bytes. No API server issues one as short as this, and a shorter one could
+/// be part of an ordinary word.
+const SHORTEST_TOKEN: usize = 6;
+
+const REDACTED: &str = "[redacted]";
+
+/// Takes the service account's token out of whatever is about to leave: responses, events, log lines.
+#[derive(Clone, Default)]
+pub struct Redactor(Option<String>);
+
+impl Redactor {
+    /// One that looks for this token, or for nothing where there is none.
+    pub fn new(token: &str) -> Self {
+        Self(Some(token.to_owned()).filter(|token| token.len() >= SHORTEST_TOKEN))
+    }
+
+    /// The text without the token, and without the beginning of one: quotations are cut.
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let Some(token) = &self.0 else { return text.into() };
+        let beginning = &token[..token.ceil_char_boundary(SHORTEST_TOKEN)];
+        let (mut clean, mut rest) = (String::new(), text);
+        while let Some((before, _)) = rest.split_once(beginning) {
+            let found = &rest[before.len()..];
+            let same = found.bytes().zip(token.bytes()).take_while(|(found, sought)| found == sought).count();
+            clean += before;
+            clean += REDACTED;
+            rest = &found[found.floor_char_boundary(same)..];
+        }
+        if clean.is_empty() { text.into() } else { (clean + rest).into() }
+    }
+
+    /// A header's value without the token, where it holds it.
+    pub fn header(&self, value: &HeaderValue) -> Option<HeaderValue> {
+        match self.text(value.to_str().ok()?) {
+            Cow::Owned(text) => HeaderValue::try_from(text).ok(),
+            Cow::Borrowed(_) => None,
+        }
+    }
+
+    /// The same for the bytes of a message's body. A body that isn't text holds none of our texts.
+    pub fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let redacted = std::str::from_utf8(&bytes).map(|text| self.text(text));
+        match redacted {
+            Ok(Cow::Owned(text)) => text.into_bytes(),
+            _ => bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

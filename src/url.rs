@@ -1,0 +1,57 @@
+//! The two kinds of URL that a variable may hold: the base of the Kubernetes API, and where a sink is.
+
+use http::uri::{Authority, Scheme, Uri};
+
+/// Scheme and authority of a server: `https://kubernetes.default.svc`, without path.
+///
+/// A path has no place here: Spin's `allowed_outbound_hosts` takes this very value and denies everything when there
+/// is a path in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    scheme: Scheme,
+    authority: Authority,
+}
+
+impl BaseUrl {
+    /// Takes an `http` or `https` URL that has a host, and neither user nor path.
+    pub fn parse(text: &str) -> Option<Self> {
+        let parts = text.parse::<Uri>().ok()?.into_parts();
+        let scheme = parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)?;
+        let authority = parts.authority.filter(|authority| !authority.as_str().contains('@'))?;
+        let path = parts.path_and_query;
+        path.is_none_or(|path| path == "/").then_some(Self { scheme, authority })
+    }
+
+    /// Whether it is an IPv6 address without a port.
+    pub fn lacks_port(&self) -> bool {
+        lacks_port(&self.authority)
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
+    /// The absolute URI of `path`, which begins with `/` and is percent-encoded where it has to be.
+    pub fn join(&self, path: &str) -> String {
+        format!("{}://{}{path}", self.scheme, self.authority)
+    }
+}
+
+/// Why an IPv6 address is refused without a port: Spin takes the last of its groups for one, and allows no request.
+pub const IPV6_NEEDS_PORT: &str = "Spin needs the port after an IPv6 address, as in https://[fd00::1]:443";
+
+/// Whether it is an IPv6 address without a port.
+pub fn lacks_port(authority: &Authority) -> bool {
+    authority.host().starts_with('[') && authority.port().is_none()
+}
+
+/// Scheme, host and port of a URL, the default port included.
+pub fn origin(uri: &Uri) -> Option<(Scheme, String, u16)> {
+    let scheme = uri.scheme()?.clone();
+    let default = if scheme == Scheme::HTTPS { 443 } else { 80 };
+    Some((scheme, uri.host()?.to_ascii_lowercase(), uri.port_u16().unwrap_or(default)))
+}
+
+#[cfg(test)]
+mod tests;
