@@ -17,6 +17,10 @@ pub fn cut(text: &str, limit: usize) -> &str {
 /// be part of an ordinary word.
 const SHORTEST_TOKEN: usize = 6;
 
+/// The shortest beginning of a longer token that is looked for, in bytes. What comes before is the same in every token of
+/// a service account: a JWT's header up to the id of its key.
+const SHORTEST_BEGINNING: usize = 40;
+
 const REDACTED: &str = "[redacted]";
 
 /// Takes the service account's token out of whatever is about to leave: responses, events, log lines.
@@ -32,7 +36,7 @@ impl Redactor {
     /// The text without the token, and without the beginning of one: quotations are cut.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let Some(token) = &self.0 else { return text.into() };
-        let beginning = &token[..token.ceil_char_boundary(SHORTEST_TOKEN)];
+        let beginning = &token[..token.ceil_char_boundary(SHORTEST_BEGINNING)];
         let (mut clean, mut rest) = (String::new(), text);
         while let Some((before, _)) = rest.split_once(beginning) {
             let found = &rest[before.len()..];
