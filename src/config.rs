@@ -172,7 +172,7 @@ fn gateway_key(value: String) -> Result<String, ConfigError> {
 }
 
 fn names(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',').map(str::trim).filter(|name| !name.is_empty())
+    list.split(',').map(str::trim_ascii).filter(|name| !name.is_empty())
 }
 
 fn gateways(value: String) -> Result<String, ConfigError> {

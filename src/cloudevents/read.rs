@@ -142,6 +142,7 @@ impl ReadError {
 pub fn read<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Received<'a>, ReadError> {
     check_encoding(headers)?;
     let content_type = single(headers, &CONTENT_TYPE)?.map(|value| raw_text(&CONTENT_TYPE, value)).transpose()?;
+    let content_type = content_type.filter(|content_type| !content_type.is_empty());
     let media_type = content_type.as_deref().map(media_type).unwrap_or_default();
     if media_type == STRUCTURED_JSON {
         read_structured(body)
@@ -270,7 +271,7 @@ fn read_structured(body: &[u8]) -> Result<Received<'_>, ReadError> {
 impl<'a> Members<'a> {
     /// JSON Event Format, section 3.1. The member `data` is JSON where nothing else is said, and base64 is bytes.
     fn data(&self) -> Result<Data<'a>, ReadError> {
-        let content_type = self.datacontenttype.as_deref();
+        let content_type = self.datacontenttype.as_deref().filter(|content_type| !content_type.is_empty());
         let is_base64 = self.datacontentencoding.as_ref().is_some_and(|coding| coding.eq_ignore_ascii_case("base64"));
         match (self.data, self.data_base64) {
             (Some(_), Some(_)) => Err(ReadError::DataTwice),

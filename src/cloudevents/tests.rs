@@ -455,3 +455,10 @@ fn attributes_have_lower_case_names() {
         assert!(!is_attribute_name(name), "{name:?}");
     }
 }
+
+#[test]
+fn an_empty_content_type_is_not_set() {
+    check_json(binary(&[("content-type", "")], b"{\"a\":1}"), r#"{"a":1}"#);
+    let body = envelope(r#","datacontenttype":"","data":"x""#);
+    check_json(structured(body.as_bytes()), r#""x""#);
+}
