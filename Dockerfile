@@ -17,6 +17,10 @@ WORKDIR /
 # Never run, but without one containerd starts nothing.
 ENTRYPOINT ["/spin.toml"]
 
+# Spin would keep up to 2 MiB of every instance that there ever was at once, and never give it back. Without that an event
+# in hand takes a quarter less, and memory goes down again after a burst: docs/operations.md, "Sizing".
+ENV SPIN_WASMTIME_LINEAR_MEMORY_KEEP_RESIDENT=0
+
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="cloudevents-podgateway-client-provisioner" \

@@ -190,6 +190,8 @@ fn the_image_has_what_the_shim_and_a_registry_want() {
         rest.as_str()
     };
     assert_eq!((one("FROM"), one("WORKDIR"), one("ENTRYPOINT")), ("scratch", "/", "[\"/spin.toml\"]"));
+    // Or Spin never gives back what a burst has taken.
+    assert_eq!(one("ENV"), "SPIN_WASMTIME_LINEAR_MEMORY_KEEP_RESIDENT=0");
     // Nothing can be run in it.
     assert!(lines.iter().all(|(name, _)| name != "RUN"));
     for label in ["title", "description", "licenses", "source", "version", "revision"] {
