@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use local::spin::RuntimeConfig;
-use provisioner::testing::{released, routed, wanted};
+use provisioner::testing::{pod_template, wanted};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tests::command::{Running, application};
@@ -17,19 +17,23 @@ use crate::command::kubeconfig;
 use crate::settling::dead;
 use crate::{End, end_of};
 
-/// What an event needs that has nothing in it but its gateway: a quarter of a mebibyte, half of it for the stack.
-const USUAL: usize = 1 << 18;
+/// What an event needs that has nothing in it but its gateway: three pages of 64 KiB, one of them for the stack.
+const USUAL: usize = 3 << 16;
 /// What any other event may need beside that, whatever its bytes are.
 const MORE: usize = 8 << 20;
 
 /// How an instance that may take so many bytes ends an event: by what it answers, or what the sink is told.
 async fn end(request: Delivery, script: Vec<Step>, memory: usize) -> End {
+    end_with(&[], request, script, memory).await
+}
+
+async fn end_with(variables: &[(&str, &str)], request: Delivery, script: Vec<Step>, memory: usize) -> End {
     let is_dead = request.uri().path() != "/";
     let config = RuntimeConfig { max_instance_memory: Some(memory), ..RuntimeConfig::default() };
     let peer = Peer::start(script).await;
     let (k_sink, origin) = (format!("{}/sink", peer.url()), peer.url());
     let sink = [("k_sink", k_sink.as_str()), ("sink_origin", origin.as_str())];
-    let provisioner = Provisioner::start_with(&peer.url(), if is_dead { &sink } else { &[] }, config);
+    let provisioner = Provisioner::start_with(&peer.url(), if is_dead { &sink } else { variables }, config);
     let reply = provisioner.deliver(request).await;
     if reply.status == 500 {
         return end_of(&reply);
@@ -44,25 +48,19 @@ async fn end(request: Delivery, script: Vec<Step>, memory: usize) -> End {
 }
 
 #[tokio::test]
-async fn a_usual_event_takes_a_quarter_of_a_mebibyte() {
+async fn a_usual_event_takes_three_pages_of_memory() {
     assert_eq!(end(pending("1", "foo"), happy(), USUAL).await, End::Done);
 }
 
-/// The deepest JSON that is read has 127 levels.
+/// The deepest JSON that is read has 127 levels: of a PodTemplate, and of the Pod that is made of it.
 #[tokio::test]
 async fn the_deepest_answer_has_room_on_the_stack() {
-    let deep = |open: &str, close: &str| -> Value {
-        serde_json::from_str(&format!("{}1{}", open.repeat(120), close.repeat(120))).unwrap()
-    };
-    for deep in [deep("[", "]"), deep(r#"{"x":"#, "}")] {
-        let with = move |pod: Value| {
-            let mut pod = routed(pod);
-            pod["spec"]["affinity"] = deep.clone();
-            pod
-        };
-        let script =
-            vec![json_step("POST", 201, with.clone()), json_step("PATCH", 200, move |pod| released(with(pod)))];
-        assert_eq!(end(pending("1", "foo"), script, 1 << 20).await, End::Done);
+    for (open, close) in [("[", "]"), (r#"{"x":"#, "}")] {
+        let deep: Value = serde_json::from_str(&nested(open, close, 120)).unwrap();
+        let template = pod_template(|spec| spec["affinity"] = deep);
+        let script = [json_step("GET", 200, move |_| template.clone())].into_iter().chain(happy()).collect();
+        let variables = [("client_pod_template", "crawler")];
+        assert_eq!(end_with(&variables, pending("1", "foo"), script, 1 << 20).await, End::Done);
     }
 }
 

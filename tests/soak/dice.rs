@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tests::fault::{Call, Fault, Plan, Spoken};
 use tests::peer::status_object;
 
+/// As the API server says it.
+const QUOTA: &str =
+    "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5";
+
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Dice that all tasks share (SplitMix64). The throws follow from the seed; who gets which depends on who comes first.
@@ -40,7 +44,7 @@ impl Dice {
         let dice = self.clone();
         Arc::new(move |call| match call {
             _ if !dice.per_mille(60) => None,
-            Call::Create if dice.per_mille(60) => Some(refusal(403, "Forbidden", "exceeded quota: clients")),
+            Call::Create if dice.per_mille(60) => Some(refusal(403, "Forbidden", QUOTA)),
             _ if dice.per_mille(80) => Some(refusal(401, "Unauthorized", "Unauthorized")),
             _ => Some(dice.fault()),
         })

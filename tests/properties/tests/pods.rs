@@ -58,11 +58,13 @@ fn pod() -> impl Strategy<Value = Value> {
     });
     let first = prop_oneof![4 => gateway, 1 => weak, 1 => container()];
     let init = (option::weighted(0.9, first), vec(container(), 0..2));
-    let marks =
-        ["setGateway", "podgateway.io/event-id"].map(|key| format!("/metadata/annotations/{}", key.replace('/', "~1")));
-    let marks = marks.into_iter().chain(["/metadata/labels/setGateway", "/spec/schedulingGates"].map(str::to_owned));
-    let spoilt = option::weighted(0.2, (select(marks.collect::<Vec<_>>()), select(vec![json!("bar"), json!([])])));
-    (init, vec(container(), 0..2), vec(container(), 0..2), spoilt).prop_map(
+    let spoilt = select(vec![
+        ("/metadata/annotations/setGateway", json!("bar")),
+        ("/metadata/annotations/podgateway.io~1event-id", json!("2")),
+        ("/metadata/labels/setGateway", json!("bar")),
+        ("/spec/schedulingGates", json!([])),
+    ]);
+    (init, vec(container(), 0..2), vec(container(), 0..2), option::weighted(0.2, spoilt)).prop_map(
         |((first, init), more, ephemeral, spoilt)| {
             let mut pod = stored(wanted(&[]));
             let spec = &mut pod["spec"];
@@ -70,8 +72,7 @@ fn pod() -> impl Strategy<Value = Value> {
             spec["ephemeralContainers"] = json!(ephemeral);
             spec["containers"].as_array_mut().unwrap().extend(more);
             if let Some((pointer, value)) = spoilt {
-                *pod.pointer_mut(&pointer).unwrap() =
-                    if pointer.starts_with("/spec") { json!([]) } else { json!(text_of(&value)) };
+                *pod.pointer_mut(pointer).unwrap() = value;
             }
             pod
         },
