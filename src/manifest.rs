@@ -10,6 +10,10 @@ use crate::event::Pending;
 use crate::pod::{CLIENT_CONTAINER, CORRELATION_ID, EVENT_ID, EVENT_SOURCE, GATE, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::template::Base;
 
+/// The longest `correlationid` that is written on a Pod, in bytes. An API server takes 256 KiB of annotations in all, and a
+/// client isn't to be refused for what it doesn't need.
+const LONGEST_CORRELATION_ID: usize = 16 << 10;
+
 /// The Pod to create.
 pub fn manifest(pending: &Pending, config: &Config, base: Option<Base>) -> Value {
     let Base { mut labels, mut annotations, mut spec } = base.unwrap_or_else(|| plain(config));
@@ -21,7 +25,8 @@ pub fn manifest(pending: &Pending, config: &Config, base: Option<Base>) -> Value
         (key, pending.gateway),
     ]));
     annotations.extend(texts([(key, pending.gateway), (EVENT_SOURCE, &context.source), (EVENT_ID, &context.id)]));
-    annotations.extend(texts(context.correlation_id.as_deref().map(|id| (CORRELATION_ID, id))));
+    let correlation_id = context.correlation_id.as_deref().filter(|id| id.len() <= LONGEST_CORRELATION_ID);
+    annotations.extend(texts(correlation_id.map(|id| (CORRELATION_ID, id))));
     secure(&mut spec, config.gateway_verification);
     let mut pod = json!({
         "apiVersion": "v1",

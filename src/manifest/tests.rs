@@ -80,6 +80,11 @@ fn a_later_delivery_finds_the_correlation() {
     let manifest = manifest(&pending, &config(&[]), None);
     assert_eq!(manifest["metadata"]["annotations"]["podgateway.io/correlation-id"], "c 1");
     check_known(&manifest);
+    // What is too long for a Pod's annotations costs nobody a client.
+    let long = Context { correlation_id: Some("c".repeat(20 << 10)), ..context("/test", "1") };
+    let pending = Pending::new(&long, "foo", &config(&[])).unwrap();
+    let manifest = super::manifest(&pending, &config(&[]), None);
+    assert_eq!(manifest["metadata"]["annotations"].get(CORRELATION_ID), None);
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use local::kubernetes::PodView;
 use provisioner::testing::{released, routed, routed_by, stored, wanted};
 use serde_json::{Value, json};
 use tests::command::{FREE_PORTS, Running, application, command};
 use tests::events::{Reply, pending};
 use tests::peer::{happy, json_step, status};
+use tests::pods::is_gated;
 use tests::{Peer, TOKEN};
 
 use crate::{Case, End, end_of, run};
@@ -121,7 +121,7 @@ async fn a_check_says_of_a_cluster_what_a_delivery_says_of_a_client() {
 /// Why the Pod that is made like this is no client.
 fn reason_of(made: fn(Value) -> Value) -> &'static str {
     let pod = made(wanted(&[]));
-    match (PodView(&pod).is_gated(), pod["spec"].get("initContainers")) {
+    match (is_gated(&pod), pod["spec"].get("initContainers")) {
         (false, _) => "UnsafePod",
         (true, None) => "GatewayNotInjected",
         (true, Some(_)) => "WrongGatewayInjected",

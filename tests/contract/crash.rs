@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use local::kubernetes::{Config, EmbeddedApi, Gateway, PodView};
-use serde_json::Value;
+use local::kubernetes::{Config, EmbeddedApi, Gateway};
 use tests::events::pending;
 use tests::fault::{Fault, Proxy, to_server};
+use tests::pods::{is_gated, is_routed};
 use tests::{Provisioner, TOKEN};
 
 use crate::{End, end_of};
@@ -21,14 +21,6 @@ async fn wire_with(api: &EmbeddedApi, passed: usize, fault: &Fault) -> Proxy {
     let (fault, calls) = (fault.clone(), AtomicUsize::new(0));
     let plan = move |_| (calls.fetch_add(1, Ordering::SeqCst) == passed).then(|| fault.clone());
     Proxy::start(to_server(&api.url()), Arc::new(plan)).await
-}
-
-fn is_gated(pod: &Value) -> bool {
-    PodView(pod).is_gated()
-}
-
-fn is_routed(pod: &Value) -> bool {
-    pod["spec"]["initContainers"][0]["name"] == "gateway-init"
 }
 
 /// No Pod may ever be free of its gate without being routed.

@@ -8,8 +8,9 @@ use local::kubernetes::Gateway;
 use tests::Provisioner;
 use tests::events::{Delivery, pending};
 use tests::fault::{Call, Fault};
+use tests::pods::{is_gated, is_routed};
 
-use crate::world::{Seen, World, is_gated, is_routed};
+use crate::world::{Seen, World};
 
 const AT_ONCE: usize = 8;
 

@@ -3,10 +3,12 @@
 
 use std::sync::Mutex;
 
-use local::kubernetes::{ChangeKind, Config, EmbeddedApi, PodChange, PodView};
+use local::kubernetes::{ChangeKind, Config, EmbeddedApi, PodChange};
 use local::spin::RuntimeConfig;
+use provisioner::testing::pod_template;
 use serde_json::{Value, json};
 use tests::fault::{Call, Proxy, Recorder, Trap, to_server};
+use tests::pods::{is_gated, is_routed};
 use tests::{Provisioner, Reply, TOKEN};
 use tokio::sync::broadcast;
 
@@ -105,14 +107,7 @@ impl World {
 }
 
 fn template() -> Value {
-    let spec = json!({"containers": [{"name": "client", "image": "crawler:1"}]});
-    json!({"metadata": {"name": "base", "namespace": "default"}, "template": {"spec": spec}})
-}
-
-pub fn is_gated(pod: &Value) -> bool {
-    PodView(pod).is_gated()
-}
-
-pub fn is_routed(pod: &Value) -> bool {
-    pod["spec"]["initContainers"][0]["name"] == "gateway-init"
+    let mut template = pod_template(|_| ());
+    template["metadata"] = json!({"name": "base", "namespace": "default"});
+    template
 }

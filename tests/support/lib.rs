@@ -2,10 +2,10 @@
 //!
 //! [`Provisioner`] is the `.wasm` in the native host, from the checked-in `spin.toml`; [`Peer`] is an API server whose
 //! every answer is scripted, in which a missing call and an extra call are both failures; [`fault`] stands between
-//! the component and a server that works, and loses, delays or spoils a call where a test says so; [`events`] makes the
-//! requests; [`schema`] holds every answer against `docs/schemas`; [`command`] is the command as a user runs it, and
-//! [`process`] any other program; [`cluster`] is a real API server, and [`costs`] what an event costs; [`manifests`] reads
-//! what a cluster is given.
+//! the component and a server that works, and loses, delays or spoils a call where a test says so; [`pods`] looks at what
+//! such a server has; [`events`] makes the requests; [`schema`] holds every answer against `docs/schemas`; [`command`] is
+//! the command as a user runs it, and [`process`] any other program; [`cluster`] is a real API server, and [`costs`] what
+//! an event costs; [`manifests`] reads what a cluster is given.
 
 pub mod cluster;
 pub mod command;
@@ -14,6 +14,7 @@ pub mod events;
 pub mod fault;
 pub mod manifests;
 pub mod peer;
+pub mod pods;
 pub mod process;
 pub mod provisioner;
 pub mod schema;
