@@ -11,7 +11,8 @@ use crate::bypass::{self, Subject, plain};
 use crate::config::Config;
 use crate::event::Pending;
 use crate::pod::{
-    EVENT_ID, EVENT_SOURCE, MANAGED_BY, MANAGED_BY_LABEL, Pod, all_containers, each, gateway_variables, text,
+    EVENT_ID, EVENT_SOURCE, MANAGED_BY, MANAGED_BY_LABEL, Pod, all_containers, each, gateway_variables, names_gateway,
+    text,
 };
 use crate::reason::{Failure, Reason};
 use crate::text::cut;
@@ -50,7 +51,7 @@ pub fn injected_address(pod: &Pod) -> Result<&str, Failure> {
             Ok(text(&variable["value"]))
         }
         Some(_) => Err(wrong_gateway("its gateway's address is not a literal value")),
-        None if init_containers.any(|container| gateway_variables(container).next().is_some()) => {
+        None if init_containers.any(names_gateway) => {
             Err(unsafe_pod(&format!("its init container {} would run before the gateway's", text(&first["name"]))))
         }
         None => {
@@ -63,7 +64,7 @@ pub fn injected_address(pod: &Pod) -> Result<&str, Failure> {
 
 /// Whether anything in the Pod is a gateway's.
 pub fn has_gateway(pod: &Pod) -> bool {
-    all_containers(&pod.spec).any(|container| gateway_variables(container).next().is_some())
+    all_containers(&pod.spec).any(names_gateway)
 }
 
 /// A Pod that comes back without the gate that it was sent with was never held back: this cluster can't keep promises.
@@ -124,8 +125,7 @@ fn check_order(spec: &Value) -> Result<(), String> {
     if let Some(problem) = lacks_power(spec, first) {
         return Err(format!("its init container {} {problem}, so it can't set routes", name(first)));
     }
-    let blocks =
-        |container: &&Value| gateway_variables(container).next().is_some() && container["restartPolicy"] != ALWAYS;
+    let blocks = |container: &&Value| names_gateway(container) && container["restartPolicy"] != ALWAYS;
     init_containers.find(blocks).map_or(Ok(()), |sidecar| {
         Err(format!("its init container {} lost restartPolicy Always, so the client would never start", name(sidecar)))
     })

@@ -108,6 +108,11 @@ pub fn gateway_variables(container: &Value) -> impl Iterator<Item = &Value> {
     each(&container["env"]).filter(|variable| variable["name"] == GATEWAY_VARIABLE)
 }
 
+/// Whether a container carries such a variable, as a gateway's own do.
+pub fn names_gateway(container: &Value) -> bool {
+    gateway_variables(container).next().is_some()
+}
+
 /// The items of a list; none where it is no list.
 pub fn each(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()

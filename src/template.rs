@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use crate::bypass::{self, Subject};
-use crate::pod::{CLIENT_CONTAINER, each, gateway_variables, is_set, text};
+use crate::pod::{CLIENT_CONTAINER, each, is_set, names_gateway, text};
 use crate::reason::{Failure, Reason};
 
 /// The containers that a gateway's admission controller adds.
@@ -121,7 +121,7 @@ fn check_container(container: &Value) -> Result<(), String> {
     if GATEWAY_CONTAINERS.contains(&name) {
         return Err(format!("rename the container {name}, which is the gateway's"));
     }
-    if gateway_variables(container).next().is_some() {
+    if names_gateway(container) {
         return Err(format!("remove the variable gateway of the container {name}, which is the gateway's"));
     }
     let probes = ["livenessProbe", "readinessProbe", "startupProbe"].map(|probe| &container[probe]);
