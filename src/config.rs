@@ -64,40 +64,34 @@ pub struct ConfigError {
     problem: String,
 }
 
-impl ConfigError {
-    fn new(variable: &'static str, problem: impl Into<String>) -> Self {
-        Self { variable, problem: problem.into() }
-    }
-}
-
 impl Config {
     /// Reads every variable through `variable`, which gives a value by its name or says why it can't.
     ///
     /// # Errors
     /// The first variable, in the order of this function, whose value can't be used.
     pub fn from_variables(variable: impl Fn(&str) -> Result<String, String>) -> Result<Self, ConfigError> {
-        let read = |name: &'static str| match variable(name) {
+        let text = |name| match variable(name) {
             Ok(value) => Ok(value.trim().to_owned()),
-            Err(problem) => Err(ConfigError::new(name, format!("can't be read: {problem}"))),
+            Err(problem) => Err(ConfigError { variable: name, problem: format!("can't be read: {problem}") }),
         };
-        let sound = |name, is_sound: fn(&str) -> bool, problem: &str| match read(name)? {
-            value if is_sound(&value) => Ok(value),
-            value => Err(ConfigError::new(name, format!("is {value:?}{problem}"))),
+        let word = |name, is_sound: fn(&str) -> bool, problem| {
+            let value = text(name)?;
+            if is_sound(&value) { Ok(value) } else { Err(bad(name, &value, problem)) }
         };
-        let given = |value: String| Some(value).filter(|value| !value.is_empty());
+        let optional = |name, is_sound, problem| Ok(Some(word(name, is_sound, problem)?).filter(|word| !word.is_empty()));
         Ok(Self {
-            client_namespace: sound("client_namespace", is_dns_label, NO_NAMESPACE)?,
-            client_image: sound("client_image", is_image, NO_IMAGE)?,
-            client_command: client_command(&read("client_command")?)?,
-            client_pod_template: given(sound("client_pod_template", is_optional_name, NO_NAME)?),
-            gateway_key: gateway_key(read("gateway_key")?)?,
-            gateways: gateways(read("gateways")?)?,
-            gateway_address: given(sound("gateway_address", is_pattern, NO_PATTERN)?),
-            gateway_verification: gateway_verification(&read("gateway_verification")?)?,
-            kube_api_url: kube_api_url(&read("kube_api_url")?)?,
-            kube_api_timeout: kube_api_timeout(&read("kube_api_timeout")?)?,
-            sink: Sink::parse(&read("k_sink")?, &read("k_ce_overrides")?, &read("sink_origin")?)
-                .map_err(|(variable, problem)| ConfigError::new(variable, problem))?,
+            client_namespace: word("client_namespace", is_dns_label, NO_NAMESPACE)?,
+            client_image: word("client_image", is_image, NO_IMAGE)?,
+            client_command: client_command(&text("client_command")?)?,
+            client_pod_template: optional("client_pod_template", is_optional_name, NO_NAME)?,
+            gateway_key: gateway_key(word("gateway_key", is_qualified_name, NO_KEY)?)?,
+            gateways: gateways(text("gateways")?)?,
+            gateway_address: optional("gateway_address", is_pattern, NO_PATTERN)?,
+            gateway_verification: gateway_verification(&text("gateway_verification")?)?,
+            kube_api_url: kube_api_url(&text("kube_api_url")?)?,
+            kube_api_timeout: kube_api_timeout(&text("kube_api_timeout")?)?,
+            sink: Sink::parse(&text("k_sink")?, &text("k_ce_overrides")?, &text("sink_origin")?)
+                .map_err(|(variable, problem)| ConfigError { variable, problem })?,
         })
     }
 
@@ -134,7 +128,16 @@ impl Config {
 const NO_NAMESPACE: &str = ", which is no namespace: use up to 63 of a-z, 0-9 and -";
 const NO_IMAGE: &str = ", which is no image: write it as in registry/repository:tag";
 const NO_NAME: &str = ", which is no PodTemplate's name: use lower-case letters, digits, - and .";
+const NO_KEY: &str = ", which can't be the key of a label: use a name such as setGateway or example.com/gateway";
+const RESERVED_KEY: &str = ", which the client Pod needs for itself: use a key of your own";
 const NO_PATTERN: &str = ": the only placeholder is {gateway}, and there is no space in an address";
+const NO_URL: &str = ": use http:// or https:// with a host and no path";
+const NO_TIMEOUT: &str = ": use a time above 0s and up to 10m, such as 15s or 1m30s";
+
+/// The error about a value that can't be used, with what is wrong with it as the end of the sentence.
+fn bad(variable: &'static str, value: &str, problem: &str) -> ConfigError {
+    ConfigError { variable, problem: format!("is {value:?}{problem}") }
+}
 
 fn is_image(value: &str) -> bool {
     !value.is_empty() && !value.contains(char::is_whitespace)
@@ -150,25 +153,17 @@ fn is_pattern(value: &str) -> bool {
 }
 
 fn client_command(value: &str) -> Result<Vec<String>, ConfigError> {
-    let error = |problem: String| ConfigError::new("client_command", problem);
-    if value.is_empty() {
-        return Err(error("is empty: write the command, or [] for the image's own entrypoint".into()));
-    }
-    if value.starts_with('[') {
-        return serde_json::from_str(value).map_err(|e| error(format!("is no JSON array of strings: {e}")));
-    }
-    shell_words::split(value).map_err(|e| error(format!("can't be split into words: {e}")))
+    let command = match value.as_bytes().first() {
+        None => Err("is empty: write the command, or [] for the image's own entrypoint".to_owned()),
+        Some(b'[') => serde_json::from_str(value).map_err(|e| format!("is no JSON array of strings: {e}")),
+        Some(_) => shell_words::split(value).map_err(|e| format!("can't be split into words: {e}")),
+    };
+    command.map_err(|problem| ConfigError { variable: "client_command", problem })
 }
 
 fn gateway_key(value: String) -> Result<String, ConfigError> {
-    let error = |problem: &str| Err(ConfigError::new("gateway_key", format!("is {value:?}, {problem}")));
-    if !is_qualified_name(&value) {
-        return error("which can't be the key of a label: use a name such as setGateway or example.com/gateway");
-    }
-    if RESERVED_PREFIXES.iter().any(|prefix| value.starts_with(prefix)) {
-        return error("which the client Pod needs for itself: use a key of your own");
-    }
-    Ok(value)
+    let is_reserved = RESERVED_PREFIXES.iter().any(|prefix| value.starts_with(prefix));
+    if is_reserved { Err(bad("gateway_key", &value, RESERVED_KEY)) } else { Ok(value) }
 }
 
 fn names(list: &str) -> impl Iterator<Item = &str> {
@@ -178,7 +173,7 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
 fn gateways(value: String) -> Result<String, ConfigError> {
     if let Some(name) = names(&value).find(|name| !is_label_value(name)) {
         let problem = format!("holds {name:?}, which can't be a label value: use names such as foo,bar");
-        return Err(ConfigError::new("gateways", problem));
+        return Err(ConfigError { variable: "gateways", problem });
     }
     Ok(value)
 }
@@ -187,25 +182,21 @@ fn gateway_verification(value: &str) -> Result<Verification, ConfigError> {
     match value {
         "required" => Ok(Verification::Required),
         "off" => Ok(Verification::Off),
-        _ => Err(ConfigError::new("gateway_verification", format!("is {value:?}: use required or off"))),
+        _ => Err(bad("gateway_verification", value, ": use required or off")),
     }
 }
 
 fn kube_api_url(value: &str) -> Result<BaseUrl, ConfigError> {
-    let error = |problem: &str| ConfigError::new("kube_api_url", format!("is {value:?}: {problem}"));
-    let url = BaseUrl::parse(value).ok_or_else(|| error("use http:// or https:// with a host and no path"))?;
-    if url.lacks_port() {
-        return Err(error(IPV6_NEEDS_PORT));
+    match BaseUrl::parse(value) {
+        Some(url) if url.lacks_port() => Err(bad("kube_api_url", value, &format!(": {IPV6_NEEDS_PORT}"))),
+        url => url.ok_or_else(|| bad("kube_api_url", value, NO_URL)),
     }
-    Ok(url)
 }
 
 fn kube_api_timeout(value: &str) -> Result<Duration, ConfigError> {
     let timeout = humantime::parse_duration(value).ok();
-    timeout.filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT).ok_or_else(|| {
-        let problem = format!("is {value:?}: use a time above 0s and up to 10m, such as 15s or 1m30s");
-        ConfigError::new("kube_api_timeout", problem)
-    })
+    let usable = timeout.filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT);
+    usable.ok_or_else(|| bad("kube_api_timeout", value, NO_TIMEOUT))
 }
 
 #[cfg(test)]

@@ -38,11 +38,30 @@ pub const CORRELATION_ID: &str = "podgateway.io/correlation-id";
 /// assert!(!pod.is_gated());
 /// ```
 #[derive(Clone, Debug, Deserialize)]
-pub struct Pod {
+pub struct Pod<Spec = Value> {
     /// Name, identity and the marks that the provisioner left on it.
     pub metadata: Metadata,
     /// What runs in it, and what holds it back: a core/v1 PodSpec.
-    pub spec: Value,
+    pub spec: Spec,
+}
+
+/// What holds a Pod back: of a core/v1 PodSpec all that is read once its Pod was judged.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Gates {
+    scheduling_gates: Vec<Gate>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Gate {
+    name: String,
+}
+
+impl Gates {
+    /// Whether our gate is among them.
+    pub fn has_ours(&self) -> bool {
+        self.scheduling_gates.iter().any(|gate| gate.name == GATE)
+    }
 }
 
 /// Part of a meta/v1 ObjectMeta.

@@ -6,16 +6,16 @@
 //! `docs/architecture.md`, "The decisions".
 
 use http::Request;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::config::{Config, Verification};
 use crate::event::Pending;
 use crate::gateway::{has_gateway, verify};
-use crate::kubernetes::{Api, ApiError, Call, DryRun, Retry, Verdict, advice};
-use crate::kubernetes::{read_deletion, read_object, read_pod, read_readiness, verdict};
+use crate::kubernetes::{Api, Call, Retry, Verdict, read_deletion, read_object, read_pod, verdict};
 use crate::manifest::manifest;
 use crate::outbound::{Bounds, Outbound};
-use crate::pod::{Metadata, Pod};
+use crate::pod::{Gates, Metadata, Pod};
 use crate::reason::{Failure, Reason};
 use crate::template;
 
@@ -28,6 +28,16 @@ pub enum Outcome {
     Failed(Failure),
     /// Something that can heal is in the way: the broker redelivers.
     Retry(Retry),
+}
+
+impl From<Verdict> for Outcome {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Terminal(failure) => Self::Failed(failure),
+            Verdict::Heals(retry) | Verdict::NotYet(retry) => Self::Retry(retry),
+            Verdict::AlreadyExists(retry) | Verdict::NotFound(retry) => Self::Retry(retry),
+        }
+    }
 }
 
 /// The steps for one client.
@@ -54,16 +64,13 @@ impl<O: Outbound> Provisioning<'_, O> {
             Err(failed @ Outcome::Failed(_)) => return self.settle_or(failed).await,
             Err(other) => return other,
         };
-        let error = match self.create(&manifest, DryRun::No).await {
-            Ok(pod) => return self.settle(pod).await,
-            Err(error) => error,
-        };
-        // The API server asks for rights, quota and webhooks before it looks at the name: a refusal says nothing of
-        // the Pod that an earlier delivery may have made, which may even be what used the quota up.
-        match verdict(Call::Create, &error) {
-            Verdict::Heals(retry) => Outcome::Retry(retry),
-            Verdict::AlreadyExists => self.settle_or(retry("the Pod that was there a moment ago is gone")).await,
-            _ => self.settle_or(end(Call::Create, &error)).await,
+        match self.pod(Call::Create, self.api.create(&manifest)).await {
+            Ok(pod) => self.settle(pod).await,
+            Err(Verdict::Heals(retry)) => Outcome::Retry(retry),
+            Err(Verdict::AlreadyExists(_)) => self.settle_or(retry("the Pod that was there a moment ago is gone")).await,
+            // The API server asks for rights, quota and webhooks before it looks at the name: a refusal says nothing of
+            // the Pod that an earlier delivery may have made, which may even be what used the quota up.
+            Err(verdict) => self.settle_or(verdict.into()).await,
         }
     }
 
@@ -73,32 +80,24 @@ impl<O: Outbound> Provisioning<'_, O> {
     /// The outcome that a delivery would have in place of a client.
     pub async fn rehearse(&self) -> Result<Pod, Outcome> {
         let manifest = self.manifest().await?;
-        let pod = self.create(&manifest, DryRun::All).await.map_err(|error| end(Call::Create, &error))?;
+        let pod = self.pod(Call::Create, self.api.rehearse(&manifest)).await?;
         self.verify(&pod).map_err(Outcome::Failed)?;
         Ok(pod)
     }
 
     /// Settles an event for which no Pod may be made: its Pod is finished, and where there is none it ends in `absent`.
     pub async fn settle_or(&self, absent: Outcome) -> Outcome {
-        let error = match self.pod(self.api.get(&self.pending.pod_name)).await {
-            Ok(pod) => return self.settle_found(pod).await,
-            Err(error) => error,
-        };
         let is_forbidden = matches!(&absent, Outcome::Failed(failure) if failure.reason == Reason::Forbidden);
         let call = if is_forbidden { Call::GetAfterForbidden } else { Call::Get };
-        match verdict(call, &error) {
-            Verdict::NotFound => absent,
-            Verdict::Terminal(_) => self.settle_forbidden(absent).await,
-            _ => end(call, &error),
-        }
-    }
-
-    /// Both the create and the look for the Pod were forbidden. The refusal stands, if it is meant.
-    async fn settle_forbidden(&self, refused: Outcome) -> Outcome {
-        let answer = self.outbound.send(self.api.get_readiness(), self.bounds()).await;
-        match read_readiness(answer).map_err(|error| end(Call::Readiness, &error)) {
-            Err(unready @ Outcome::Retry(_)) => unready,
-            _ => refused,
+        match self.pod(call, self.api.get(&self.pending.pod_name)).await {
+            Ok(pod) => self.settle_found(pod).await,
+            Err(Verdict::NotFound(_)) => absent,
+            // Both the create and the look for the Pod were forbidden. The refusal stands, if it is meant.
+            Err(Verdict::Terminal(_)) => match self.ask(Call::Readiness, self.api.get_readiness()).await {
+                Err(unready @ Verdict::Heals(_)) => unready.into(),
+                _ => absent,
+            },
+            Err(verdict) => verdict.into(),
         }
     }
 
@@ -145,17 +144,14 @@ impl<O: Outbound> Provisioning<'_, O> {
     }
 
     async fn release(&self, pod: Pod) -> Outcome {
-        let error = match self.pod(self.api.release(&pod)).await {
-            Ok(released) if !released.is_gated() => return done(released.metadata),
-            Ok(_) => return retry("the gate is still there after its removal"),
-            Err(error) => error,
-        };
-        match end(Call::Release, &error) {
+        match self.pod::<Gates>(Call::Release, self.api.release(&pod)).await {
+            Ok(released) if !released.spec.has_ours() => done(released.metadata),
+            Ok(_) => retry("the gate is still there after its removal"),
             // What can't be released for good must not be left behind, or a later delivery would answer otherwise.
-            Outcome::Failed(Failure { reason, message }) => {
+            Err(Verdict::Terminal(Failure { reason, message })) => {
                 self.remove(&pod, Failure::new(reason, format!("its gate could not be removed: {message}"))).await
             }
-            other => other,
+            Err(verdict) => verdict.into(),
         }
     }
 
@@ -163,16 +159,16 @@ impl<O: Outbound> Provisioning<'_, O> {
     /// Pod is gone.
     async fn remove(&self, pod: &Pod, Failure { reason, message }: Failure) -> Outcome {
         let name = &pod.metadata.name;
-        let answer = self.outbound.send(self.api.delete(pod), self.bounds()).await;
-        match read_deletion(answer, name) {
-            Err(error) if verdict(Call::Delete, &error) != Verdict::NotFound => end(Call::Delete, &error),
+        let answer = self.ask(Call::Delete, self.api.delete(pod)).await;
+        match answer.and_then(|body| read_deletion(&body, name)) {
             Ok(retry_after @ Some(_)) => {
                 Outcome::Retry(Retry { retry_after, ..Retry::because(format!("the Pod {name} is ending: {message}")) })
             }
-            Ok(None) | Err(_) => {
+            Ok(None) | Err(Verdict::NotFound(_)) => {
                 let when = if pod.is_gated() { " before it could run" } else { "" };
                 Outcome::Failed(Failure::new(reason, format!("the Pod {name} was removed{when}: {message}")))
             }
+            Err(verdict) => verdict.into(),
         }
     }
 
@@ -181,24 +177,24 @@ impl<O: Outbound> Provisioning<'_, O> {
         let Some(name) = &self.config.client_pod_template else {
             return Ok(manifest(self.pending, self.config, None));
         };
-        let answer = self.outbound.send(self.api.get_template(name), self.bounds()).await;
-        let template = read_object(answer, "PodTemplate").map_err(|error| match end(Call::GetTemplate, &error) {
-            Outcome::Failed(Failure { reason: Reason::PodTemplateInvalid, message }) => {
+        let answer = self.ask(Call::GetTemplate, self.api.get_template(name)).await;
+        let template = answer.and_then(|body| read_object(&body, "PodTemplate")).map_err(|verdict| match verdict {
+            Verdict::Terminal(Failure { reason: Reason::PodTemplateInvalid, message }) => {
                 Outcome::Failed(template::invalid(name, &message))
             }
-            other => other,
+            verdict => verdict.into(),
         })?;
         let base = template::base(name, template).map_err(Outcome::Failed)?;
         Ok(manifest(self.pending, self.config, Some(base)))
     }
 
-    async fn create(&self, manifest: &Value, dry_run: DryRun) -> Result<Pod, ApiError> {
-        self.pod(self.api.create(manifest, dry_run)).await
+    async fn pod<Spec: DeserializeOwned>(&self, call: Call, request: Request<Vec<u8>>) -> Result<Pod<Spec>, Verdict> {
+        read_pod(&self.ask(call, request).await?, self.api.namespace(), &self.pending.pod_name)
     }
 
-    async fn pod(&self, request: Request<Vec<u8>>) -> Result<Pod, ApiError> {
-        let answer = self.outbound.send(request, self.bounds()).await;
-        read_pod(answer, self.api.namespace(), &self.pending.pod_name)
+    async fn ask(&self, call: Call, request: Request<Vec<u8>>) -> Result<Vec<u8>, Verdict> {
+        let bounds = Bounds { answer: LARGEST_ANSWER, ..self.config.bounds() };
+        verdict(call, self.outbound.send(request, bounds).await)
     }
 
     fn verify(&self, pod: &Pod) -> Result<(), Failure> {
@@ -207,19 +203,6 @@ impl<O: Outbound> Provisioning<'_, O> {
 
     fn is_verifying(&self) -> bool {
         self.config.gateway_verification == Verification::Required
-    }
-
-    fn bounds(&self) -> Bounds {
-        Bounds { answer: LARGEST_ANSWER, ..self.config.bounds() }
-    }
-}
-
-/// The outcome of a delivery whose `call` ended in `error`, where no further call is to be made.
-fn end(call: Call, error: &ApiError) -> Outcome {
-    match verdict(call, error) {
-        Verdict::Heals(retry) | Verdict::NotYet(retry) => Outcome::Retry(retry),
-        Verdict::Terminal(reason) => Outcome::Failed(Failure::new(reason, format!("{error}{}", advice(error)))),
-        Verdict::AlreadyExists | Verdict::NotFound => retry(error),
     }
 }
 
@@ -231,8 +214,8 @@ fn conflict(message: String) -> Outcome {
     Outcome::Failed(Failure::new(Reason::PodNameConflict, message))
 }
 
-fn retry(cause: impl ToString) -> Outcome {
-    Outcome::Retry(Retry::because(cause.to_string()))
+fn retry(cause: &str) -> Outcome {
+    Outcome::Retry(Retry::because(cause))
 }
 
 #[cfg(test)]

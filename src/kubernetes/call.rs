@@ -50,15 +50,6 @@ impl Token {
     }
 }
 
-/// Whether a call makes anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DryRun {
-    /// It does.
-    No,
-    /// The answer is what it would be, after all admission, and nothing is stored.
-    All,
-}
-
 /// The Pods of the client namespace, as calls.
 pub struct Api<'a> {
     url: &'a BaseUrl,
@@ -79,12 +70,13 @@ impl<'a> Api<'a> {
     }
 
     /// `POST pods`: creates a Pod.
-    pub fn create(&self, pod: &Value, dry_run: DryRun) -> Request<Vec<u8>> {
-        let path = match dry_run {
-            DryRun::No => "pods",
-            DryRun::All => "pods?dryRun=All",
-        };
-        self.namespaced(Method::POST, path, Some((JSON, pod)))
+    pub fn create(&self, pod: &Value) -> Request<Vec<u8>> {
+        self.namespaced(Method::POST, "pods", Some((JSON, pod)))
+    }
+
+    /// The same as a dry run: the answer is what it would be, after all admission, and nothing is stored.
+    pub fn rehearse(&self, pod: &Value) -> Request<Vec<u8>> {
+        self.namespaced(Method::POST, "pods?dryRun=All", Some((JSON, pod)))
     }
 
     /// `GET pods/NAME`.

@@ -1,4 +1,4 @@
-//! The Kubernetes API as values: calls are `http::Request`s, answers become objects or an [`ApiError`].
+//! The Kubernetes API as values: calls are `http::Request`s, answers become objects or a [`Verdict`].
 //!
 //! Nothing is sent here. [`verdict()`] is the one place that says what heals and what doesn't.
 
@@ -9,6 +9,6 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{ApiError, Refusal, Status, read_deletion, read_object, read_pod, read_readiness};
-pub use call::{Api, DryRun, Token, TokenError};
-pub use verdict::{Call, Retry, Verdict, advice, verdict};
+pub use answer::{Refusal, Status, read_deletion, read_object, read_pod};
+pub use call::{Api, Token, TokenError};
+pub use verdict::{Call, Retry, Verdict, verdict};

@@ -5,7 +5,7 @@ mod calls;
 use http::header::RETRY_AFTER;
 
 use super::*;
-use crate::outbound::NoAnswer;
+use crate::outbound::{Answer, NoAnswer};
 use crate::reason::Reason;
 use crate::testing;
 
@@ -63,9 +63,9 @@ fn kind(verdict: &Verdict) -> Kind {
     match verdict {
         Verdict::Heals(_) => Kind::Heals,
         Verdict::NotYet(_) => Kind::NotYet,
-        Verdict::Terminal(reason) => Kind::Terminal(*reason),
-        Verdict::AlreadyExists => Kind::AlreadyExists,
-        Verdict::NotFound => Kind::NotFound,
+        Verdict::Terminal(failure) => Kind::Terminal(failure.reason),
+        Verdict::AlreadyExists(_) => Kind::AlreadyExists,
+        Verdict::NotFound(_) => Kind::NotFound,
     }
 }
 
@@ -78,8 +78,6 @@ fn expected(call: Call, code: u16, reason: &str, says: Says) -> Kind {
     }
     // A reason comes before a code.
     let meant = match (reason, code) {
-        // Nothing but rights and what is in it is asked of a PodTemplate.
-        ("NotFound", 403) if call == GetTemplate => "Forbidden",
         ("AlreadyExists" | "NotFound" | "Forbidden", _) => reason,
         (_, 403) => "Forbidden",
         ("", 404) => "NotFound",
@@ -102,13 +100,13 @@ fn expected(call: Call, code: u16, reason: &str, says: Says) -> Kind {
     }
 }
 
-fn refused(mut answer: http::Response<Vec<u8>>) -> ApiError {
+fn refused(mut answer: http::Response<Vec<u8>>) -> Answer {
     answer.headers_mut().insert(RETRY_AFTER, http::HeaderValue::from_static("7"));
-    ApiError::Refused(Refusal::new(&answer))
+    Ok(answer)
 }
 
 /// Every refusal that there can be: its code, and where it is the API server's own word, its reason and its message.
-fn refusals() -> impl Iterator<Item = (u16, Option<(&'static str, Says)>, ApiError)> {
+fn refusals() -> impl Iterator<Item = (u16, Option<(&'static str, Says)>, Answer)> {
     let status = |code| {
         REASONS.into_iter().flat_map(move |reason| {
             MESSAGES.map(|(says, message)| {
@@ -124,7 +122,7 @@ fn refusals() -> impl Iterator<Item = (u16, Option<(&'static str, Says)>, ApiErr
 #[test]
 fn every_refusal_of_every_call_ends_as_it_should() {
     let mut seen = 0;
-    for (code, word, error) in refusals() {
+    for (code, word, answer) in refusals() {
         for call in CALLS {
             let expected = match (call, word) {
                 // An API server that isn't ready says so by its code; whether it says it with a `Status` is nothing.
@@ -133,7 +131,7 @@ fn every_refusal_of_every_call_ends_as_it_should() {
                 (_, None) => Kind::Heals,
                 (_, Some((reason, says))) => expected(call, code, reason, says),
             };
-            let verdict = verdict(call, &error);
+            let verdict = verdict(call, answer.clone()).unwrap_err();
             assert_eq!(kind(&verdict), expected, "{call:?} {code} {word:?}");
             if let Verdict::Heals(retry) | Verdict::NotYet(retry) = verdict {
                 let asked = (retry.too_many_requests, retry.retry_after);
@@ -149,9 +147,9 @@ fn every_refusal_of_every_call_ends_as_it_should() {
 /// The same from the other side: what would be lost by a mistake.
 #[test]
 fn nothing_ends_an_event_but_the_api_servers_own_refusal_of_a_pod_or_of_a_right() {
-    for (code, word, error) in refusals() {
+    for (code, word, answer) in refusals() {
         for call in CALLS.into_iter().filter(|call| *call != Call::Readiness) {
-            if let Verdict::Terminal(_) = verdict(call, &error) {
+            if let Err(Verdict::Terminal(_)) = verdict(call, answer.clone()) {
                 assert!(word.is_some() && (400..500).contains(&code), "{call:?} {code}");
                 assert!(!matches!(call, Call::Get | Call::Delete), "{call:?} {code}: a Pod may be left");
             }
@@ -161,17 +159,17 @@ fn nothing_ends_an_event_but_the_api_servers_own_refusal_of_a_pod_or_of_a_right(
 
 #[test]
 fn what_is_no_refusal_heals_on_every_call() {
-    let errors = [
-        ApiError::NoAnswer(NoAnswer::CutOff),
-        ApiError::NoAnswer(NoAnswer::NoTimeLeft),
-        ApiError::NoAnswer(NoAnswer::TooLarge(1)),
-        ApiError::NoAnswer(NoAnswer::Late(std::time::Duration::from_secs(1))),
-        ApiError::NoAnswer(NoAnswer::Host("refused".to_owned())),
-        ApiError::Unreadable("it is not JSON".to_owned()),
+    let problems = [
+        NoAnswer::CutOff,
+        NoAnswer::NoTimeLeft,
+        NoAnswer::TooLarge(1),
+        NoAnswer::Late(std::time::Duration::from_secs(1)),
+        NoAnswer::Host("refused".to_owned()),
     ];
-    for error in errors {
+    for problem in problems {
+        let expected = Retry::because(format!("no answer from the Kubernetes API: {problem}"));
         for call in CALLS {
-            assert_eq!(verdict(call, &error), Verdict::Heals(Retry::because(error.to_string())), "{call:?}");
+            assert_eq!(verdict(call, Err(problem.clone())), Err(Verdict::Heals(expected.clone())), "{call:?}");
         }
     }
 }
@@ -192,7 +190,7 @@ fn the_wait_that_was_asked_for_is_the_headers_or_else_the_statuss() {
 
 #[test]
 fn a_deletion_is_over_when_the_answer_says_that_nothing_holds_the_pod() {
-    let read = |body: &str| read_deletion(testing::answer(200, body), "a");
+    let read = |body: &str| read_deletion(body.as_bytes(), "a");
     let pod = |more: &str| format!(r#"{{"metadata":{{"name":"a","namespace":"n","uid":"u"{more}}},"spec":{{}}}}"#);
     for gone in ["", r#","deletionGracePeriodSeconds":0"#, r#","deletionGracePeriodSeconds":0,"finalizers":[]"#] {
         assert_eq!(read(&pod(gone)), Ok(None), "{gone}");
@@ -203,6 +201,6 @@ fn a_deletion_is_over_when_the_answer_says_that_nothing_holds_the_pod() {
     // Not the API server's own word on this Pod.
     let strange = [r#"{"kind":"Status","status":"Failure"}"#, "{}", "<html>", "", &pod("").replace(r#""a""#, r#""b""#)];
     for body in strange {
-        assert!(matches!(read(body), Err(ApiError::Unreadable(_))), "{body}");
+        assert!(matches!(read(body), Err(Verdict::Heals(_))), "{body}");
     }
 }

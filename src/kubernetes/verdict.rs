@@ -5,8 +5,9 @@
 //! opposite treatment. Everything else heals, and the broker redelivers. `docs/faults.md` is printed from the test that
 //! walks this table. Source: Kubernetes API conventions, "Response Status Kind".
 
-use super::answer::{ApiError, Refusal};
-use crate::reason::Reason;
+use super::answer::Refusal;
+use crate::outbound::Answer;
+use crate::reason::{Failure, Reason};
 
 /// The calls that are made for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,13 @@ pub enum Call {
     Delete,
 }
 
+impl Call {
+    /// Whether a Pod is refused by it, as opposed to a look at one.
+    fn is_write(self) -> bool {
+        matches!(self, Self::Create | Self::Release)
+    }
+}
+
 /// What becomes of a delivery after a call that gave no object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -34,12 +42,18 @@ pub enum Verdict {
     Heals(Retry),
     /// It heals by itself once the cluster has caught up. Until then an earlier delivery's Pod is this event's answer.
     NotYet(Retry),
-    /// There will never be a client of this event.
-    Terminal(Reason),
     /// A Pod of this name is there already.
-    AlreadyExists,
+    AlreadyExists(Retry),
     /// The Pod isn't there.
-    NotFound,
+    NotFound(Retry),
+    /// There will never be a client of this event.
+    Terminal(Failure),
+}
+
+impl Verdict {
+    pub(super) fn heals(cause: String) -> Self {
+        Self::Heals(Retry::because(cause))
+    }
 }
 
 /// How, and why, an event is left to the broker.
@@ -60,41 +74,49 @@ impl Retry {
     }
 }
 
-/// Decides what becomes of a delivery after `call` ended in `error`.
+/// The body of a call's answer where it is a success.
 ///
 /// ```
 /// use http::Response;
-/// use provisioner::kubernetes::{ApiError, Call, Refusal, Verdict, verdict};
+/// use provisioner::kubernetes::{Call, Verdict, verdict};
 /// use provisioner::reason::Reason;
 ///
-/// let answer = |body: &str| Response::builder().status(404).body(body.as_bytes().to_vec()).unwrap();
-/// let refused = |body: &str| ApiError::Refused(Refusal::new(&answer(body)));
+/// let answer = |body: &str| Ok(Response::builder().status(404).body(body.as_bytes().to_vec()).unwrap());
 /// let status = r#"{"kind": "Status", "reason": "NotFound", "message": "namespaces \"x\" not found", "code": 404}"#;
-/// assert_eq!(verdict(Call::Create, &refused(status)), Verdict::Terminal(Reason::NamespaceNotFound));
-/// assert!(matches!(verdict(Call::Create, &refused("<html>")), Verdict::Heals(_)));
+/// let Err(Verdict::Terminal(failure)) = verdict(Call::Create, answer(status)) else { panic!() };
+/// assert_eq!(failure.reason, Reason::NamespaceNotFound);
+/// assert!(matches!(verdict(Call::Create, answer("<html>")), Err(Verdict::Heals(_))));
 /// ```
-pub fn verdict(call: Call, error: &ApiError) -> Verdict {
-    let retry = retry(error);
-    let ApiError::Refused(refusal) = error else { return Verdict::Heals(retry) };
-    if call == Call::Readiness {
-        return readiness(refusal, retry);
+///
+/// # Errors
+/// What becomes of the delivery otherwise.
+pub fn verdict(call: Call, answer: Answer) -> Result<Vec<u8>, Verdict> {
+    match answer {
+        Ok(response) if response.status().is_success() => Ok(response.into_body()),
+        Ok(response) => Err(refused(call, &Refusal::new(&response))),
+        Err(problem) => Err(Verdict::heals(format!("no answer from the Kubernetes API: {problem}"))),
     }
-    if refusal.status.is_none() || is_passing(refusal) {
-        return Verdict::Heals(retry);
-    }
-    let is_write = matches!(call, Call::Create | Call::Release);
-    match (call, refusal.reason(), refusal.code.as_u16()) {
-        _ if is_write && refusal.is_denied_by_webhook() => Verdict::Terminal(Reason::PodRejected),
-        (Call::Create, "AlreadyExists", _) => Verdict::AlreadyExists,
-        (_, "AlreadyExists", _) => Verdict::Heals(retry),
-        (Call::Create, "NotFound", _) | (Call::Create, "", 404) => Verdict::Terminal(Reason::NamespaceNotFound),
-        // It was removed meanwhile: the next delivery sees what came of it.
-        (Call::Release, "NotFound", _) | (Call::Release, "", 404) => Verdict::Heals(retry),
-        (Call::Get | Call::GetAfterForbidden | Call::Delete, "NotFound", _) => Verdict::NotFound,
-        (Call::Get | Call::GetAfterForbidden | Call::Delete, "", 404) => Verdict::NotFound,
-        (_, "Forbidden", _) | (_, _, 403) => forbidden(call, refusal, retry),
-        (Call::GetTemplate, ..) => Verdict::Terminal(Reason::PodTemplateInvalid),
-        _ if is_write => Verdict::Terminal(Reason::PodRejected),
+}
+
+fn refused(call: Call, refusal: &Refusal) -> Verdict {
+    let retry = Retry {
+        too_many_requests: refusal.code == 429,
+        retry_after: refusal.retry_after,
+        cause: refusal.to_string(),
+    };
+    let terminal = |reason| Verdict::Terminal(Failure::new(reason, format!("{refusal}{}", advice(refusal))));
+    match (call, refusal.meaning()) {
+        (Call::Readiness, _) => readiness(refusal, retry),
+        _ if refusal.status.is_none() || refusal.is_passing() => Verdict::Heals(retry),
+        _ if call.is_write() && refusal.is_denied_by_webhook() => terminal(Reason::PodRejected),
+        (Call::Create, "AlreadyExists") => Verdict::AlreadyExists(retry),
+        (Call::Create, "NotFound") => terminal(Reason::NamespaceNotFound),
+        (Call::Get | Call::GetAfterForbidden | Call::Delete, "NotFound") => Verdict::NotFound(retry),
+        // What is to be released was removed meanwhile: the next delivery sees what came of it.
+        (_, "AlreadyExists") | (Call::Release, "NotFound") => Verdict::Heals(retry),
+        (_, "Forbidden") => forbidden(call, refusal.why_forbidden(), retry, terminal),
+        (Call::GetTemplate, _) => terminal(Reason::PodTemplateInvalid),
+        _ if call.is_write() => terminal(Reason::PodRejected),
         // A Pod of the event may be left, so nothing is final before it was seen.
         _ => Verdict::Heals(retry),
     }
@@ -103,45 +125,22 @@ pub fn verdict(call: Call, error: &ApiError) -> Verdict {
 /// An API server that has just started refuses everybody, as if nobody had rights. It says itself, to anybody, whether
 /// it is ready. An answer that says neither is no reason to doubt its refusal.
 fn readiness(refusal: &Refusal, retry: Retry) -> Verdict {
-    match refusal.code.as_u16() {
-        401 | 403 | 429 | 500.. => {
-            Verdict::Heals(Retry { cause: "the Kubernetes API is not ready and refuses everybody".to_owned(), ..retry })
-        }
-        _ => Verdict::Terminal(Reason::Forbidden),
+    let cause = "the Kubernetes API is not ready and refuses everybody";
+    match refusal.code {
+        401 | 403 | 429 | 500.. => Verdict::Heals(Retry { cause: cause.to_owned(), ..retry }),
+        _ => Verdict::Terminal(Failure::new(Reason::Forbidden, refusal.to_string())),
     }
 }
 
-fn retry(error: &ApiError) -> Retry {
-    let cause = error.to_string();
-    match error {
-        ApiError::Refused(refusal) => {
-            Retry { too_many_requests: refusal.code.as_u16() == 429, retry_after: refusal.retry_after, cause }
-        }
-        _ => Retry::because(cause),
-    }
-}
-
-/// Whether the refusal will pass whatever its reason says, a webhook's denial with such a code included: webhooks deny
-/// with 5xx when they can't reach what they need.
-fn is_passing(refusal: &Refusal) -> bool {
-    let is_conflict = refusal.code.as_u16() == 409 && !refusal.is_already_exists();
-    is_conflict || matches!(refusal.code.as_u16(), 401 | 408 | 425 | 429) || !refusal.code.is_client_error()
-}
-
-fn forbidden(call: Call, refusal: &Refusal, retry: Retry) -> Verdict {
-    let why = refusal.message().split_once(" is forbidden: ").map_or("", |(_, why)| why);
-    let is_write = matches!(call, Call::Create | Call::Release);
+fn forbidden(call: Call, why: &str, retry: Retry, terminal: impl Fn(Reason) -> Verdict) -> Verdict {
+    let is_quota = why.starts_with("exceeded quota: ") || why.starts_with("failed quota: ");
     match call {
         Call::Create if is_not_yet(why) => Verdict::NotYet(retry),
+        Call::Get | Call::Delete => Verdict::Heals(retry),
         _ if is_not_yet(why) => Verdict::Heals(retry),
-        _ if is_write && is_quota(why) => Verdict::Terminal(Reason::QuotaExceeded),
-        Call::Get | Call::Delete | Call::Readiness => Verdict::Heals(retry),
-        _ => Verdict::Terminal(Reason::Forbidden),
+        _ if call.is_write() && is_quota => terminal(Reason::QuotaExceeded),
+        _ => terminal(Reason::Forbidden),
     }
-}
-
-fn is_quota(why: &str) -> bool {
-    why.starts_with("exceeded quota: ") || why.starts_with("failed quota: ")
 }
 
 /// Whether the API server refuses an object only because something isn't there yet that the cluster makes by itself: the
@@ -159,22 +158,38 @@ fn is_not_yet(why: &str) -> bool {
 }
 
 impl Refusal {
-    fn is_already_exists(&self) -> bool {
-        self.reason() == "AlreadyExists" && !self.is_denied_by_webhook()
+    /// What it means, as a reason: `AlreadyExists`, `NotFound`, `Forbidden`, or empty for any other. A code counts where
+    /// the reason doesn't say.
+    fn meaning(&self) -> &str {
+        match (self.reason(), self.code) {
+            (reason @ ("AlreadyExists" | "NotFound" | "Forbidden"), _) => reason,
+            (_, 403) => "Forbidden",
+            ("", 404) => "NotFound",
+            _ => "",
+        }
+    }
+
+    /// Whether it will pass whatever its reason says, a webhook's denial with such a code included: webhooks deny with
+    /// 5xx when they can't reach what they need.
+    fn is_passing(&self) -> bool {
+        let is_conflict = self.reason() != "AlreadyExists" || self.is_denied_by_webhook();
+        matches!(self.code, 401 | 408 | 425 | 429) || !(400..500).contains(&self.code) || self.code == 409 && is_conflict
     }
 
     /// Whether an admission webhook said no, as opposed to not saying anything.
     fn is_denied_by_webhook(&self) -> bool {
         self.message().contains("admission webhook ") && self.message().contains(" denied the request")
     }
+
+    fn why_forbidden(&self) -> &str {
+        self.message().split_once(" is forbidden: ").map_or("", |(_, why)| why)
+    }
 }
 
 /// What to do about it, where the API server's message doesn't say so.
-pub fn advice(error: &ApiError) -> &'static str {
-    match error {
-        ApiError::Refused(refusal) if refusal.message().contains(" is forbidden: failed quota: ") => {
-            "; give the client namespace a LimitRange with defaults, for the gateway's containers have none"
-        }
-        _ => "",
+fn advice(refusal: &Refusal) -> &'static str {
+    match refusal.why_forbidden().starts_with("failed quota: ") {
+        true => "; give the client namespace a LimitRange with defaults, for the gateway's containers have none",
+        false => "",
     }
 }

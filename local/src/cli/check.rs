@@ -8,7 +8,7 @@ use provisioner::config::Config;
 use provisioner::context::Context;
 use provisioner::event::Pending;
 use provisioner::gateway::injected_address;
-use provisioner::kubernetes::{Api, Token, read_object};
+use provisioner::kubernetes::{Api, Call, Token, read_object, verdict};
 use provisioner::outbound::{Bounds, Outbound};
 use provisioner::provision::{LARGEST_ANSWER, Outcome, Provisioning};
 use provisioner::reason::{Failure, Reason};
@@ -113,7 +113,8 @@ async fn explain(failure: &Failure, api: &Api<'_>, config: &Config, outbound: &i
         return reason;
     }
     let bounds = Bounds { answer: LARGEST_ANSWER, ..config.bounds() };
-    let namespace = read_object(outbound.send(api.get_namespace(), bounds).await, "Namespace");
+    let answer = verdict(Call::Get, outbound.send(api.get_namespace(), bounds).await);
+    let namespace = answer.and_then(|body| read_object(&body, "Namespace"));
     let name = &config.client_namespace;
     match namespace.map(|namespace| namespace["metadata"]["labels"][ROUTED_GATEWAY] == "true") {
         Ok(false) => format!("GatewayNotInjected: the namespace {name} is not labelled {ROUTED_GATEWAY}: \"true\""),
