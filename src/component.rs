@@ -10,10 +10,11 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
-use spin_sdk::http::{Fields, IncomingRequest, IncomingResponse, OutgoingRequest, OutgoingResponse, ResponseOutparam};
-use spin_sdk::http::{Method as WasiMethod, OutgoingBody, Scheme};
+use spin_sdk::http::{Fields, IncomingRequest, IncomingResponse, OutgoingBody, OutgoingRequest, OutgoingResponse};
+use spin_sdk::http::{ResponseOutparam, Scheme};
+
 use spin_sdk::http_component;
 use spin_sdk::wit::wasi::http0_2_0::outgoing_handler;
 use spin_sdk::wit::wasi::http0_2_0::types::{ErrorCode, FutureIncomingResponse, IncomingBody, RequestOptions};
@@ -54,7 +55,8 @@ fn token() -> Result<String, String> {
 
 fn read_request(incoming: IncomingRequest) -> Request<Body> {
     let mut request = Request::new(Ok(Vec::new()));
-    *request.method_mut() = method(incoming.method());
+    // Nothing is done for a method that isn't known, so which one it is makes no difference.
+    *request.method_mut() = incoming.method().to_string().parse().unwrap_or(Method::TRACE);
     // What is no path is none that there is anything at.
     *request.uri_mut() = incoming.path_with_query().unwrap_or_default().parse().unwrap_or(Uri::from_static("*"));
     *request.headers_mut() = headers(&incoming.headers());
@@ -67,17 +69,6 @@ fn read_request(incoming: IncomingRequest) -> Request<Body> {
         });
     }
     request
-}
-
-fn method(method: WasiMethod) -> Method {
-    match method {
-        WasiMethod::Get => Method::GET,
-        WasiMethod::Head => Method::HEAD,
-        WasiMethod::Post => Method::POST,
-        WasiMethod::Options => Method::OPTIONS,
-        // Nothing is done for any other method, so which one it is makes no difference.
-        _ => Method::TRACE,
-    }
 }
 
 fn headers(fields: &Fields) -> HeaderMap {
@@ -209,23 +200,16 @@ fn await_head(pending: &FutureIncomingResponse, deadline: &Deadline) -> Result<I
 }
 
 fn read_answer(incoming: &IncomingResponse, largest: usize, deadline: &Deadline) -> Answer {
-    let status = StatusCode::from_u16(incoming.status()).map_err(|_| host("an impossible status"))?;
     let mut response = Response::new(Vec::new());
-    *response.status_mut() = status;
-    if !status.is_success() {
-        response.headers_mut().extend(retry_after(incoming));
+    *response.status_mut() = StatusCode::from_u16(incoming.status()).map_err(|_| host("an impossible status"))?;
+    if !response.status().is_success() {
+        *response.headers_mut() = headers(&incoming.headers());
     }
     if largest > 0 {
         let body = incoming.consume().map_err(|()| host("the answer has no body"))?;
         *response.body_mut() = read_body(&body, largest, deadline)?;
     }
     Ok(response)
-}
-
-/// The one header of an answer that anybody asks for.
-fn retry_after(response: &IncomingResponse) -> Option<(HeaderName, HeaderValue)> {
-    let value = response.headers().get(RETRY_AFTER.as_str()).into_iter().next()?;
-    Some((RETRY_AFTER, HeaderValue::from_bytes(&value).ok()?))
 }
 
 impl From<ErrorCode> for NoAnswer {
@@ -245,7 +229,7 @@ fn outgoing_request(request: Request<Vec<u8>>) -> Option<(OutgoingRequest, Vec<u
         "https" => Scheme::Https,
         _ => Scheme::Http,
     };
-    outgoing.set_method(&WasiMethod::Other(parts.method.to_string())).ok()?;
+    outgoing.set_method(&parts.method.into()).ok()?;
     outgoing.set_scheme(Some(&scheme)).ok()?;
     outgoing.set_authority(Some(parts.uri.authority()?.as_str())).ok()?;
     outgoing.set_path_with_query(Some(parts.uri.path_and_query()?.as_str())).ok()?;

@@ -78,7 +78,8 @@ impl Config {
             let value = text(name)?;
             if is_sound(&value) { Ok(value) } else { Err(bad(name, &value, problem)) }
         };
-        let optional = |name, is_sound, problem| Ok(Some(word(name, is_sound, problem)?).filter(|word| !word.is_empty()));
+        let optional =
+            |name, is_sound, problem| Ok(Some(word(name, is_sound, problem)?).filter(|word| !word.is_empty()));
         Ok(Self {
             client_namespace: word("client_namespace", is_dns_label, NO_NAMESPACE)?,
             client_image: word("client_image", is_image, NO_IMAGE)?,

@@ -67,7 +67,9 @@ impl<O: Outbound> Provisioning<'_, O> {
         match self.pod(Call::Create, self.api.create(&manifest)).await {
             Ok(pod) => self.settle(pod).await,
             Err(Verdict::Heals(retry)) => Outcome::Retry(retry),
-            Err(Verdict::AlreadyExists(_)) => self.settle_or(retry("the Pod that was there a moment ago is gone")).await,
+            Err(Verdict::AlreadyExists(_)) => {
+                self.settle_or(retry("the Pod that was there a moment ago is gone")).await
+            }
             // The API server asks for rights, quota and webhooks before it looks at the name: a refusal says nothing of
             // the Pod that an earlier delivery may have made, which may even be what used the quota up.
             Err(verdict) => self.settle_or(verdict.into()).await,

@@ -99,11 +99,8 @@ pub fn verdict(call: Call, answer: Answer) -> Result<Vec<u8>, Verdict> {
 }
 
 fn refused(call: Call, refusal: &Refusal) -> Verdict {
-    let retry = Retry {
-        too_many_requests: refusal.code == 429,
-        retry_after: refusal.retry_after,
-        cause: refusal.to_string(),
-    };
+    let retry =
+        Retry { too_many_requests: refusal.code == 429, retry_after: refusal.retry_after, cause: refusal.to_string() };
     let terminal = |reason| Verdict::Terminal(Failure::new(reason, format!("{refusal}{}", advice(refusal))));
     match (call, refusal.meaning()) {
         (Call::Readiness, _) => readiness(refusal, retry),
@@ -173,7 +170,9 @@ impl Refusal {
     /// 5xx when they can't reach what they need.
     fn is_passing(&self) -> bool {
         let is_conflict = self.reason() != "AlreadyExists" || self.is_denied_by_webhook();
-        matches!(self.code, 401 | 408 | 425 | 429) || !(400..500).contains(&self.code) || self.code == 409 && is_conflict
+        matches!(self.code, 401 | 408 | 425 | 429)
+            || !(400..500).contains(&self.code)
+            || self.code == 409 && is_conflict
     }
 
     /// Whether an admission webhook said no, as opposed to not saying anything.

@@ -103,8 +103,7 @@ fn a_trace_goes_on_with_every_call() {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let traced = Context { traceparent: Some(traceparent.into()), ..context("/test", "1") };
     let api = Api::new(&config, &token, traced.trace());
-    for request in [api.get("x"), api.get_readiness(), api.create(&json!({})), api.delete(&pod(&json!({})))]
-    {
+    for request in [api.get("x"), api.get_readiness(), api.create(&json!({})), api.delete(&pod(&json!({})))] {
         assert_eq!(request.headers()["traceparent"], traceparent, "{}", request.uri());
     }
 }
@@ -134,11 +133,11 @@ fn check_unreadable<T>(result: Result<T, Verdict>, body: &str) {
 
 #[test]
 fn only_the_very_pod_is_an_answer() {
-    let read = |pod: &Value| read_pod(pod.to_string().as_bytes(), "default", NAME);
+    let read = |pod: &Value| read_pod::<Value>(pod.to_string().as_bytes(), "default", NAME);
     assert!(read(&routed(wanted(&[]))).unwrap().is_gated());
     assert!(!read(&released(routed(wanted(&[])))).unwrap().is_gated());
     for body in ["", "{", "null", "[]", "<html>", r#"{"kind":"Status","status":"Success"}"#, r#"{"metadata":{}}"#] {
-        check_unreadable(read_pod(body.as_bytes(), "default", NAME), body);
+        check_unreadable(read_pod::<Value>(body.as_bytes(), "default", NAME), body);
     }
     for field in ["name", "namespace", "uid"] {
         for value in [json!("other"), json!(""), json!(null), json!(7)] {

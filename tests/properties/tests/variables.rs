@@ -6,7 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 use provisioner::config::Config;
-use provisioner::kubernetes::{Api, DryRun, Token};
+use provisioner::kubernetes::{Api, Token};
 use provisioner::sink::Sink;
 use provisioner::testing::{config, try_config};
 use serde_json::json;
@@ -72,7 +72,7 @@ proptest! {
 fn check_calls(config: &Config) {
     let token = Token::parse("token", &config.kube_api_url).ok().unwrap();
     let api = Api::new(config, &token, HeaderMap::new());
-    for request in [api.create(&json!({}), DryRun::All), api.get("x"), api.get_template("x"), api.get_readiness()] {
+    for request in [api.rehearse(&json!({})), api.get("x"), api.get_template("x"), api.get_readiness()] {
         assert!(request.uri().authority().is_some(), "{}", request.uri());
     }
 }
