@@ -239,6 +239,8 @@ fn the_trigger_asks_for_pending_events_and_waits_for_their_answers() {
     assert_eq!(delivery["deadLetterSink"], json!({"ref": service, "uri": "/dead-letter"}));
     assert!(seconds(&delivery["timeout"]) > config().delivery_timeout());
     assert_eq!((&delivery["retry"], &delivery["backoffPolicy"]), (&json!(10), &json!("exponential")));
+    // Or a `%` in an id could be read as an escape.
+    assert_eq!(delivery["format"], "json");
     assert!(!seconds(&delivery["backoffDelay"]).is_zero());
     let timeout = knative_service()["spec"]["template"]["spec"]["timeoutSeconds"].as_u64().unwrap();
     assert!(Duration::from_secs(timeout) > config().delivery_timeout());
