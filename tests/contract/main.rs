@@ -12,6 +12,7 @@ mod layout;
 mod load;
 mod manifests;
 mod memory;
+mod network;
 mod operator;
 mod pods;
 mod readme;

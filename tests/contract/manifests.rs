@@ -16,7 +16,7 @@ const SYSTEM: &str = "client-system";
 const CLIENTS_PER_GATEWAY: usize = 235;
 
 /// Parsed as the component parses them: the defaults of `spin.toml`, and over them the SpinApp's.
-fn config() -> Config {
+pub fn config() -> Config {
     let (defaults, set) = (application().variables, named_values(&spin_app()["spec"]["variables"]));
     let value = |name: &str| set.get(name).cloned().or_else(|| defaults[name].default.clone());
     Config::from_variables(|name| value(name).ok_or_else(|| "unset".to_owned())).unwrap()
@@ -43,7 +43,7 @@ fn assert_lists(directory: &str, unlisted: &[&str]) -> Vec<String> {
 
 #[test]
 fn every_manifest_is_an_object_with_a_name() {
-    for directory in ["deploy", "deploy/knative-service", "runtime-class"] {
+    for directory in ["deploy", "deploy/components/own-gateway", "deploy/knative-service", "runtime-class"] {
         for file in files(directory) {
             let documents = documents(&format!("{directory}/{file}"));
             assert!(!documents.is_empty(), "{directory}/{file}");
@@ -62,7 +62,9 @@ fn the_kustomization_lists_every_manifest_in_apply_order() {
     let listed = assert_lists("deploy", &[]);
     let place = |file: &str| listed.iter().position(|name| name == file).unwrap_or_else(|| panic!("{file}"));
     assert_eq!(place("namespace.yaml"), 0);
-    for lock in ["quota.yaml", "admission-policy.yaml", "network-policy.yaml", "rbac.yaml"] {
+    for lock in
+        ["quota.yaml", "admission-policy.yaml", "network-policy.yaml", "client-network-policy.yaml", "rbac.yaml"]
+    {
         assert!(place(lock) < place("provisioner.yaml"), "{lock}");
     }
     for (first, then) in [
@@ -75,6 +77,7 @@ fn the_kustomization_lists_every_manifest_in_apply_order() {
     ] {
         assert!(place(first) < place(then), "{first} before {then}");
     }
+    assert_lists("deploy/components/own-gateway", &[]);
     assert_lists("deploy/knative-service", &["config-features.yaml"]);
     assert_lists("runtime-class", &["runtime-class.yaml", "shim.yaml"]);
     for directory in ["deploy", "deploy/knative-service"] {

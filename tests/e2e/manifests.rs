@@ -39,10 +39,11 @@ async fn every_manifest_is_accepted_and_the_policy_keeps_clients_behind_their_ga
     the_provisioner_works(&clients).await;
 }
 
-/// The files of `deploy/` in the order in which kustomize applies them, those beside it and the example's last.
+/// The files of `deploy/` in the order in which kustomize applies them, those of its components and the example's last.
 fn manifests() -> Vec<String> {
     let example = ["trigger.yaml", "job.yaml"].map(|file| format!("examples/wait-for-answer/{file}"));
-    listed("deploy").into_iter().chain(listed("deploy/knative-service")).chain(example).collect()
+    let beside = ["deploy/components/own-gateway", "deploy/knative-service"].map(listed).concat();
+    listed("deploy").into_iter().chain(beside).chain(example).collect()
 }
 
 fn listed(directory: &str) -> Vec<String> {

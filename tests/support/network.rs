@@ -1,0 +1,165 @@
+//! What NetworkPolicies allow, by the semantics of networking.k8s.io/v1, without a cluster.
+//!
+//! A Pod that no policy of a direction selects may do anything in that direction; one that some select may do what any of
+//! their rules allows. A flow has to be allowed at both of its ends.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::Value;
+
+/// Labels of a Pod or of a namespace.
+pub type Labels = BTreeMap<String, String>;
+
+/// One end of a flow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// Where it is.
+    pub address: Ipv4Addr,
+    /// Its namespace and its labels, where it is a Pod in the Pods' network. A node isn't, nor what shares its network.
+    pub pod: Option<(String, Labels)>,
+}
+
+impl End {
+    /// A Pod.
+    pub fn pod(address: Ipv4Addr, namespace: &str, labels: Labels) -> Self {
+        Self { address, pod: Some((namespace.to_owned(), labels)) }
+    }
+
+    /// An address that is no Pod's.
+    pub fn outside(address: Ipv4Addr) -> Self {
+        Self { address, pod: None }
+    }
+}
+
+/// What is sent: a protocol and, where that has ports, the one it is sent to. ICMP has none.
+pub type Wire = (&'static str, u16);
+
+/// The two directions that a policy speaks of.
+#[derive(Clone, Copy, Debug)]
+pub enum Direction {
+    /// Into the Pods that the policy selects.
+    Ingress,
+    /// Out of them.
+    Egress,
+}
+
+/// A rule of either direction: the other ends, none of which is named where it is anybody, and the ports likewise.
+pub type Rule = (Vec<NetworkPolicyPeer>, Vec<NetworkPolicyPort>);
+
+/// Reads policies from the documents of manifests.
+///
+/// # Panics
+/// When a document of the kind is no NetworkPolicy.
+pub fn policies(documents: impl IntoIterator<Item = Value>) -> Vec<NetworkPolicy> {
+    let of_kind = documents.into_iter().filter(|object| object["kind"] == "NetworkPolicy");
+    of_kind.map(|object| serde_json::from_value(object).expect("a NetworkPolicy")).collect()
+}
+
+/// Whether the policies let this through, from one end to the other.
+pub fn allows(policies: &[NetworkPolicy], from: &End, to: &End, wire: Wire) -> bool {
+    passes(policies, Direction::Egress, from, to, wire) && passes(policies, Direction::Ingress, to, from, wire)
+}
+
+fn passes(policies: &[NetworkPolicy], direction: Direction, subject: &End, other: &End, wire: Wire) -> bool {
+    let mut policies = selecting(policies, direction, subject).peekable();
+    policies.peek().is_none()
+        || policies.any(|policy| {
+            rules(policy, direction).iter().any(|(peers, ports)| {
+                (peers.is_empty() || peers.iter().any(|peer| is_peer(policy, peer, other)))
+                    && (ports.is_empty() || ports.iter().any(|port| is_port(port, wire)))
+            })
+        })
+}
+
+/// The policies that hold for this Pod in this direction.
+pub fn selecting<'a>(
+    policies: &'a [NetworkPolicy],
+    direction: Direction,
+    subject: &'a End,
+) -> impl Iterator<Item = &'a NetworkPolicy> {
+    policies.iter().filter(move |policy| {
+        let Some((namespace, labels)) = &subject.pod else { return false };
+        let spec = policy.spec.as_ref().expect("a policy has a spec");
+        policy.metadata.namespace.as_ref() == Some(namespace)
+            && spec.pod_selector.as_ref().is_none_or(|selector| selects(selector, labels))
+            && types(policy).iter().any(|name| *name == format!("{direction:?}"))
+    })
+}
+
+/// The directions of a policy: by default ingress, and egress where it has such rules.
+fn types(policy: &NetworkPolicy) -> Vec<String> {
+    let spec = policy.spec.as_ref().expect("a policy has a spec");
+    spec.policy_types.clone().unwrap_or_else(|| match spec.egress.as_deref() {
+        None | Some([]) => vec!["Ingress".to_owned()],
+        Some(_) => vec!["Ingress".to_owned(), "Egress".to_owned()],
+    })
+}
+
+/// The rules of a policy in one direction.
+pub fn rules(policy: &NetworkPolicy, direction: Direction) -> Vec<Rule> {
+    let spec = policy.spec.clone().expect("a policy has a spec");
+    match direction {
+        Direction::Ingress => {
+            let rules = spec.ingress.unwrap_or_default().into_iter();
+            rules.map(|rule| (rule.from.unwrap_or_default(), rule.ports.unwrap_or_default())).collect()
+        }
+        Direction::Egress => {
+            let rules = spec.egress.unwrap_or_default().into_iter();
+            rules.map(|rule| (rule.to.unwrap_or_default(), rule.ports.unwrap_or_default())).collect()
+        }
+    }
+}
+
+/// Whether a policy's peer is this end. A selector finds Pods alone; without one of namespaces it means the policy's own.
+pub fn is_peer(policy: &NetworkPolicy, peer: &NetworkPolicyPeer, other: &End) -> bool {
+    if let Some(block) = &peer.ip_block {
+        return is_in(block, other.address);
+    }
+    let Some((namespace, labels)) = &other.pod else { return false };
+    let of_namespace = BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), namespace.clone())]);
+    let is_there = match &peer.namespace_selector {
+        Some(selector) => selects(selector, &of_namespace),
+        None => policy.metadata.namespace.as_ref() == Some(namespace),
+    };
+    is_there && peer.pod_selector.as_ref().is_none_or(|selector| selects(selector, labels))
+}
+
+fn is_in(block: &IPBlock, address: Ipv4Addr) -> bool {
+    let covers = |cidr: &str| {
+        let (network, length) = cidr.split_once('/').expect("a CIDR has a length");
+        let network: Ipv4Addr = network.parse().expect("an IPv4 address");
+        let mask = u32::MAX.checked_shl(32 - length.parse::<u32>().expect("a length")).unwrap_or_default();
+        network.to_bits() & mask == address.to_bits() & mask
+    };
+    covers(&block.cidr) && !block.except.iter().flatten().any(|cidr| covers(cidr))
+}
+
+fn is_port(port: &NetworkPolicyPort, (protocol, number): Wire) -> bool {
+    let first = match &port.port {
+        None => 0,
+        Some(IntOrString::Int(first)) => *first,
+        Some(IntOrString::String(name)) => panic!("a port's name, {name}, says nothing without the Pod's spec"),
+    };
+    let last = port.end_port.unwrap_or(if port.port.is_none() { i32::from(u16::MAX) } else { first });
+    port.protocol.as_deref().unwrap_or("TCP") == protocol && (first..=last).contains(&number.into())
+}
+
+fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
+    let has = |(key, value): (&String, &String)| labels.get(key) == Some(value);
+    let meets = |LabelSelectorRequirement { key, operator, values }: &LabelSelectorRequirement| {
+        let label = labels.get(key);
+        let is_listed = values.iter().flatten().any(|value| Some(value) == label);
+        match operator.as_str() {
+            "In" => is_listed,
+            "NotIn" => !is_listed,
+            "Exists" => label.is_some(),
+            "DoesNotExist" => label.is_none(),
+            other => panic!("{other} is no operator of a selector"),
+        }
+    };
+    selector.match_labels.iter().flatten().all(has) && selector.match_expressions.iter().flatten().all(meets)
+}
