@@ -89,7 +89,7 @@ pub fn read_pod<Spec: DeserializeOwned>(body: &[u8], namespace: &str, name: &str
     }
 }
 
-/// The object in the body of an answer to `get_template` or `get_namespace`.
+/// The object in the body of an answer to `get_template`, `get_namespace` or `get_webhooks`.
 ///
 /// # Errors
 /// It heals where this isn't an object of this `kind`.

@@ -94,6 +94,12 @@ impl<'a> Api<'a> {
         self.namespaced(Method::GET, "", None)
     }
 
+    /// `GET mutatingwebhookconfigurations`: all of the cluster's. The provisioner's Role doesn't allow it either.
+    pub fn get_webhooks(&self) -> Request<Vec<u8>> {
+        let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+        self.request(Method::GET, path, None)
+    }
+
     /// `GET /readyz`, which the API server answers to everybody.
     pub fn get_readiness(&self) -> Request<Vec<u8>> {
         self.request(Method::GET, "/readyz", None)

@@ -107,13 +107,20 @@ async fn a_check_says_of_a_cluster_what_a_delivery_says_of_a_client() {
 
         // Where nothing took it, it is looked why, as far as that is allowed.
         let namespace = (reason_of(made) == "GatewayNotInjected").then(|| status("GET", 403, "Forbidden", "no"));
-        let peer = Peer::start([json_step("POST", 201, made)].into_iter().chain(namespace).collect()).await;
+        let webhooks = status("GET", 403, "Forbidden", "no webhooks for you");
+        let script = [json_step("POST", 201, made)].into_iter().chain(namespace).chain([webhooks]);
+        let peer = Peer::start(script.collect()).await;
         let kubeconfig = kubeconfig(directory.path(), &peer.url());
         let mut check = command(directory.path());
         check.arg("--check").args(FREE_PORTS).args(["--output=json", "--variable", "gateways=foo", "--kubeconfig"]);
         let output = check.arg(kubeconfig).output().unwrap();
         let rows: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
         assert_eq!(rows[0]["problem"], format!("{}: {message}", reason_of(made)));
+        let advice = rows[0]["advice"][0].as_str().unwrap();
+        assert!(
+            advice.contains("list mutatingwebhookconfigurations") && advice.contains("no webhooks for you"),
+            "{advice}"
+        );
         assert!(peer.finish().iter().any(|call| call.path.ends_with("/pods?dryRun=All")));
     }
 }

@@ -109,7 +109,7 @@ fn a_check_as_json_is_one_array() {
     let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
     let foo = json!({
         "gateway": "foo", "injected": true, "address": "pod-gateway-foo.gateway-system.svc.cluster.local",
-        "problem": null,
+        "problem": null, "advice": [],
     });
     assert_eq!(rows[0], foo);
     assert_eq!((&rows[1]["injected"], &rows[1]["address"]), (&json!(false), &Value::Null));

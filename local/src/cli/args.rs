@@ -64,7 +64,8 @@ pub struct Args {
     /// Say for each gateway what would become of a client, by a server-side dry run, and end; 1 if any can't be used
     ///
     /// The gateways are those of the variable `gateways`. Nothing is created. It asks as the provisioner would: the same
-    /// settings, and the user of the kubeconfig.
+    /// settings, and the user of the kubeconfig. Below the table is advice on the gateways' webhooks, where that user may
+    /// list mutatingwebhookconfigurations and get the client namespace.
     #[arg(long, help_heading = "Cluster")]
     pub check: bool,
 
@@ -107,8 +108,8 @@ pub struct Args {
     /// it has `at` and `kind`, and is a step of an event (`received`, `unmatched`, `delivered`, `retry`, `reply`,
     /// `deadLettered`, `deadLetterSink`), with the `event`; a change of a Pod (`podCreated`, `podReleased`, `podUpdated`,
     /// `podDeleted`), with the `pod`; or `missed`, with the `count` of those that came too fast to be printed. With --check
-    /// it is one array, with `gateway`, `injected`, `address` and `problem` of each; the last two may be null. Errors are
-    /// one line of text on stderr in any case, and the exit code tells.
+    /// it is one array, with `gateway`, `injected`, `address`, `problem` and `advice` of each; `address` and `problem` may be
+    /// null, and `advice` is an array of texts. Errors are one line of text on stderr in any case, and the exit code tells.
     #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Output")]
     pub output: Output,
     /// Print the completions for a shell and end

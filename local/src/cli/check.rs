@@ -1,14 +1,16 @@
 //! `--check`: for each gateway, what would become of a client, as a table or as JSON.
 //!
 //! The provisioner's own core asks, with a server-side dry run, so that what it says of a Pod here is what it will say
-//! of it in earnest. Nothing is created.
+//! of it in earnest. Nothing is created. What a dry run can't show is read from how the gateways' webhooks are
+//! registered, where whoever asks may look.
 
 use http::header::HeaderMap;
 use provisioner::config::Config;
 use provisioner::context::Context;
 use provisioner::event::Pending;
 use provisioner::gateway::injected_address;
-use provisioner::kubernetes::{Api, Call, Token, read_object, verdict};
+use provisioner::kubernetes::{Api, Call, Token, Verdict, read_object, verdict};
+use provisioner::manifest::manifest;
 use provisioner::outbound::{Bounds, Outbound};
 use provisioner::provision::{LARGEST_ANSWER, Outcome, Provisioning};
 use provisioner::reason::{Failure, Reason};
@@ -16,6 +18,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::output::{Tone, coloured};
+use super::webhooks::{Findings, Webhooks};
 use crate::kubernetes::ROUTED_GATEWAY;
 
 /// What became of the check of each gateway.
@@ -25,7 +28,11 @@ struct Row {
     gateway: String,
     address: Option<String>,
     problem: Option<String>,
+    advice: Vec<String>,
 }
+
+/// The largest list of webhooks that is read, in bytes: each has a certificate.
+const LARGEST_LIST: usize = 16 << 20;
 
 impl Report {
     /// How many gateways can't take clients.
@@ -33,7 +40,7 @@ impl Report {
         self.0.iter().filter(|row| row.problem.is_some()).count()
     }
 
-    /// The table, line by line.
+    /// The table, and below it each advice once, line by line.
     pub fn lines(&self) -> Vec<String> {
         let header = Row::header();
         let width =
@@ -44,10 +51,17 @@ impl Report {
             coloured(&format!("{:gateway$}  {injected:8}  {:address$}  {problem}", row.gateway, row.address()), tone)
         };
         let rows = self.0.iter().map(|row| line(row, row.injected(), row.tone()));
-        [line(&header, "INJECTED", Tone::Plain)].into_iter().chain(rows).collect()
+        let mut advice: Vec<&String> = Vec::new();
+        for one in self.0.iter().flat_map(|row| &row.advice) {
+            if !advice.contains(&one) {
+                advice.push(one);
+            }
+        }
+        let advice = advice.into_iter().map(|one| coloured(one, Tone::Wait));
+        [line(&header, "INJECTED", Tone::Plain)].into_iter().chain(rows).chain(advice).collect()
     }
 
-    /// An array of `gateway`, `injected`, `address` and `problem`; the last two may be null.
+    /// An array of `gateway`, `injected`, `address`, `problem` and `advice`; `address` and `problem` may be null.
     pub fn json(&self) -> Value {
         let row = |row: &Row| {
             json!({
@@ -55,6 +69,7 @@ impl Report {
                 "injected": row.address.is_some(),
                 "address": row.address,
                 "problem": row.problem,
+                "advice": row.advice,
             })
         };
         self.0.iter().map(row).collect()
@@ -63,7 +78,8 @@ impl Report {
 
 impl Row {
     fn header() -> Self {
-        Self { gateway: "GATEWAY".into(), address: Some("ADDRESS".into()), problem: Some("PROBLEM".into()) }
+        let (address, problem) = (Some("ADDRESS".into()), Some("PROBLEM".into()));
+        Self { gateway: "GATEWAY".into(), address, problem, advice: Vec::new() }
     }
 
     fn address(&self) -> &str {
@@ -77,6 +93,19 @@ impl Row {
     fn tone(&self) -> Tone {
         if self.problem.is_some() { Tone::Bad } else { Tone::Good }
     }
+
+    /// What is to be said of the webhooks that are asked for its clients.
+    fn judged_by(&self, webhooks: Option<&Webhooks>, config: &Config, others: &[&str]) -> Findings {
+        let context = nobodys_event();
+        let pending = Pending::new(&context, &self.gateway, config);
+        let (Some(webhooks), Ok(pending)) = (webhooks, pending) else { return Findings::default() };
+        webhooks.judge(&manifest(&pending, config, None)["metadata"]["labels"], others)
+    }
+
+    fn note(&mut self, Findings { problem, advice }: Findings) {
+        self.problem = self.problem.take().or(problem);
+        self.advice = advice;
+    }
 }
 
 /// Rehearses a client of each gateway, one after the other.
@@ -85,13 +114,52 @@ pub async fn check(gateways: &[String], config: &Config, token: &Token, outbound
     for gateway in gateways {
         rows.push(check_gateway(gateway, config, token, outbound).await);
     }
+    let webhooks = webhooks(&Api::new(config, token, HeaderMap::new()), config, outbound).await;
+    for row in &mut rows {
+        let others: Vec<&str> = gateways.iter().map(String::as_str).filter(|other| *other != row.gateway).collect();
+        row.note(match &webhooks {
+            Ok(webhooks) => row.judged_by(webhooks.as_ref(), config, &others),
+            Err(advice) => Findings { advice: vec![advice.clone()], problem: None },
+        });
+    }
     Report(rows)
+}
+
+/// The gateways' webhooks in the client namespace; none where the API has no webhooks at all, as the embedded one.
+async fn webhooks(api: &Api<'_>, config: &Config, outbound: &impl Outbound) -> Result<Option<Webhooks>, String> {
+    let unseen = |verdict: Verdict| {
+        format!(
+            "how the gateways' webhooks are registered was not looked at, which takes the rights to list \
+             mutatingwebhookconfigurations and to get the Namespace {}: {}",
+            config.client_namespace,
+            why(verdict)
+        )
+    };
+    let bounds = Bounds { answer: LARGEST_LIST, ..config.bounds() };
+    let look = async |request, kind| {
+        let answer = verdict(Call::Get, outbound.send(request, bounds).await);
+        answer.and_then(|body| read_object(&body, kind))
+    };
+    let list = match look(api.get_webhooks(), "MutatingWebhookConfigurationList").await {
+        Err(Verdict::NotFound(_)) => return Ok(None),
+        list => list.map_err(unseen)?,
+    };
+    let namespace = look(api.get_namespace(), "Namespace").await.map_err(unseen)?;
+    Ok(Some(Webhooks::of(&list, &namespace, &config.gateway_key)))
+}
+
+/// What a call ended in that gave no object, in words.
+fn why(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Terminal(failure) => failure.message,
+        Verdict::Heals(retry) | Verdict::NotYet(retry) => retry.cause,
+        Verdict::AlreadyExists(retry) | Verdict::NotFound(retry) => retry.cause,
+    }
 }
 
 async fn check_gateway(gateway: &str, config: &Config, token: &Token, outbound: &impl Outbound) -> Row {
     let api = || Api::new(config, token, HeaderMap::new());
-    // Of an event that nobody has sent, for a Pod that nobody has.
-    let context = Context { source: "/check".to_owned(), id: Uuid::new_v4().to_string(), ..Context::default() };
+    let context = nobodys_event();
     let rehearsed = match Pending::new(&context, gateway, config) {
         Ok(pending) => Provisioning { pending: &pending, config, api: api(), outbound }.rehearse().await,
         Err(failure) => Err(Outcome::Failed(failure)),
@@ -103,7 +171,12 @@ async fn check_gateway(gateway: &str, config: &Config, token: &Token, outbound: 
         Err(Outcome::Retry(retry)) => (None, Some(format!("events would wait: {}", retry.cause))),
         Err(Outcome::Done(_)) => (None, Some("it was there already".to_owned())),
     };
-    Row { gateway: gateway.to_owned(), address, problem }
+    Row { gateway: gateway.to_owned(), address, problem, advice: Vec::new() }
+}
+
+/// An event that nobody has sent, for a Pod that nobody has.
+fn nobodys_event() -> Context {
+    Context { source: "/check".to_owned(), id: Uuid::new_v4().to_string(), ..Context::default() }
 }
 
 /// What is wrong, and where it can be told, why.

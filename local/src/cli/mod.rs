@@ -10,6 +10,7 @@ mod pages;
 mod progress;
 mod reach;
 mod run;
+mod webhooks;
 
 pub use args::Args;
 pub use output::print_error;

@@ -61,6 +61,8 @@ fn each_call_is_exactly_this_request() {
     check(|api| api.get(NAME), Method::GET, &one, None);
     check(|api| api.get_template("a.b"), Method::GET, "/api/v1/namespaces/clients/podtemplates/a.b", None);
     check(|api| api.get_namespace(), Method::GET, "/api/v1/namespaces/clients", None);
+    let webhooks = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+    check(|api| api.get_webhooks(), Method::GET, webhooks, None);
     check(|api| api.get_readiness(), Method::GET, "/readyz", None);
     let patch = json!({
         "metadata": {"uid": "4d5e6f70-0000-4000-8000-000000000001"},
