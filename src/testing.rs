@@ -20,6 +20,10 @@ use crate::event::Pending;
 use crate::manifest::manifest;
 use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
 
+mod bypasses;
+
+pub use bypasses::{examples, harmless, moved};
+
 /// The address of the gateway `foo`.
 pub const ADDRESS: &str = "pod-gateway-foo.gateway-system.svc.cluster.local";
 
@@ -137,74 +141,6 @@ pub fn merged(mut object: Value, change: &Value) -> Value {
         _ => return change.clone(),
     }
     object
-}
-
-/// What leads past a gateway: the entry of the table in `bypass` by its field, and a change that does it when it is
-/// merged into a routed Pod (see [`merged`]). Each entry has one at least, and an API server takes all but `nodeName`,
-/// which it refuses in a gated Pod by itself.
-pub fn examples() -> Vec<(&'static str, Value)> {
-    let spec = |spec: Value| json!({ "spec": spec });
-    let context = |context: Value| spec(json!({"containers": [{"name": "client", "securityContext": context}]}));
-    let network = |key: &str| json!({"metadata": {"annotations": {key: "default/second"}}});
-    let mut examples = vec![
-        ("annotation", network("k8s.v1.cni.cncf.io/networks")),
-        ("annotation", network("v1.multus-cni.io/default-network")),
-        ("hostNetwork", spec(json!({"hostNetwork": true}))),
-        ("hostPID", spec(json!({"hostPID": true}))),
-        ("hostIPC", spec(json!({"hostIPC": true}))),
-        ("shareProcessNamespace", spec(json!({"shareProcessNamespace": true}))),
-        ("nodeName", spec(json!({"nodeName": "node-1"}))),
-        ("resourceClaims", spec(json!({"resourceClaims": [{"name": "nic", "resourceClaimName": "nic"}]}))),
-        ("volumes.hostPath", spec(json!({"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}))),
-        (
-            "volumes.hostPath",
-            spec(json!({"volumes": [{"name": "cri", "hostPath": {"path": "/run/containerd/containerd.sock"}}]})),
-        ),
-        (
-            "ports.hostPort",
-            spec(json!({"containers": [
-                {"name": "client", "ports": [{"containerPort": 80}, {"containerPort": 81, "hostPort": 81}]},
-            ]})),
-        ),
-        // An API server takes no privileged container that may not escalate.
-        ("securityContext.privileged", context(json!({"privileged": true, "allowPrivilegeEscalation": null}))),
-        // Nor an unmasked /proc of a user of the node.
-        (
-            "securityContext.procMount",
-            spec(json!({
-                "hostUsers": false,
-                "containers": [{"name": "client", "securityContext": {"procMount": "Unmasked"}}],
-            })),
-        ),
-        ("securityContext.seccompProfile", context(json!({"seccompProfile": {"type": "Unconfined"}}))),
-        (
-            "securityContext.seccompProfile",
-            spec(json!({
-                "securityContext": {"seccompProfile": {"type": "Unconfined"}},
-                "containers": [{"name": "client", "securityContext": {"seccompProfile": null}}],
-            })),
-        ),
-        ("securityContext.seLinuxOptions.type", context(json!({"seLinuxOptions": {"type": "spc_t"}}))),
-        (
-            "securityContext.seLinuxOptions.type",
-            spec(json!({"securityContext": {"seLinuxOptions": {"type": "spc_t"}}})),
-        ),
-        ("securityContext.capabilities.drop", context(json!({"capabilities": {"drop": ["CHOWN"]}}))),
-        ("securityContext.capabilities.drop", context(json!({"capabilities": {"drop": null}}))),
-        ("securityContext.capabilities.drop", context(json!(null))),
-        (
-            "securityContext.capabilities.drop",
-            spec(json!({"containers": [{"name": "further", "image": "registry.example/further:1"}]})),
-        ),
-    ];
-    #[rustfmt::skip]
-    let capabilities = [
-        "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", "MKNOD", "BPF",
-        "PERFMON", "CHECKPOINT_RESTORE", "ALL",
-    ];
-    let add = |capability: &str| context(json!({"capabilities": {"add": [capability]}}));
-    examples.extend(capabilities.map(|capability| ("securityContext.capabilities.add", add(capability))));
-    examples
 }
 
 /// A PodTemplate as the API server gives it, with `change` made to its Pod's spec.

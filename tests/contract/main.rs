@@ -15,6 +15,7 @@ mod memory;
 mod network;
 mod operator;
 mod pods;
+mod policies;
 mod readme;
 mod secrets;
 mod settling;

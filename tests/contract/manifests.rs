@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use provisioner::config::Config;
-use provisioner::pod::{GATE, MANAGED_BY};
 use serde_json::{Value, json};
 use tests::manifests::{
     application, documents, files, knative_container, knative_service, named_values, object, runtime_config, spin_app,
@@ -68,6 +67,7 @@ fn the_kustomization_lists_every_manifest_in_apply_order() {
         assert!(place(lock) < place("provisioner.yaml"), "{lock}");
     }
     for (first, then) in [
+        ("gateways.yaml", "admission-policy.yaml"),
         ("runtime-config.yaml", "provisioner.yaml"),
         ("../runtime-class", "provisioner.yaml"),
         ("provisioner.yaml", "sinkbinding.yaml"),
@@ -294,21 +294,6 @@ fn the_network_policies_are_for_the_provisioners_pods() {
     let policy = object("deploy/network-policy.yaml", "NetworkPolicy");
     assert_eq!(policy["spec"]["ingress"][0]["ports"], json!([{"protocol": "TCP", "port": 80}]));
     assert_eq!(policy["spec"]["ingress"][0]["from"].as_array().unwrap().len(), 2);
-}
-
-#[test]
-fn the_admission_policy_speaks_of_the_gate_and_the_label_that_clients_have() {
-    let policy = object("deploy/admission-policy.yaml", "ValidatingAdmissionPolicy");
-    let binding = object("deploy/admission-policy.yaml", "ValidatingAdmissionPolicyBinding");
-    assert_eq!(policy["spec"]["failurePolicy"], "Fail");
-    assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
-    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
-    let labels = json!({"kubernetes.io/metadata.name": config().client_namespace});
-    assert_eq!(binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"], labels);
-    let text = policy.to_string();
-    assert_eq!(text.matches(&format!("gate.name == '{GATE}'")).count(), 2);
-    assert_eq!(text.matches(&format!("== '{MANAGED_BY}'")).count(), 3);
-    assert!(!text.contains("matchPolicy\":\"Exact"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod killed;
 mod manifests;
 mod outage;
 mod outcome;
+mod policy;
 mod refusals;
 mod role;
 #[path = "../faults/table.rs"]
@@ -39,6 +40,7 @@ fn parts() -> Vec<Part> {
         ("exactly once", exactly_once::tests()),
         ("killed", killed::tests()),
         ("faults", faults::tests()),
+        ("policy", policy::tests()),
         ("doctor", doctor::tests()),
         ("manifests", manifests::tests()),
         // Last and by itself: it takes the API server away.

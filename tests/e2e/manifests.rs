@@ -1,8 +1,9 @@
 //! `deploy/` on a real API server that knows the real CustomResourceDefinitions: every manifest is accepted, strictly,
-//! and the admission policy refuses what it must and lets the provisioner work.
+//! and the admission policies hold and let the provisioner work.
 
 use std::sync::Arc;
 
+use provisioner::testing::released;
 use serde_json::{Value, json};
 use tests::events::pending;
 use tests::manifests::{documents, files, strings};
@@ -13,19 +14,19 @@ use crate::gateway::FOO;
 use crate::harness::Test;
 use crate::namespace::Namespace;
 use crate::outcome::{assert_pods, outcome_of};
+use crate::policy::setup::{CLIENTS, client, denied, unrouted};
 use crate::token;
 
 const DEFINITIONS: &str = "tests/e2e/crds";
 /// The namespace of the clients in `deploy/`.
-const CLIENTS: &str = "routed-clients";
-const POLICY: &str = "ValidatingAdmissionPolicy 'podgateway-clients'";
+const NAMESPACE: &str = "routed-clients";
 
 /// The tests. They are one, because the manifests name their namespaces.
 pub fn tests() -> Vec<Test> {
-    crate::tests![every_manifest_is_accepted_and_the_policy_keeps_clients_behind_their_gateway]
+    crate::tests![every_manifest_is_accepted_and_the_provisioner_works_with_all_of_them]
 }
 
-async fn every_manifest_is_accepted_and_the_policy_keeps_clients_behind_their_gateway(cluster: Arc<Cluster>) {
+async fn every_manifest_is_accepted_and_the_provisioner_works_with_all_of_them(cluster: Arc<Cluster>) {
     let admin = cluster.admin();
     define_resources(admin).await;
     for path in manifests() {
@@ -34,8 +35,9 @@ async fn every_manifest_is_accepted_and_the_policy_keeps_clients_behind_their_ga
         }
     }
     let clients = clients(cluster.clone()).await;
-    until("the policy takes effect", || async { is_denied(&ungated(&clients, "probe", "?dryRun=All").await) }).await;
-    nobody_gets_around_it(&clients).await;
+    let judged = |pod: Value| async { try_out(&clients, &released(pod)).await };
+    until("the policies take effect", || async { denied(&judged(unrouted("x")).await, CLIENTS).is_some() }).await;
+    until("the policies know the gateways", || async { judged(client("x")).await.code == 201 }).await;
     the_provisioner_works(&clients).await;
 }
 
@@ -114,7 +116,7 @@ async fn path_of(admin: &Client, object: &Value) -> String {
 /// The namespace of the clients as `deploy/` makes it, with what the controllers of a cluster would add.
 async fn clients(cluster: Arc<Cluster>) -> Namespace {
     let admin = cluster.admin();
-    let path = |rest: &str| format!("/api/v1/namespaces/{CLIENTS}/{rest}");
+    let path = |rest: &str| format!("/api/v1/namespaces/{NAMESPACE}/{rest}");
     admin.create(&path("serviceaccounts"), &json!({"metadata": {"name": "default"}})).await;
     for mut quota in admin.list(&path("resourcequotas")).await {
         let hard = quota["spec"]["hard"].clone();
@@ -125,11 +127,14 @@ async fn clients(cluster: Arc<Cluster>) -> Namespace {
         admin.call("PUT", &path(&format!("resourcequotas/{name}/status")), Some(&quota)).await.object();
     }
     let token = token::request(&cluster).await;
-    let namespace = Namespace { name: CLIENTS.to_owned(), cluster, token };
+    let namespace = Namespace { name: NAMESPACE.to_owned(), cluster, token };
     namespace.wait_for_rights(true).await;
-    let counted = || async { gated(&namespace, "probe", "?dryRun=All").await.code == 201 };
-    until("the quota counts", counted).await;
+    until("the quota counts", || async { try_out(&namespace, &unrouted("x")).await.code == 201 }).await;
     namespace
+}
+
+async fn try_out(clients: &Namespace, pod: &Value) -> Answer {
+    clients.admin().call("POST", &clients.path("pods?dryRun=All"), Some(pod)).await
 }
 
 async fn the_provisioner_works(clients: &Namespace) {
@@ -145,49 +150,4 @@ async fn the_provisioner_works(clients: &Namespace) {
     clients.admin().call("PATCH", &clients.path(&format!("pods/{name}")), Some(&note)).await.object();
     clients.admin().delete(&clients.path(&format!("pods/{name}"))).await.object();
     drop(webhook);
-}
-
-async fn nobody_gets_around_it(clients: &Namespace) {
-    assert!(is_denied(&ungated(clients, "ungated", "").await));
-    gated(clients, "gated", "").await.object();
-    for change in [
-        json!({"spec": {"schedulingGates": []}}),
-        json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}}),
-        json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "another"}}}),
-    ] {
-        let answer = clients.admin().call("PATCH", &clients.path("pods/gated"), Some(&change)).await;
-        assert!(is_denied(&answer), "{change}: {} {}", answer.code, answer.body);
-    }
-    clients.admin().delete(&clients.path("pods/gated")).await.object();
-    assert_pods(clients, 0).await;
-}
-
-async fn ungated(clients: &Namespace, name: &str, query: &str) -> Answer {
-    create(clients, &client_pod(name), query).await
-}
-
-async fn gated(clients: &Namespace, name: &str, query: &str) -> Answer {
-    let mut pod = client_pod(name);
-    pod["spec"]["schedulingGates"] = json!([{"name": "podgateway.io/gateway-verification"}]);
-    create(clients, &pod, query).await
-}
-
-async fn create(clients: &Namespace, pod: &Value, query: &str) -> Answer {
-    clients.admin().call("POST", &clients.path(&format!("pods{query}")), Some(pod)).await
-}
-
-/// A Pod with the provisioner's label, and without gate and gateway.
-fn client_pod(name: &str) -> Value {
-    json!({
-        "metadata": {
-            "name": name,
-            "labels": {"app.kubernetes.io/managed-by": "cloudevents-podgateway-client-provisioner"},
-        },
-        "spec": {"automountServiceAccountToken": false, "containers": [{"name": "client", "image": "alpine/curl"}]},
-    })
-}
-
-fn is_denied(answer: &Answer) -> bool {
-    let message = answer.body["message"].as_str().unwrap_or_default();
-    matches!(answer.code, 403 | 422) && message.contains(POLICY)
 }

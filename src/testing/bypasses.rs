@@ -1,0 +1,132 @@
+//! What leads past a gateway, and what only looks like it: examples for the table in [`crate::bypass`].
+
+use serde_json::{Value, json};
+
+use crate::pod::CLIENT_CONTAINER;
+
+/// What leads past a gateway: the entry of the table in `bypass` by its field, and a change that does it when it is
+/// merged into a routed Pod (see [`merged`]). Each entry has one at least, and an API server takes all but `nodeName`,
+/// which it refuses in a gated Pod by itself.
+pub fn examples() -> Vec<(&'static str, Value)> {
+    let spec = |spec: Value| json!({ "spec": spec });
+    let context = |context: Value| spec(json!({"containers": [{"name": "client", "securityContext": context}]}));
+    let network = |key: &str| json!({"metadata": {"annotations": {key: "default/second"}}});
+    let mut examples = vec![
+        ("annotation", network("k8s.v1.cni.cncf.io/networks")),
+        ("annotation", network("v1.multus-cni.io/default-network")),
+        ("hostNetwork", spec(json!({"hostNetwork": true}))),
+        ("hostPID", spec(json!({"hostPID": true}))),
+        ("hostIPC", spec(json!({"hostIPC": true}))),
+        ("shareProcessNamespace", spec(json!({"shareProcessNamespace": true}))),
+        ("nodeName", spec(json!({"nodeName": "node-1"}))),
+        ("resourceClaims", spec(json!({"resourceClaims": [{"name": "nic", "resourceClaimName": "nic"}]}))),
+        ("volumes.hostPath", spec(json!({"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}))),
+        (
+            "volumes.hostPath",
+            spec(json!({"volumes": [{"name": "cri", "hostPath": {"path": "/run/containerd/containerd.sock"}}]})),
+        ),
+        (
+            "ports.hostPort",
+            spec(json!({"containers": [
+                {"name": "client", "ports": [{"containerPort": 80}, {"containerPort": 81, "hostPort": 81}]},
+            ]})),
+        ),
+        // An API server takes no privileged container that may not escalate.
+        ("securityContext.privileged", context(json!({"privileged": true, "allowPrivilegeEscalation": null}))),
+        // Nor an unmasked /proc of a user of the node.
+        (
+            "securityContext.procMount",
+            spec(json!({
+                "hostUsers": false,
+                "containers": [{"name": "client", "securityContext": {"procMount": "Unmasked"}}],
+            })),
+        ),
+        ("securityContext.seccompProfile", context(json!({"seccompProfile": {"type": "Unconfined"}}))),
+        (
+            "securityContext.seccompProfile",
+            spec(json!({
+                "securityContext": {"seccompProfile": {"type": "Unconfined"}},
+                "containers": [{"name": "client", "securityContext": {"seccompProfile": null}}],
+            })),
+        ),
+        ("securityContext.seLinuxOptions.type", context(json!({"seLinuxOptions": {"type": "spc_t"}}))),
+        (
+            "securityContext.seLinuxOptions.type",
+            spec(json!({"securityContext": {"seLinuxOptions": {"type": "spc_t"}}})),
+        ),
+        ("securityContext.capabilities.drop", context(json!({"capabilities": {"drop": ["CHOWN"]}}))),
+        ("securityContext.capabilities.drop", context(json!({"capabilities": {"drop": null}}))),
+        ("securityContext.capabilities.drop", context(json!(null))),
+        (
+            "securityContext.capabilities.drop",
+            spec(json!({"containers": [{"name": "further", "image": "registry.example/further:1"}]})),
+        ),
+    ];
+    #[rustfmt::skip]
+    let capabilities = [
+        "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", "MKNOD", "BPF",
+        "PERFMON", "CHECKPOINT_RESTORE", "ALL",
+    ];
+    let add = |capability: &str| context(json!({"capabilities": {"add": [capability]}}));
+    examples.extend(capabilities.map(|capability| ("securityContext.capabilities.add", add(capability))));
+    examples
+}
+
+/// Beside each entry, what looks like it and leads nowhere. An API server takes it.
+pub fn harmless() -> Vec<(&'static str, Value)> {
+    let spec = |spec: Value| json!({ "spec": spec });
+    let client = |mut client: Value| {
+        client["name"] = json!(CLIENT_CONTAINER);
+        spec(json!({"containers": [client]}))
+    };
+    let context = |context: Value| client(json!({ "securityContext": context }));
+    let annotation = |key: &str| json!({"metadata": {"annotations": {key: "x"}}});
+    vec![
+        ("annotation", annotation("k8s.v1.cni.cncf.io")),
+        ("annotation", annotation("x.k8s.v1.cni.cncf.io/networks")),
+        ("annotation", annotation("network.example/v1.multus-cni.io")),
+        ("hostNetwork", spec(json!({"hostNetwork": false}))),
+        ("hostPID", spec(json!({"hostPID": false}))),
+        ("hostIPC", spec(json!({"hostIPC": false}))),
+        ("shareProcessNamespace", spec(json!({"shareProcessNamespace": false}))),
+        ("nodeName", spec(json!({"nodeName": "", "nodeSelector": {"node": "1"}}))),
+        ("resourceClaims", spec(json!({"resourceClaims": []}))),
+        ("volumes.hostPath", spec(json!({"volumes": [{"name": "host-path", "emptyDir": {}}]}))),
+        ("ports.hostPort", client(json!({"ports": [{"containerPort": 80, "hostPort": 0}, {"containerPort": 81}]}))),
+        ("securityContext.privileged", context(json!({"privileged": false}))),
+        ("securityContext.procMount", context(json!({"procMount": "Default"}))),
+        (
+            "securityContext.seccompProfile",
+            context(json!({"seccompProfile": {"type": "Localhost", "localhostProfile": "client.json"}})),
+        ),
+        // The container's own counts.
+        (
+            "securityContext.seccompProfile",
+            spec(json!({"securityContext": {"seccompProfile": {"type": "Unconfined"}}})),
+        ),
+        ("securityContext.seLinuxOptions.type", context(json!({"seLinuxOptions": {"level": "s0:c1,c2"}}))),
+        (
+            "securityContext.seLinuxOptions.type",
+            spec(json!({
+                "securityContext": {"seLinuxOptions": {"type": "spc_t"}},
+                "containers": [{"name": "client", "securityContext": {"seLinuxOptions": {"level": "s0:c1,c2"}}}],
+            })),
+        ),
+        ("securityContext.capabilities.add", context(json!({"capabilities": {"add": ["NET_BIND_SERVICE"]}}))),
+        ("securityContext.capabilities.add", context(json!({"capabilities": {"add": ["NET_ADMINISTRATION"]}}))),
+        ("securityContext.capabilities.drop", context(json!({"capabilities": {"drop": ["NET_RAW"]}}))),
+        ("securityContext.capabilities.drop", context(json!({"capabilities": {"drop": ["CHOWN", "all"]}}))),
+    ]
+}
+
+/// A change of the container `client`, made to another container of the list; `None` where it is about something else.
+pub fn moved(change: &Value, list: &str, name: &str) -> Option<Value> {
+    let mut change = change.clone();
+    let mut containers = change["spec"].as_object_mut()?.remove("containers")?;
+    if containers[0]["name"] != CLIENT_CONTAINER {
+        return None;
+    }
+    containers[0]["name"] = json!(name);
+    change["spec"][list] = containers;
+    Some(change)
+}
