@@ -29,7 +29,7 @@ enum Says {
     Quota,
 }
 
-const MESSAGES: [(Says, &str); 10] = [
+const MESSAGES: [(Says, &str); 12] = [
     (Says::Nothing, "no"),
     (Says::Nothing, "pods is forbidden: User \"x\" cannot create resource \"pods\""),
     // Whoever is quoted further on decides nothing.
@@ -44,6 +44,15 @@ const MESSAGES: [(Says, &str); 10] = [
     (
         Says::NotYet,
         "pods \"x\" is forbidden: error fetching namespace \"n\": unable to find annotation openshift.io/sa.scc.mcs",
+    ),
+    (
+        Says::NotYet,
+        "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: failed to configure \
+         binding: no params found for policy binding with `Deny` parameterNotFoundAction",
+    ),
+    (
+        Says::Nothing,
+        "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: remove hostPID",
     ),
     (Says::Quota, "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5"),
     (Says::Quota, "pods \"x\" is forbidden: failed quota: clients: must specify limits.cpu for: gateway-init"),
@@ -85,13 +94,13 @@ fn expected(call: Call, code: u16, reason: &str, says: Says) -> Kind {
     };
     match (call, meant, says) {
         (Create | Release, _, Says::Denied) => Kind::Terminal(Reason::PodRejected),
+        (Create, _, Says::NotYet) => Kind::NotYet,
+        (_, _, Says::NotYet) => Kind::Heals,
         (Create, "AlreadyExists", _) => Kind::AlreadyExists,
         (_, "AlreadyExists", _) => Kind::Heals,
         (Create, "NotFound", _) => Kind::Terminal(Reason::NamespaceNotFound),
         (Release, "NotFound", _) => Kind::Heals,
         (Get | GetAfterForbidden | Delete, "NotFound", _) => Kind::NotFound,
-        (Create, "Forbidden", Says::NotYet) => Kind::NotYet,
-        (_, "Forbidden", Says::NotYet) => Kind::Heals,
         (Create | Release, "Forbidden", Says::Quota) => Kind::Terminal(Reason::QuotaExceeded),
         (Create | Release | GetTemplate | GetAfterForbidden, "Forbidden", _) => Kind::Terminal(Reason::Forbidden),
         (Create | Release, _, _) => Kind::Terminal(Reason::PodRejected),

@@ -106,6 +106,8 @@ fn refused(call: Call, refusal: &Refusal) -> Verdict {
         (Call::Readiness, _) => readiness(refusal, retry),
         _ if refusal.status.is_none() || refusal.is_passing() => Verdict::Heals(retry),
         _ if call.is_write() && refusal.is_denied_by_webhook() => terminal(Reason::PodRejected),
+        (Call::Create, _) if is_not_yet(refusal.why_forbidden()) => Verdict::NotYet(retry),
+        _ if is_not_yet(refusal.why_forbidden()) => Verdict::Heals(retry),
         (Call::Create, "AlreadyExists") => Verdict::AlreadyExists(retry),
         (Call::Create, "NotFound") => terminal(Reason::NamespaceNotFound),
         (Call::Get | Call::GetAfterForbidden | Call::Delete, "NotFound") => Verdict::NotFound(retry),
@@ -132,9 +134,7 @@ fn readiness(refusal: &Refusal, retry: Retry) -> Verdict {
 fn forbidden(call: Call, why: &str, retry: Retry, terminal: impl Fn(Reason) -> Verdict) -> Verdict {
     let is_quota = why.starts_with("exceeded quota: ") || why.starts_with("failed quota: ");
     match call {
-        Call::Create if is_not_yet(why) => Verdict::NotYet(retry),
         Call::Get | Call::Delete => Verdict::Heals(retry),
-        _ if is_not_yet(why) => Verdict::Heals(retry),
         _ if call.is_write() && is_quota => terminal(Reason::QuotaExceeded),
         _ => terminal(Reason::Forbidden),
     }
@@ -142,7 +142,8 @@ fn forbidden(call: Call, why: &str, retry: Retry, terminal: impl Fn(Reason) -> V
 
 /// Whether the API server refuses an object only because something isn't there yet that the cluster makes by itself: the
 /// count of what a quota is about, the service account of a new namespace, what its own admission has to know, or the
-/// annotations that OpenShift's controller gives a new namespace.
+/// annotations that OpenShift's controller gives a new namespace. Or because an admission policy lacks its parameter,
+/// which an API server that has just started hasn't read yet, or which somebody has to put back.
 ///
 /// What comes first in the message is the API server's own; further on it may quote what others wrote.
 fn is_not_yet(why: &str) -> bool {
@@ -150,6 +151,7 @@ fn is_not_yet(why: &str) -> bool {
     let lacks_range = why.starts_with("error fetching namespace ");
     why.starts_with("status unknown for quota: ")
         || why == "not yet ready to handle request"
+        || why.starts_with("ValidatingAdmissionPolicy ") && why.contains("' denied request: failed to configure ")
         || lacks_account && why.ends_with(": serviceaccount \"default\" not found")
         || lacks_range && why.contains(": unable to find annotation openshift.io/sa.scc")
 }

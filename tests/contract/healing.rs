@@ -18,6 +18,8 @@ const SERVER_ERROR: &str = "every 5xx: a webhook that can't be reached is a 500"
 const NOT_YET: &str = "403 with `status unknown for quota`, `serviceaccount \"default\" not found`, `not yet ready to \
                        handle request` or `unable to find annotation openshift.io/sa.scc…`: the cluster makes by itself \
                        what is missing";
+const UNCONFIGURED: &str = "422 with `failed to configure binding`: the admission policy lacks its ConfigMap `gateways`, or an \
+                            API server that has just started hasn't read it yet";
 const NO_STATUS: &str = "a 4xx without a `Status` object: a proxy or a load balancer answered";
 const UNABLE: &str =
     "an admission webhook denies the Pod with a 5xx, 401, 408, 409, 425 or 429: it can't reach what it needs";
@@ -93,6 +95,12 @@ fn retryable() -> Vec<Case> {
     }
     // JSON, but no `Status` either.
     cases.push(on_create(NO_STATUS, "with JSON", json_step("POST", 404, |_| json!({"message": "no backend"}))));
+    for refused in [
+        vec![status("POST", 422, "Invalid", UNCONFIGURED_POLICY), not_found()],
+        vec![json_step("POST", 201, routed), status("PATCH", 422, "Invalid", UNCONFIGURED_POLICY)],
+    ] {
+        cases.push(after(UNCONFIGURED, "the policy", refused).saying("no params found"));
+    }
     for missing in MISSING {
         let refused = || status("POST", 403, "Forbidden", missing);
         cases.push(after(NOT_YET, "and there is no Pod", vec![refused(), not_found()]).saying(missing));
@@ -105,6 +113,11 @@ fn retryable() -> Vec<Case> {
 /// A policy's webhook that denies what it can't look up.
 const UNABLE_DENIAL: &str = "Internal error occurred: admission webhook \"pods.example.io\" denied the request: Get \
                              \"https://registry.example/v2/\": context deadline exceeded";
+
+/// The policy of `deploy/` without what it is told of.
+const UNCONFIGURED_POLICY: &str = "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'podgateway-clients' with binding \
+                                   'podgateway-clients' denied request: failed to configure binding: no params found for \
+                                   policy binding with `Deny` parameterNotFoundAction";
 
 fn terminal() -> Vec<Case> {
     // Each looks for the Pod of an earlier delivery before it is final.

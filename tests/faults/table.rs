@@ -181,6 +181,8 @@ fn sayings() -> impl Iterator<Item = Trouble> {
         ("not yet ready to handle request", "not yet ready to handle request"),
         ("unable to find annotation openshift.io/sa.scc", range),
     ];
+    let policy = "ValidatingAdmissionPolicy 'podgateway-clients' with binding 'podgateway-clients' denied request: failed \
+                  to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction";
     let says = |said, (label, why): (&str, &str)| {
         refusal(&format!("403 that says `{label}`"), 403, "Forbidden", &forbidden(why), said)
     };
@@ -197,6 +199,7 @@ fn sayings() -> impl Iterator<Item = Trouble> {
     .into_iter()
     .chain(quotas.map(|quota| says(Said::Quota, quota)))
     .chain(not_yet.map(|missing| says(Said::NotYet, missing)))
+    .chain([refusal("422 that says `failed to configure binding`", 422, "Invalid", &forbidden(policy), Said::NotYet)])
     .chain(denials)
 }
 
