@@ -78,6 +78,10 @@ impl Hook {
         Self { registration: Registration { failure_policy: "Ignore", ..self.registration }, ..self }
     }
 
+    const fn selective(self) -> Self {
+        Self { registration: Registration::selective(self.registration.name), ..self }
+    }
+
     const fn impatient(self) -> Self {
         Self { registration: Registration { timeout_seconds: 1, ..self.registration }, ..self }
     }
@@ -129,6 +133,18 @@ const CASES: &[Case] = &[
     Case {
         situation: "another gateway's webhook is down, with `failurePolicy: Fail`",
         webhooks: &[BAR_HOOK.is(State::Down), FOO_HOOK],
+        answer: "503",
+        healed: Some("`done`"),
+        ..PLAIN
+    },
+    Case {
+        situation: "another gateway's webhook is down, and each has an `objectSelector` for its own clients",
+        webhooks: &[BAR_HOOK.selective().is(State::Down), FOO_HOOK.selective()],
+        ..PLAIN
+    },
+    Case {
+        situation: "the gateway's webhook is down, and each has an `objectSelector` for its own clients",
+        webhooks: &[BAR_HOOK.selective(), FOO_HOOK.selective().is(State::Down)],
         answer: "503",
         healed: Some("`done`"),
         ..PLAIN
@@ -269,7 +285,7 @@ async fn check(namespace: Arc<Namespace>, case: &Case) {
             webhook.come_back().await;
             webhook.set_slow(false);
         }
-        wait_until_reached(&namespace).await;
+        wait_until_reached(&namespace, case.gateway).await;
         assert_eq!(deliver(&provisioner, case).await, healed, "{} and then up", case.situation);
         assert_pods(&namespace, 1).await;
     }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::cluster::namespace::Namespace;
 use crate::cluster::webhook::{Registration, Webhook, always};
 
-const KEY: &str = "setGateway";
+/// The key.
+pub const KEY: &str = "setGateway";
 
 /// A gateway's admission, as configured.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +36,13 @@ pub const BAR: Gateway = Gateway { value: "bar", address: BAR_ADDRESS, suffix: "
 impl Gateway {
     /// Its webhook, up and registered in `namespace`.
     pub async fn serve(self, namespace: &Namespace) -> Webhook {
+        self.serve_as(namespace, Registration::usual(self.value)).await
+    }
+
+    /// The same, registered in another way.
+    pub async fn serve_as(self, namespace: &Namespace, registration: Registration) -> Webhook {
         let webhook = Webhook::start(namespace, always(move |pod| self.inject(pod))).await;
-        webhook.register(namespace, Registration::usual(self.value)).await;
+        webhook.register(namespace, registration).await;
         webhook
     }
 

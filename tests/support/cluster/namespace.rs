@@ -11,6 +11,7 @@ use local::spin::RuntimeConfig;
 
 use crate::cluster::Cluster;
 use crate::cluster::client::{Answer, Client, until};
+use crate::cluster::gateway::KEY;
 use crate::cluster::{rights, token};
 
 /// A namespace for clients.
@@ -115,8 +116,14 @@ impl Namespace {
 
     /// What the API server says to a Pod that it isn't to keep.
     pub async fn try_out(&self) -> Answer {
+        self.try_out_client_of(None).await
+    }
+
+    /// The same of a client of `gateway`, where there is one.
+    pub async fn try_out_client_of(&self, gateway: Option<&str>) -> Answer {
+        let labels: Value = gateway.map(|gateway| (KEY.to_owned(), json!(gateway))).into_iter().collect();
         let pod = json!({
-            "metadata": {"generateName": "probe-"},
+            "metadata": {"generateName": "probe-", "labels": labels},
             "spec": {"containers": [{"name": "probe", "image": "probe"}]},
         });
         self.admin().call("POST", &self.path("pods?dryRun=All"), Some(&pod)).await

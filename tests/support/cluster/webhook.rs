@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::cluster::client::until;
+use crate::cluster::gateway::KEY;
 use crate::cluster::namespace::{Namespace, ROUTED};
 
 /// What a webhook does: to the Pod, at this operation; an error denies the request.
@@ -70,12 +71,23 @@ pub struct Registration {
     pub operations: &'static [&'static str],
     /// How long the API server waits for it.
     pub timeout_seconds: u32,
+    /// The gateway for whose clients alone it is called, by its `objectSelector`; nothing for every Pod.
+    pub clients_of: Option<&'static str>,
 }
 
 impl Registration {
     /// As the gateways' chart registers theirs.
     pub const fn usual(name: &'static str) -> Self {
-        Self { name, failure_policy: "Fail", operations: &["CREATE"], timeout_seconds: 5 }
+        Self { name, failure_policy: "Fail", operations: &["CREATE"], timeout_seconds: 5, clients_of: None }
+    }
+
+    /// The same, called for the clients of the gateway of this name alone.
+    pub const fn selective(name: &'static str) -> Self {
+        Self { clients_of: Some(name), ..Self::usual(name) }
+    }
+
+    fn object_selector(&self) -> Value {
+        self.clients_of.map_or_else(|| json!({}), |gateway| json!({"matchLabels": {KEY: gateway}}))
     }
 }
 
@@ -101,7 +113,7 @@ impl Webhook {
         let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
         namespace.admin().create(path, &self.configuration(namespace, registration)).await;
         until("the API server calls the webhook", || async {
-            namespace.try_out().await;
+            namespace.try_out_client_of(registration.clients_of).await;
             self.calls() > 0
         })
         .await;
@@ -120,6 +132,7 @@ impl Webhook {
                     ROUTED.0: ROUTED.1,
                     "kubernetes.io/metadata.name": namespace.name,
                 }},
+                "objectSelector": registration.object_selector(),
                 "rules": [{
                     "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"],
                     "operations": registration.operations,
@@ -171,10 +184,13 @@ impl Server {
     }
 }
 
-/// Waits until a Pod can be made, by way of every webhook there is: the API server keeps connections to those that went
-/// down, and learns only by using one that it is closed.
-pub async fn wait_until_reached(namespace: &Namespace) {
-    until("the API server reaches every webhook", || async { namespace.try_out().await.code == 201 }).await;
+/// Waits until a client of `gateway` can be made, by way of every webhook that is called for it: the API server keeps
+/// connections to those that went down, and learns only by using one that it is closed.
+pub async fn wait_until_reached(namespace: &Namespace, gateway: &str) {
+    until("the API server reaches every webhook", || async {
+        namespace.try_out_client_of(Some(gateway)).await.code == 201
+    })
+    .await;
 }
 
 fn encoded(text: &str) -> String {
