@@ -16,8 +16,9 @@ use crate::cluster::Cluster;
 use crate::gateway::{BAR_ADDRESS, FOO, Gateway, add_init_container};
 use crate::harness::Test;
 use crate::namespace::Namespace;
+use crate::outcome::deliver;
 use setup::{
-    BINDINGS, CLIENTS, MANAGED_BY, MARKS, PROVISIONER, client, denied, unrouted, with_policies, without_addresses,
+    BINDINGS, CLIENTS, MANAGED_BY, MARKS, PROVISIONER, client, denied, take_addresses, unrouted, with_policies,
 };
 
 const DRY: &str = "?dryRun=All";
@@ -34,6 +35,7 @@ pub fn tests() -> Vec<Test> {
         the_provisioners_account_makes_clients_alone,
         the_provisioners_account_changes_a_gate_and_its_own_annotations_alone,
         without_the_addresses_no_client_is_made_and_the_kubelet_goes_on,
+        a_webhook_that_injects_anothers_gateway_gets_no_client_released,
         the_largest_clients_are_judged_within_the_budget,
     ]
 }
@@ -353,13 +355,30 @@ async fn the_provisioners_account_changes_a_gate_and_its_own_annotations_alone(c
 
 async fn without_the_addresses_no_client_is_made_and_the_kubelet_goes_on(cluster: Arc<Cluster>) {
     with_policies(cluster, |namespace| async move {
-        create(&namespace, &released(client("x"))).await;
-        without_addresses(&namespace).await;
-        let refusal = judge(&namespace, &client("y")).await.unwrap_err();
-        assert!(refusal.contains("no params found"), "{refusal}");
-        goes_on(&namespace, "x").await;
-        namespace.try_out().await.object();
-        namespace.admin().delete(&namespace.path("pods/x")).await.object();
+        let _gateway = FOO.serve(&namespace).await;
+        let provisioner = namespace.provisioner(&[]);
+        assert_eq!(deliver(&provisioner, "1").await, "`done`");
+        take_addresses(&namespace, true).await;
+        assert_eq!(deliver(&provisioner, "1").await, "`done`");
+        assert_eq!(deliver(&provisioner, "2").await, "503");
+        let name = namespace.pods().await[0]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        goes_on(&namespace, &name).await;
+        let other = json!({"metadata": {"name": "other"}, "spec": {"containers": [{"name": "x", "image": "x"}]}});
+        create(&namespace, &other).await;
+        namespace.admin().delete(&namespace.path(&format!("pods/{name}"))).await.object();
+        take_addresses(&namespace, false).await;
+        assert_eq!(deliver(&provisioner, "2").await, "`done`");
+    })
+    .await;
+}
+
+/// A provisioner that is told no address can't tell; the API server can.
+async fn a_webhook_that_injects_anothers_gateway_gets_no_client_released(cluster: Arc<Cluster>) {
+    with_policies(cluster, |namespace| async move {
+        let _astray = Gateway { value: "foo", address: BAR_ADDRESS, suffix: "" }.serve(&namespace).await;
+        let provisioner = namespace.provisioner(&[]);
+        assert_eq!(deliver(&provisioner, "1").await, "`failed`, `PodRejected`");
+        assert_eq!(namespace.pods().await.len(), 0);
     })
     .await;
 }

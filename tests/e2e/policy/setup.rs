@@ -104,15 +104,15 @@ async fn wait_until_they_hold(namespace: &Namespace) {
     admin.delete(&probe).await.object();
 }
 
-/// Lets the namespace's binding look for the gateways where they aren't.
-pub async fn without_addresses(namespace: &Namespace) {
+/// Lets the namespace's binding look for the gateways where they aren't, or where they are.
+pub async fn take_addresses(namespace: &Namespace, are_taken: bool) {
     let path = format!("{API}/validatingadmissionpolicybindings/{CLIENTS}-{}", namespace.name);
-    let elsewhere = json!({"spec": {"paramRef": {"name": "nowhere"}}});
-    namespace.admin().call("PATCH", &path, Some(&elsewhere)).await.object();
-    until("the addresses are missed", || async {
+    let name = if are_taken { "nowhere" } else { "gateways" };
+    namespace.admin().call("PATCH", &path, Some(&json!({"spec": {"paramRef": {"name": name}}}))).await.object();
+    until("the addresses are missed, or found", || async {
         let pods = namespace.path("pods?dryRun=All");
-        let answer = namespace.admin().call("POST", &pods, Some(&client("x"))).await;
-        denied(&answer, CLIENTS).is_some()
+        let answer = namespace.admin().call("POST", &pods, Some(&unrouted("probe"))).await;
+        denied(&answer, CLIENTS).is_some() == are_taken
     })
     .await;
 }
