@@ -190,9 +190,9 @@ test: $(WASM) ## Run the unit and the contract tests, and the model check
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: $(WASM) examples servers ## Test on a real kube-apiserver, and the page in a browser (ARGS="--nocapture webhooks" for some, and to read along)
-	@begin=$$SECONDS; $(BUILD_COMMAND) --test e2e --test page && echo "$$((SECONDS - begin)) s  build of the tests"
-	@begin=$$SECONDS; for test in e2e page; do \
+e2e: $(WASM) examples servers ## Test on a real kube-apiserver, in network namespaces, and the page in a browser (ARGS="--nocapture webhooks" for some, and to read along)
+	@begin=$$SECONDS; $(BUILD_COMMAND) --test e2e --test network --test page && echo "$$((SECONDS - begin)) s  build of the tests"
+	@begin=$$SECONDS; for test in e2e network page; do \
 		cargo test --workspace --quiet --test $$test -- $(ARGS) || exit 1; done && echo "$$((SECONDS - begin)) s  tests"
 
 .PHONY: examples
@@ -265,7 +265,7 @@ docs: $(WASM) ## Write the documents anew that tests hold against what they prov
 lint: | wasm-target ## Check the formatting, and clippy for the host and for wasm
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
-	cargo clippy --workspace --test e2e --test page --test examples --test soak -- --deny warnings
+	cargo clippy --workspace --test e2e --test network --test page --test examples --test soak -- --deny warnings
 	cargo clippy --package podgateway-client-provisioner --target $(TARGET) --release -- --deny warnings
 
 # Known vulnerabilities are in a database on GitHub. Where that can't be reached the rest is checked, and the target says

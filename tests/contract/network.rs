@@ -8,14 +8,13 @@ use provisioner::event::Pending;
 use provisioner::manifest::manifest;
 use provisioner::testing::context;
 use serde_json::{Value, json};
-use tests::manifests::documents;
-use tests::network::{Direction, End, Labels, Wire, allows, is_peer, policies, rules, selecting};
+use tests::network::{
+    CLIENT_POLICIES, Direction, End, Labels, Wire, allows, deployed, is_peer, policies, rules, selecting,
+    with_own_gateway,
+};
 use tests::provisioner::repository;
 
 use crate::manifests::config;
-
-const CLIENT_POLICIES: &str = "deploy/client-network-policy.yaml";
-const OWN_GATEWAY: &str = "deploy/components/own-gateway";
 
 const PING: Wire = ("ICMP", 0);
 const TUNNEL: Wire = ("UDP", 8472);
@@ -175,31 +174,6 @@ fn world() -> BTreeMap<&'static str, End> {
         ends.insert(name, End::outside(address.into()));
     }
     ends
-}
-
-fn of_files(files: &[&str]) -> Vec<NetworkPolicy> {
-    policies(files.iter().flat_map(|file| documents(file)))
-}
-
-/// The policies of `deploy/` and of the Knative Service, which may be there beside the SpinApp.
-fn deployed() -> Vec<NetworkPolicy> {
-    of_files(&["deploy/network-policy.yaml", CLIENT_POLICIES, "deploy/knative-service/network-policy.yaml"])
-}
-
-/// The same with the component laid over it, as kustomize does it.
-fn with_own_gateway() -> Vec<NetworkPolicy> {
-    let component = documents(&format!("{OWN_GATEWAY}/kustomization.yaml")).remove(0);
-    let [patch] = &component["patches"].as_array().unwrap()[..] else { panic!("one patch") };
-    let patch: Value = serde_saphyr::from_str(patch["patch"].as_str().unwrap()).unwrap();
-    assert_eq!(patch["$patch"], "delete");
-    let mut policies = deployed();
-    let before = policies.len();
-    policies.retain(|policy| {
-        patch["metadata"] != json!({"name": policy.metadata.name, "namespace": policy.metadata.namespace})
-    });
-    assert_eq!(policies.len(), before - 1, "it takes one away");
-    policies.extend(of_files(&[&format!("{OWN_GATEWAY}/network-policy.yaml")]));
-    policies
 }
 
 fn assert_flows(policies: &[NetworkPolicy], expected: impl Fn(When) -> bool) {

@@ -9,7 +9,13 @@ use std::net::Ipv4Addr;
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::manifests::documents;
+
+/// The policies of clients.
+pub const CLIENT_POLICIES: &str = "deploy/client-network-policy.yaml";
+const OWN_GATEWAY: &str = "deploy/components/own-gateway";
 
 /// Labels of a Pod or of a namespace.
 pub type Labels = BTreeMap<String, String>;
@@ -57,6 +63,33 @@ pub type Rule = (Vec<NetworkPolicyPeer>, Vec<NetworkPolicyPort>);
 pub fn policies(documents: impl IntoIterator<Item = Value>) -> Vec<NetworkPolicy> {
     let of_kind = documents.into_iter().filter(|object| object["kind"] == "NetworkPolicy");
     of_kind.map(|object| serde_json::from_value(object).expect("a NetworkPolicy")).collect()
+}
+
+fn of_files(files: &[&str]) -> Vec<NetworkPolicy> {
+    policies(files.iter().flat_map(|file| documents(file)))
+}
+
+/// The policies of `deploy/` and of the Knative Service, which may be there beside the SpinApp.
+pub fn deployed() -> Vec<NetworkPolicy> {
+    of_files(&["deploy/network-policy.yaml", CLIENT_POLICIES, "deploy/knative-service/network-policy.yaml"])
+}
+
+/// The same with the component `own-gateway` laid over it, as kustomize does it.
+///
+/// # Panics
+/// When the component doesn't take one policy away.
+pub fn with_own_gateway() -> Vec<NetworkPolicy> {
+    let component = documents(&format!("{OWN_GATEWAY}/kustomization.yaml")).remove(0);
+    let patch = component["patches"][0]["patch"].as_str().expect("the component has a patch");
+    let patch: Value = serde_saphyr::from_str(patch).expect("the patch is YAML");
+    assert_eq!(patch["$patch"], "delete");
+    let taken = |policy: &NetworkPolicy| {
+        patch["metadata"] == json!({"name": policy.metadata.name, "namespace": policy.metadata.namespace})
+    };
+    let (taken, mut policies): (Vec<_>, Vec<_>) = deployed().into_iter().partition(taken);
+    assert_eq!(taken.len(), 1, "it takes one policy away");
+    policies.extend(of_files(&[&format!("{OWN_GATEWAY}/network-policy.yaml")]));
+    policies
 }
 
 /// Whether the policies let this through, from one end to the other.
