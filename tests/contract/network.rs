@@ -129,9 +129,9 @@ fn pods() -> Vec<(&'static str, String, Labels)> {
         pods.push((gateway, namespace, gateway_labels("pod-gateway", &release)));
         pods.push((client, config().client_namespace, client_labels(name)));
     }
-    let (foo, gateways) = release("foo");
-    pods.push(("webhook of foo", gateways, gateway_labels("pod-gateway-webhook", &foo)));
-    pods.push(("other Pod with a gateway's labels", "default".to_owned(), gateway_labels("pod-gateway", &foo)));
+    let (of_foo, gateways) = release("foo");
+    pods.push(("webhook of foo", gateways, gateway_labels("pod-gateway-webhook", &of_foo)));
+    pods.push(("other Pod with a gateway's labels", "default".to_owned(), gateway_labels("pod-gateway", &of_foo)));
     let others = [
         ("other Pod with the labels of kube-dns", "routed-clients", json!({"k8s-app": "kube-dns"})),
         ("kube-dns", "kube-system", json!({"k8s-app": "kube-dns"})),
