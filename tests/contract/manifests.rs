@@ -335,6 +335,9 @@ fn the_example_of_a_pod_template_is_one_that_clients_can_be_made_from() {
     assert_eq!(template["metadata"]["namespace"].as_str().unwrap(), config().client_namespace);
     let spec = &template["template"]["spec"];
     assert!(spec["activeDeadlineSeconds"].is_u64() && spec["nodeSelector"].is_object());
+    // Or a bare Pod keeps its node for good.
+    let annotations = &template["template"]["metadata"]["annotations"];
+    assert_eq!(annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"], "true");
     assert!(spec["containers"][0]["resources"]["limits"].is_object());
     assert_eq!(spec["containers"][0]["image"], config().client_image, "with a tag, or it is pulled at every start");
     provisioner::template::base("client", template).unwrap();

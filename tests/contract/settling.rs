@@ -186,6 +186,53 @@ async fn a_released_client_is_never_taken_away_whatever_the_configuration_says_t
     run(unwanted.with("gateways", "bar")).await;
 }
 
+/// How a redelivery ends after a change of settings: for a client that runs, and for one that is still gated.
+fn changes() -> Vec<(&'static str, &'static str, &'static str, End, End)> {
+    let (wrong, unwanted) = (End::Failed("WrongGatewayInjected"), End::Failed("GatewayNotAllowed"));
+    let images = "`client_image`, `client_command`";
+    vec![
+        (images, "client_image", "another:1", End::Done, End::Done),
+        (images, "client_command", "another", End::Done, End::Done),
+        ("`client_pod_template`", "client_pod_template", "gone", End::Done, End::Done),
+        ("`gateway_address`", "gateway_address", "elsewhere-{gateway}", End::Done, wrong),
+        ("`gateway_key`", "gateway_key", "example.com/gateway", End::Done, wrong),
+        ("`gateways`, without its gateway", "gateways", "bar", unwanted, unwanted),
+        ("`gateway_verification = \"off\"`", "gateway_verification", "off", End::Done, End::Done),
+    ]
+}
+
+/// Finds the Pod, and does what leads to this end.
+fn redelivered(variable: &str, end: End, pod: fn(Value) -> Value) -> Vec<Step> {
+    let first = if variable == "client_pod_template" { absent() } else { exists() };
+    let is_gated = pod(wanted(&[]))["spec"]["schedulingGates"].is_array();
+    match end {
+        End::Failed("GatewayNotAllowed") => vec![],
+        End::Done if is_gated => vec![first, found(pod), json_step("PATCH", 200, |_| client(wanted(&[])))],
+        End::Done => vec![first, found(pod)],
+        _ => vec![first, found(pod), ending(0, &[])],
+    }
+}
+
+#[tokio::test]
+async fn a_redelivery_after_a_change_of_settings_ends_as_the_document_says() {
+    let mut documented = tests::table::rows("docs/operations.md", "Upgrading");
+    for (row, variable, value, runs, gated) in changes() {
+        let cells = documented.iter().find(|cells| cells[0] == row).unwrap_or_else(|| panic!("no row {row}"));
+        for (cell, pod, end) in [(&cells[1], client as fn(Value) -> Value, runs), (&cells[2], routed, gated)] {
+            let word = if let End::Failed(reason) = end { reason } else { "`done`" };
+            assert!(cell.contains(word), "{row}: {cell}");
+            let script = redelivered(variable, end, pod);
+            run(Case::new("redelivery", row, pending("1", "foo"), script, end).with(variable, value)).await;
+        }
+    }
+    documented.retain(|cells| changes().iter().all(|change| cells[0] != change.0));
+    let [namespace] = &documented[..] else { panic!("rows without a case: {documented:?}") };
+    assert_eq!(namespace[0], "`client_namespace`");
+    let second = Case::new("redelivery", "namespace", pending("1", "foo"), happy(), End::Done);
+    let (_, calls) = run(second.with("client_namespace", "b")).await;
+    assert!(calls.iter().all(|call| call.path.starts_with("/api/v1/namespaces/b/pods")));
+}
+
 #[tokio::test]
 async fn a_pod_that_may_run_ends_in_its_own_time_and_is_answered_for_when_it_is_gone() {
     let gone = || json_step("DELETE", 404, |_| status_object(404, "NotFound", "pods \"x\" not found"));

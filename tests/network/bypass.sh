@@ -190,6 +190,10 @@ expect "without a policy: the client comes up" yes "$(route_client && echo yes)"
 expect "without a policy: the world sees, by the tunnel" $exit "$(ask)"
 expect "without a policy: the world sees, by eth0" $node "$(ask --interface eth0)"
 expect "without a policy: the world sees, by eth0 and UDP" $node "$(ask_by_udp)"
+within node sh -c 'echo 0 >/proc/sys/net/ipv4/conf/client/proxy_arp'
+within client ip neighbour flush dev eth0
+expect "without a policy, nor an answer to ARP: by eth0" "" "$(ask --interface eth0)"
+within node sh -c 'echo 1 >/proc/sys/net/ipv4/conf/client/proxy_arp'
 enforce "$rules"
 expect "with the policies: the client comes up anew" yes "$(route_client && echo yes)"
 expect "with the policies: the world sees, by the tunnel" $exit "$(ask)"
