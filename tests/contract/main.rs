@@ -17,6 +17,7 @@ mod operator;
 mod pods;
 mod policies;
 mod readme;
+mod redelivery;
 mod secrets;
 mod settling;
 mod surface;

@@ -11,7 +11,7 @@ use crate::answers::with_header;
 use crate::{Case, End, end_of, run};
 
 /// What the sink does with a reply.
-fn accepts() -> Step {
+pub fn accepts() -> Step {
     ("POST", Box::new(|_, _| Answer::Respond(202, vec![], "".into())))
 }
 
@@ -21,12 +21,12 @@ pub fn dead(mut request: Delivery) -> Delivery {
 }
 
 /// The Pod of the event (`/test`, `1`) as the API server has it.
-fn found(pod: fn(Value) -> Value) -> Step {
+pub fn found(pod: fn(Value) -> Value) -> Step {
     json_step("GET", 200, move |_| pod(wanted(&[])))
 }
 
 /// The answer to a removal: the Pod, and how many seconds it has left.
-fn ending(grace: u64, finalizers: &'static [&str]) -> Step {
+pub fn ending(grace: u64, finalizers: &'static [&str]) -> Step {
     json_step("DELETE", 200, move |_| {
         let mut pod = deleting(stored(wanted(&[])));
         pod["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
@@ -46,11 +46,11 @@ fn foreign(posted: Value) -> Value {
     pod
 }
 
-fn absent() -> Step {
+pub fn absent() -> Step {
     status("GET", 404, "NotFound", "pods \"x\" not found")
 }
 
-fn exists() -> Step {
+pub fn exists() -> Step {
     status("POST", 409, "AlreadyExists", "pods \"x\" already exists")
 }
 
@@ -98,7 +98,7 @@ pub async fn deliver(request: Delivery, script: Vec<Step>, more: &[(&str, &str)]
 }
 
 /// The event that the sink was given, as if it had been the answer.
-fn reply_in(call: &Call) -> Reply {
+pub fn reply_in(call: &Call) -> Reply {
     assert_eq!(call.path, "/client-system/default");
     Reply::new(http::StatusCode::OK, call.headers.clone(), call.body.to_string().into())
 }
@@ -157,80 +157,6 @@ async fn a_dead_letter_that_asks_for_nothing_is_acknowledged() {
 
 fn with_sink(step: Step) -> Vec<Step> {
     happy().into_iter().chain([step]).collect()
-}
-
-/// A client that runs is somebody's, and another could follow it before it has ended.
-#[tokio::test]
-async fn a_released_client_is_never_taken_away_whatever_the_configuration_says_today() {
-    let changes = [
-        ("gateway_address", "elsewhere-{gateway}"),
-        ("gateway_key", "example.com/gateway"),
-        ("client_image", "another:1"),
-        ("client_command", "another"),
-        ("gateway_verification", "off"),
-        ("gateways", "foo,bar"),
-    ];
-    for change in changes {
-        let redelivered = vec![exists(), found(client)];
-        let case = Case::new("redelivery", change.0, pending("1", "foo"), redelivered, End::Done);
-        run(case.with(change.0, change.1)).await;
-        let (_, calls) = deliver(dead(pending("1", "foo")), vec![found(client), accepts()], &[change]).await;
-        assert_eq!(end_of(&reply_in(&calls[1])), End::Done, "{change:?}");
-    }
-    // A template that is gone, and a gateway that is no longer to be had.
-    let template = vec![absent(), found(client)];
-    run(Case::new("redelivery", "template", pending("1", "foo"), template, End::Done)
-        .with("client_pod_template", "gone"))
-    .await;
-    let unwanted = Case::new("redelivery", "list", pending("1", "foo"), vec![], End::Failed("GatewayNotAllowed"));
-    run(unwanted.with("gateways", "bar")).await;
-}
-
-/// How a redelivery ends after a change of settings: for a client that runs, and for one that is still gated.
-fn changes() -> Vec<(&'static str, &'static str, &'static str, End, End)> {
-    let (wrong, unwanted) = (End::Failed("WrongGatewayInjected"), End::Failed("GatewayNotAllowed"));
-    let images = "`client_image`, `client_command`";
-    vec![
-        (images, "client_image", "another:1", End::Done, End::Done),
-        (images, "client_command", "another", End::Done, End::Done),
-        ("`client_pod_template`", "client_pod_template", "gone", End::Done, End::Done),
-        ("`gateway_address`", "gateway_address", "elsewhere-{gateway}", End::Done, wrong),
-        ("`gateway_key`", "gateway_key", "example.com/gateway", End::Done, wrong),
-        ("`gateways`, without its gateway", "gateways", "bar", unwanted, unwanted),
-        ("`gateway_verification = \"off\"`", "gateway_verification", "off", End::Done, End::Done),
-    ]
-}
-
-/// Finds the Pod, and does what leads to this end.
-fn redelivered(variable: &str, end: End, pod: fn(Value) -> Value) -> Vec<Step> {
-    let first = if variable == "client_pod_template" { absent() } else { exists() };
-    let is_gated = pod(wanted(&[]))["spec"]["schedulingGates"].is_array();
-    match end {
-        End::Failed("GatewayNotAllowed") => vec![],
-        End::Done if is_gated => vec![first, found(pod), json_step("PATCH", 200, |_| client(wanted(&[])))],
-        End::Done => vec![first, found(pod)],
-        _ => vec![first, found(pod), ending(0, &[])],
-    }
-}
-
-#[tokio::test]
-async fn a_redelivery_after_a_change_of_settings_ends_as_the_document_says() {
-    let mut documented = tests::table::rows("docs/operations.md", "Upgrading");
-    for (row, variable, value, runs, gated) in changes() {
-        let cells = documented.iter().find(|cells| cells[0] == row).unwrap_or_else(|| panic!("no row {row}"));
-        for (cell, pod, end) in [(&cells[1], client as fn(Value) -> Value, runs), (&cells[2], routed, gated)] {
-            let word = if let End::Failed(reason) = end { reason } else { "`done`" };
-            assert!(cell.contains(word), "{row}: {cell}");
-            let script = redelivered(variable, end, pod);
-            run(Case::new("redelivery", row, pending("1", "foo"), script, end).with(variable, value)).await;
-        }
-    }
-    documented.retain(|cells| changes().iter().all(|change| cells[0] != change.0));
-    let [namespace] = &documented[..] else { panic!("rows without a case: {documented:?}") };
-    assert_eq!(namespace[0], "`client_namespace`");
-    let second = Case::new("redelivery", "namespace", pending("1", "foo"), happy(), End::Done);
-    let (_, calls) = run(second.with("client_namespace", "b")).await;
-    assert!(calls.iter().all(|call| call.path.starts_with("/api/v1/namespaces/b/pods")));
 }
 
 #[tokio::test]

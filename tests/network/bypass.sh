@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# A client's ways out, in network namespaces: client and gateway are Pods of a node whose network plugin answers ARP for every
-# address, and the world is behind the node's uplink and behind the gateway's tunnel. Routes are set as pod-gateway's
-# client_init.sh sets them, with a fixed address in place of DHCP. main.rs runs it, with the rules that a plugin would make
-# of the NetworkPolicies: bypass.sh RULES RULES_WITHOUT_A_GATEWAY. Without them it says what this machine lacks for it.
+# A client's ways out, in network namespaces: client and gateway are Pods of a node whose network plugin answers ARP for
+# every address, and the world is behind the node's uplink and behind the gateway's tunnel. Routes are set as
+# pod-gateway's client_init.sh sets them, with a fixed address in place of DHCP. main.rs runs it, with the rules that a
+# plugin would make of the NetworkPolicies: bypass.sh RULES RULES_WITHOUT_A_GATEWAY. Without them it says what this
+# machine lacks.
 set -euo pipefail
 
 readonly client=${CLIENT_ADDRESS:-} gateway=${GATEWAY_ADDRESS:-} rules=${1:-} rules_without_gateway=${2:-}
@@ -56,7 +57,8 @@ pod() {
 
 masquerade() {
   within "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
-  within "$1" nft -f - <<<"table ip nat { chain out { type nat hook postrouting priority srcnat; oifname $2 masquerade; }; }"
+  within "$1" nft -f - <<<"table ip nat { chain out { type nat hook postrouting priority srcnat;
+    oifname $2 masquerade; }; }"
 }
 
 build() {
@@ -138,13 +140,14 @@ PYTHON
 
 # A client's container: no user, no capability, and no way to get one.
 hardened() {
-  within client setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all --inh-caps -all --no-new-privs "$@"
+  within client setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all --inh-caps -all \
+    --no-new-privs "$@"
 }
 
 ask() { hardened curl --silent --max-time 2 "$@" "http://$world/" || true; }
 
-# The same by UDP, from a socket that is bound to eth0 by SO_BINDTODEVICE. It gives its rights away itself, for that user may
-# not be able to start this machine's python3.
+# The same by UDP, from a socket that is bound to eth0 by SO_BINDTODEVICE. It gives its rights away itself, for that
+# user may not be able to start this machine's python3.
 ask_by_udp() {
   within client python3 - "$world" <<'PYTHON'
 import os, socket, sys
