@@ -7,6 +7,7 @@ mod broker;
 mod golang;
 mod producers;
 mod readme;
+mod renderer;
 mod waiting;
 
 use std::process::ExitCode;
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(AT_ONCE));
     let (mut trials, mut not_run) = (Vec::new(), Vec::new());
-    for part in producers::parts().into_iter().chain([waiting::part(), golang::part()]) {
+    for part in producers::parts().into_iter().chain([waiting::part(), golang::part(), renderer::part()]) {
         let is_wanted = part.is_wanted(&arguments);
         let lacks = is_wanted.then(|| failure(&part.needs)).flatten();
         let broken = (is_wanted && lacks.is_none()).then(|| failure(&part.builds)).flatten();
