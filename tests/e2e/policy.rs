@@ -3,6 +3,8 @@
 //!
 //! Each test has the policies for its own namespace, unchanged but for their names and the namespace.
 
+mod account;
+mod marks;
 pub mod setup;
 
 use std::sync::Arc;
@@ -18,26 +20,23 @@ use crate::harness::Test;
 use crate::namespace::Namespace;
 use crate::outcome::deliver;
 use setup::{
-    BINDINGS, CLIENTS, MANAGED_BY, MARKS, PROVISIONER, client, denied, take_addresses, unrouted, with_policies,
+    CLIENTS, DRY, assert_status_goes_on, client, create, denied, patch, take_addresses, unrouted, with_policies,
 };
 
-const DRY: &str = "?dryRun=All";
-const ROUTES: &str = "securityContext";
+const SECURITY: &str = "securityContext";
 
 /// The tests.
 pub fn tests() -> Vec<Test> {
-    crate::tests![
+    let release = crate::tests![
         the_policy_refuses_what_the_provisioner_would_not_release,
         the_policy_knows_each_clients_own_gateway,
+        the_policy_lets_be_what_never_starts,
         a_debugging_container_is_judged_like_any_other,
-        nobody_takes_a_clients_gate_or_its_marks,
-        whatever_writes_a_status_goes_on_as_before,
-        the_provisioners_account_makes_clients_alone,
-        the_provisioners_account_changes_a_gate_and_its_own_annotations_alone,
         without_the_addresses_no_client_is_made_and_the_kubelet_goes_on,
         a_webhook_that_injects_anothers_gateway_gets_no_client_released,
         the_largest_clients_are_judged_within_the_budget,
-    ]
+    ];
+    release.into_iter().chain(marks::tests()).chain(account::tests()).collect()
 }
 
 /// Tries to have an ungated Pod made, and gives the policy's refusal.
@@ -102,74 +101,62 @@ fn of_gateway(address: &'static str, suffix: &'static str, mut pod: Value) -> Va
     pod
 }
 
-async fn the_policy_knows_each_clients_own_gateway(cluster: Arc<Cluster>) {
-    let behind = |mut pod: Value| {
-        FOO.inject(&mut pod);
-        pod
-    };
-    let early = behind({
-        let mut pod = unrouted("x");
-        add_init_container(&mut pod);
-        pod
+/// Clients that are not behind their own gateway, and what is said of each.
+fn astray() -> Vec<(&'static str, Value)> {
+    let mut early = unrouted("x");
+    add_init_container(&mut early);
+    FOO.inject(&mut early);
+    let of_nobody = changed(|pod| {
+        let named = json!({"labels": {"setGateway": "nope"}, "annotations": {"setGateway": "nope"}});
+        pod["metadata"] = merged(pod["metadata"].take(), &named);
     });
-    let refused = [
+    // The client is none of the gateway's containers, whatever its environment says.
+    let disguised = changed(|pod| {
+        for field in ["env", SECURITY] {
+            pod["spec"]["containers"][0][field] = pod["spec"]["initContainers"][0][field].clone();
+        }
+    });
+    let variable = json!([{"name": "gateway", "value": "other"}]);
+    vec![
         ("needs the scheduling gate", unrouted("x")),
         ("needs the scheduling gate", early),
         ("its gateway is pod-gateway-bar", of_gateway(BAR_ADDRESS, "", unrouted("x"))),
-        (
-            "has \"\" for nope",
-            changed(|pod| {
-                pod["metadata"]["annotations"]["setGateway"] = json!("nope");
-                pod["metadata"]["labels"]["setGateway"] = json!("nope");
-            }),
-        ),
+        ("has \"\" for nope", of_nobody),
         ("different gateways", changed(|pod| pod["metadata"]["labels"]["setGateway"] = json!("bar"))),
         ("a second gateway", of_gateway(BAR_ADDRESS, "-bar", client("x"))),
-        (
-            "a second gateway",
-            changed(|pod| {
-                pod["spec"]["containers"][0]["env"] = json!([{"name": "gateway", "value": "other"}]);
-            }),
-        ),
+        ("a second gateway", changed(|pod| pod["spec"]["containers"][0]["env"] = variable)),
         ("restartPolicy Always", changed(|pod| pod["spec"]["initContainers"][0]["restartPolicy"] = json!("Always"))),
-        // The client is none of the gateway's containers, whatever its environment says.
-        (
-            "capabilities.add",
-            changed(|pod| {
-                let gateways = pod["spec"]["initContainers"][0].clone();
-                pod["spec"]["containers"][0]["env"] = gateways["env"].clone();
-                pod["spec"]["containers"][0][ROUTES] = gateways[ROUTES].clone();
-            }),
-        ),
-    ];
-    // The provisioner alone says no to these: the client never starts, and what doesn't start leaks nothing.
-    let let_be = [
-        changed(|pod| pod["spec"]["initContainers"][0][ROUTES]["capabilities"] = json!({"add": ["NET_RAW"]})),
-        changed(|pod| pod["spec"]["initContainers"][0][ROUTES]["runAsUser"] = json!(65534)),
-        changed(|pod| {
-            let sidecar = pod["spec"]["containers"][1].clone();
-            pod["spec"]["containers"].as_array_mut().expect("it has containers").pop();
-            pod["spec"]["initContainers"].as_array_mut().expect("it has a gateway").push(sidecar);
-        }),
-    ];
+        ("capabilities.add", disguised),
+    ]
+}
+
+async fn the_policy_knows_each_clients_own_gateway(cluster: Arc<Cluster>) {
     with_policies(cluster, |namespace| async move {
-        for (saying, pod) in &refused {
-            let refusal = judge(&namespace, pod).await.expect_err(saying);
-            assert!(refusal.contains(saying) && !is_releasable(pod), "{saying}: {refusal}");
-        }
-        for pod in &let_be {
-            assert_eq!((judge(&namespace, pod).await, is_releasable(pod)), (Ok(()), false), "{pod}");
+        for (saying, pod) in astray() {
+            let refusal = judge(&namespace, &pod).await.expect_err(saying);
+            assert!(refusal.contains(saying) && !is_releasable(&pod), "{saying}: {refusal}");
         }
     })
     .await;
 }
 
-async fn patch(namespace: &Namespace, path: &str, change: &Value) -> crate::client::Answer {
-    namespace.admin().call("PATCH", &namespace.path(&format!("pods/{path}")), Some(change)).await
-}
-
-async fn create(namespace: &Namespace, pod: &Value) {
-    namespace.admin().create(&namespace.path("pods"), pod).await;
+/// The provisioner alone says no to these, and what doesn't start leaks nothing.
+async fn the_policy_lets_be_what_never_starts(cluster: Arc<Cluster>) {
+    let init = |context: Value| {
+        changed(|pod| pod["spec"]["initContainers"][0] = merged(pod["spec"]["initContainers"][0].take(), &context))
+    };
+    let blocked = changed(|pod| {
+        let sidecar = pod["spec"]["containers"].as_array_mut().and_then(Vec::pop);
+        pod["spec"]["initContainers"].as_array_mut().expect("it has a gateway").extend(sidecar);
+    });
+    let powerless = init(json!({SECURITY: {"capabilities": {"add": ["NET_RAW"]}}}));
+    let cases = [powerless, init(json!({SECURITY: {"runAsUser": 65534}})), blocked];
+    with_policies(cluster, |namespace| async move {
+        for pod in cases {
+            assert_eq!((judge(&namespace, &pod).await, is_releasable(&pod)), (Ok(()), false), "{pod}");
+        }
+    })
+    .await;
 }
 
 async fn a_debugging_container_is_judged_like_any_other(cluster: Arc<Cluster>) {
@@ -185,170 +172,15 @@ async fn a_debugging_container_is_judged_like_any_other(cluster: Arc<Cluster>) {
         let path = format!("x/ephemeralcontainers{DRY}");
         for (field, change) in examples() {
             let Some(change) = moved(&change, "containers", "debugger") else { continue };
-            let context = &merged(json!({"capabilities": {"drop": ["ALL"]}}), &change["spec"]["containers"][0][ROUTES]);
+            let context =
+                &merged(json!({"capabilities": {"drop": ["ALL"]}}), &change["spec"]["containers"][0][SECURITY]);
             // What the Pod says for all can't be changed any more, and a debugging container has no ports.
-            if change["spec"][ROUTES].is_null() && field != "ports.hostPort" {
+            if change["spec"][SECURITY].is_null() && field != "ports.hostPort" {
                 let answer = patch(&namespace, &path, &debugger(context)).await;
                 assert!(denied(&answer, CLIENTS).is_some(), "{field}: {}", answer.body["message"]);
             }
         }
         patch(&namespace, &path, &debugger(&json!({"capabilities": {"drop": ["ALL"]}}))).await.object();
-    })
-    .await;
-}
-
-async fn nobody_takes_a_clients_gate_or_its_marks(cluster: Arc<Cluster>) {
-    with_policies(cluster, |namespace| async move {
-        create(&namespace, &unrouted("gated")).await;
-        create(&namespace, &released(client("running"))).await;
-        let gates = json!({"spec": {"schedulingGates": []}});
-        assert!(denied(&patch(&namespace, "gated", &gates).await, CLIENTS).is_some());
-        let mut changes = Vec::new();
-        for value in [json!(null), json!("another")] {
-            for key in [MANAGED_BY, "app.kubernetes.io/name", "app.kubernetes.io/instance", "setGateway"] {
-                changes.push(json!({"metadata": {"labels": {key: value}}}));
-            }
-            for key in ["setGateway", "podgateway.io/event-source", "podgateway.io/event-id"] {
-                changes.push(json!({"metadata": {"annotations": {key: value}}}));
-            }
-        }
-        changes.push(json!({"metadata": {"labels": null}}));
-        changes.push(json!({"metadata": {"annotations": {"podgateway.io/correlation-id": "another"}}}));
-        changes.push(json!({"metadata": {"annotations": {"k8s.v1.cni.cncf.io/networks": "second"}}}));
-        for path in ["gated", "gated/status", "running", "running/status"] {
-            for change in &changes {
-                let answer = patch(&namespace, path, change).await;
-                assert!(denied(&answer, MARKS).is_some(), "{path} {change}: {}", answer.body["message"]);
-            }
-        }
-        nobody_changes_them_by_a_binding(&namespace, &changes).await;
-        nobody_makes_a_client_of_another_pod(&namespace).await;
-    })
-    .await;
-}
-
-async fn nobody_changes_them_by_a_binding(namespace: &Namespace, changes: &[Value]) {
-    let bind = |metadata: Value, path: &'static str| async move {
-        let binding = json!({"metadata": metadata, "target": {"kind": "Node", "name": "node-1"}});
-        namespace.admin().call("POST", &namespace.path(path), Some(&binding)).await
-    };
-    for change in changes.iter().filter(|change| change.to_string().contains(":\"")) {
-        let metadata = merged(change["metadata"].clone(), &json!({"name": "running"}));
-        for path in ["pods/running/binding", "bindings"] {
-            let answer = bind(metadata.clone(), path).await;
-            assert!(denied(&answer, BINDINGS).is_some(), "{path} {change}: {}", answer.body["message"]);
-        }
-    }
-    let topology = json!({"name": "running", "labels": {"topology.kubernetes.io/zone": "a"}});
-    bind(topology, "pods/running/binding").await.object();
-}
-
-async fn nobody_makes_a_client_of_another_pod(namespace: &Namespace) {
-    let other = json!({
-        "metadata": {"name": "other"},
-        "spec": {"hostPID": true, "containers": [{"name": "client", "image": "x"}]},
-    });
-    create(namespace, &other).await;
-    for path in ["other", "other/status"] {
-        let label = json!({"metadata": {"labels": {MANAGED_BY: "cloudevents-podgateway-client-provisioner"}}});
-        assert!(denied(&patch(namespace, path, &label).await, MARKS).is_some(), "{path}");
-    }
-}
-
-/// The kubelet, the scheduler, and a network plugin that reports; and whoever notes something on a Pod, or lets it go.
-async fn goes_on(namespace: &Namespace, name: &str) {
-    let status = format!("{name}/status");
-    let condition = json!({"type": "Ready", "status": "True"});
-    let started = json!({"status": {"phase": "Running", "podIP": "10.244.0.9", "conditions": [condition]}});
-    patch(namespace, &status, &started).await.object();
-    let report = json!({"metadata": {"annotations": {"k8s.v1.cni.cncf.io/network-status": "[]"}}});
-    patch(namespace, &status, &report).await.object();
-}
-
-async fn whatever_writes_a_status_goes_on_as_before(cluster: Arc<Cluster>) {
-    with_policies(cluster, |namespace| async move {
-        create(&namespace, &unrouted("gated")).await;
-        create(&namespace, &client("routed")).await;
-        patch(&namespace, "routed", &json!({"spec": {"schedulingGates": []}})).await.object();
-        for name in ["gated", "routed"] {
-            goes_on(&namespace, name).await;
-            let note = json!({"metadata": {"annotations": {"note": "seen"}, "labels": {"team": "a"}}});
-            patch(&namespace, name, &note).await.object();
-            namespace.admin().delete(&namespace.path(&format!("pods/{name}"))).await.object();
-        }
-    })
-    .await;
-}
-
-async fn the_provisioners_account_makes_clients_alone(cluster: Arc<Cluster>) {
-    let with = |change: Value| merged(client("x"), &change);
-    let label = |key: &str, value: Value| with(json!({"metadata": {"labels": {key: value}}}));
-    let annotation = |key: &str| with(json!({"metadata": {"annotations": {key: null}}}));
-    let secured = |name: &str, context: Value| {
-        with(json!({"spec": {"containers": [{"name": name, "image": "x", "securityContext": context}]}}))
-    };
-    let refused = [
-        ("makes clients alone", label(MANAGED_BY, json!(null))),
-        ("makes clients alone", label("app.kubernetes.io/name", json!("another"))),
-        ("makes clients alone", label("app.kubernetes.io/instance", json!("another"))),
-        ("makes clients alone", label("setGateway", json!(null))),
-        ("makes clients alone", label("setGateway", json!("bar"))),
-        ("makes clients alone", annotation("podgateway.io/event-id")),
-        ("makes clients alone", annotation("podgateway.io/event-source")),
-        ("scheduling gate", changed(|pod| pod["spec"]["schedulingGates"] = json!([{"name": "example.com/later"}]))),
-        ("automountServiceAccountToken", with(json!({"spec": {"automountServiceAccountToken": null}}))),
-        ("privileged", secured("client", json!({"privileged": true, "allowPrivilegeEscalation": null}))),
-        // What anybody may call a gateway's.
-        ("privileged", secured("gateway-sidecar", json!({"privileged": true}))),
-        ("reaches the node", secured("gateway-sidecar", json!({"capabilities": {"add": ["cap_sys_admin"]}}))),
-        ("hardened", secured("client", json!({"capabilities": {"drop": null}}))),
-        ("hardened", secured("client", json!({"capabilities": {"add": ["NET_RAW"]}}))),
-        ("hardened", changed(|pod| pod["spec"]["containers"][0]["name"] = json!("another"))),
-    ];
-    with_policies(cluster, |namespace| async move {
-        let provisioner = namespace.provisioners_client();
-        let path = namespace.path(&format!("pods{DRY}"));
-        for (saying, pod) in &refused {
-            let answer = provisioner.call("POST", &path, Some(pod)).await;
-            let refusal = denied(&answer, PROVISIONER).unwrap_or_default();
-            assert!(refusal.contains(saying), "{saying}: {pod} {}", answer.body["message"]);
-        }
-        for pod in [client("x"), unrouted("x")] {
-            provisioner.call("POST", &path, Some(&pod)).await.object();
-        }
-    })
-    .await;
-}
-
-async fn the_provisioners_account_changes_a_gate_and_its_own_annotations_alone(cluster: Arc<Cluster>) {
-    let refused = [
-        ("schedulingGates alone", json!({"spec": {"activeDeadlineSeconds": 5}})),
-        ("schedulingGates alone", json!({"spec": {"nodeSelector": {"node": "1"}}})),
-        ("podgateway.io/ alone", json!({"metadata": {"labels": {"team": "a"}}})),
-        ("podgateway.io/ alone", json!({"metadata": {"annotations": {"note": "seen"}}})),
-        ("podgateway.io/ alone", json!({"metadata": {"annotations": {"there": null}}})),
-        ("podgateway.io/ alone", json!({"metadata": {"annotations": {"there": "changed"}}})),
-        ("podgateway.io/ alone", json!({"metadata": {"finalizers": ["example.com/kept"]}})),
-    ];
-    with_policies(cluster, |namespace| async move {
-        let provisioner = namespace.provisioners_client();
-        create(&namespace, &merged(client("x"), &json!({"metadata": {"annotations": {"there": "x"}}}))).await;
-        let path = namespace.path("pods/x");
-        for (saying, change) in &refused {
-            let answer = provisioner.call("PATCH", &path, Some(change)).await;
-            let refusal = denied(&answer, PROVISIONER).unwrap_or_default();
-            assert!(refusal.contains(saying), "{change}: {refusal} {}", answer.body["message"]);
-        }
-        let mut spec = namespace.admin().get(&path).await.object()["spec"].take();
-        spec["containers"][0]["image"] = json!("another");
-        spec["tolerations"].as_array_mut().expect("there are defaults").push(json!({"operator": "Exists"}));
-        for field in ["containers", "tolerations"] {
-            let answer = provisioner.call("PATCH", &path, Some(&json!({"spec": {field: spec[field]}}))).await;
-            assert!(denied(&answer, PROVISIONER).is_some(), "{field}: {}", answer.body["message"]);
-        }
-        let reported = json!({"metadata": {"annotations": {"podgateway.io/reported": "running"}}});
-        provisioner.call("PATCH", &path, Some(&reported)).await.object();
-        provisioner.call("PATCH", &path, Some(&json!({"spec": {"schedulingGates": []}}))).await.object();
     })
     .await;
 }
@@ -362,7 +194,7 @@ async fn without_the_addresses_no_client_is_made_and_the_kubelet_goes_on(cluster
         assert_eq!(deliver(&provisioner, "1").await, "`done`");
         assert_eq!(deliver(&provisioner, "2").await, "503");
         let name = namespace.pods().await[0]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        goes_on(&namespace, &name).await;
+        assert_status_goes_on(&namespace, &name).await;
         let other = json!({"metadata": {"name": "other"}, "spec": {"containers": [{"name": "x", "image": "x"}]}});
         create(&namespace, &other).await;
         namespace.admin().delete(&namespace.path(&format!("pods/{name}"))).await.object();

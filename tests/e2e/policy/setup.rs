@@ -22,6 +22,9 @@ pub const PROVISIONER: &str = "podgateway-provisioner";
 /// The label by which clients are known.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
+/// A query for what isn't to be kept.
+pub const DRY: &str = "?dryRun=All";
+
 const FILES: [&str; 2] = ["deploy/admission-policy.yaml", "deploy/provisioner-admission-policy.yaml"];
 const API: &str = "/apis/admissionregistration.k8s.io/v1";
 
@@ -47,6 +50,26 @@ pub fn denied(answer: &Answer, policy: &str) -> Option<String> {
     let message = answer.body["message"].as_str().unwrap_or_default();
     let is_its = message.contains(&format!("ValidatingAdmissionPolicy '{policy}"));
     (matches!(answer.code, 403 | 422) && is_its).then(|| message.to_owned())
+}
+
+/// A change of a Pod, by its name or by a subresource of it, by an administrator.
+pub async fn patch(namespace: &Namespace, path: &str, change: &Value) -> Answer {
+    namespace.admin().call("PATCH", &namespace.path(&format!("pods/{path}")), Some(change)).await
+}
+
+/// Makes a Pod, as an administrator.
+pub async fn create(namespace: &Namespace, pod: &Value) {
+    namespace.admin().create(&namespace.path("pods"), pod).await;
+}
+
+/// Whatever else writes to a client goes on: the kubelet with its status, and a network plugin with its report.
+pub async fn assert_status_goes_on(namespace: &Namespace, name: &str) {
+    let status = format!("{name}/status");
+    let condition = json!({"type": "Ready", "status": "True"});
+    let started = json!({"status": {"phase": "Running", "podIP": "10.244.0.9", "conditions": [condition]}});
+    patch(namespace, &status, &started).await.object();
+    let report = json!({"metadata": {"annotations": {"k8s.v1.cni.cncf.io/network-status": "[]"}}});
+    patch(namespace, &status, &report).await.object();
 }
 
 /// Runs `test` in a namespace where the policies hold.
