@@ -241,11 +241,12 @@ export SOAK_EVENTS SOAK_SEED SOAK_SECONDS
 soak: $(WASM) ## Minutes of events with faults at random; the ledger must balance (SOAK_EVENTS, SOAK_SEED, SOAK_SECONDS)
 	cargo test --workspace --test soak
 
-# What `make bench` measures: BENCH=short takes about a minute; BENCH="full --apiserver" asks a real API server as well.
+# What `make bench` measures: BENCH=short takes about a minute; BENCH="full --apiserver" asks a real API server as well;
+# BENCH=gateways measures what each gateway's webhook costs there, and nothing else.
 BENCH ?= full
 
 .PHONY: bench
-bench: $(WASM) $(if $(findstring --apiserver,$(BENCH)),servers) ## Measure what an event costs (BENCH=short, or "full --apiserver", or "full --target URL")
+bench: $(WASM) $(if $(filter --apiserver gateways,$(BENCH)),servers) ## Measure what an event costs (BENCH=short, gateways, "full --apiserver" or "full --target URL")
 	cargo build --package bench --profile bench-host
 	@ulimit -n $$(ulimit -Hn); $(BUILT)/bench-host/bench run $(BENCH)
 

@@ -3,6 +3,7 @@
 //!
 //! `bench run full|short [--apiserver] [--target URL] [--only PART] [--at N] [--rounds N]` measures, prints a table and writes
 //! JSON to `target/bench/`. With `--at` it looks at one row of the comparison, as closely as `--rounds` says.
+//! `bench run gateways` measures what the gateways' webhooks cost a real API server, and nothing else.
 //! `bench docs` writes the numbers of the last run into `docs/performance.md`. Every target is a process of its own:
 //! this program starts itself in a role. Load goes to the loopback interface and nowhere else, and ends.
 
@@ -10,6 +11,7 @@ mod broker;
 mod child;
 mod client;
 mod floor;
+mod gateways;
 mod load;
 mod measure;
 mod native;
@@ -25,7 +27,7 @@ use std::process::ExitCode;
 
 use plan::Plan;
 
-const USAGE: &str = "usage: bench run full|short [--apiserver] [--target http://127.0.0.1:PORT] \
+const USAGE: &str = "usage: bench run full|short|gateways [--apiserver] [--target http://127.0.0.1:PORT] \
                      [--only compare|start|memory|burst|growth] [--at AT_ONCE] [--rounds ROUNDS]\n       bench docs";
 
 fn main() -> ExitCode {

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+use tests::cluster::Cluster;
 use tests::costs::{Metered, component_bytes, costs};
 use tests::events::pending_with;
 
 use crate::broker;
 use crate::child::{self, Child};
 use crate::floor::Floor;
+use crate::gateways;
 use crate::load::{Target, Until, load};
 use crate::peer::{self, Peer};
 use crate::plan::{Plan, Turns};
@@ -105,8 +107,12 @@ pub async fn run(plan: &Plan) {
     let scratch = tempfile::Builder::new().prefix("run-").tempdir_in(&results).expect("target/ can be written");
     let directory = scratch.path();
     let mut report = json!({"plan": plan.name, "machine": report::machine(), "component_bytes": component_bytes()});
-    progress("what an event costs on any machine");
-    report["events"] = events().await;
+    if plan.name == "gateways" {
+        report["gateways"] = gateways::measure(plan, &start_cluster(directory).await).await;
+    } else {
+        progress("what an event costs on any machine");
+        report["events"] = events().await;
+    }
     if plan.has("compare") {
         report["compare"] = json!({
             "embedded, verified": compare(Peer::embedded(directory, true).await, plan, plan.turns, directory).await,
@@ -150,14 +156,18 @@ fn progress(what: &str) {
 }
 
 async fn real(plan: &Plan, directory: &Path, report: &mut Value) {
+    let cluster = start_cluster(directory).await;
+    for (name, is_verified) in [("kube-apiserver, verified", true), ("kube-apiserver, verification off", false)] {
+        let peer = Peer::real(&cluster, is_verified).await;
+        report["compare"][name] = compare(peer, plan, plan.real_turns, cluster.directory()).await;
+    }
+}
+
+async fn start_cluster(directory: &Path) -> Arc<Cluster> {
     progress("start of a real API server");
     let directory = directory.join("apiserver");
     std::fs::create_dir(&directory).expect("target/ can be written");
-    let cluster = peer::cluster(&directory).await;
-    for (name, is_verified) in [("kube-apiserver, verified", true), ("kube-apiserver, verification off", false)] {
-        let peer = Peer::real(&cluster, is_verified).await;
-        report["compare"][name] = compare(peer, plan, plan.real_turns, &directory).await;
-    }
+    peer::cluster(&directory).await
 }
 
 async fn events() -> Value {

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
 use tests::cluster::Cluster;
-use tests::cluster::gateway::FOO;
+use tests::cluster::gateway::{FOO, Gateway};
 use tests::cluster::namespace::{Namespace, ROUTED};
-use tests::cluster::webhook::Webhook;
+use tests::cluster::webhook::{Registration, Webhook};
 use tests::provisioner::repository;
 
 use crate::child::Child;
@@ -26,7 +26,7 @@ pub struct Peer {
 
 enum Backing {
     Embedded(Box<Child>),
-    Real { namespace: Namespace, _webhook: Option<Webhook> },
+    Real { namespace: Namespace, _webhooks: Vec<Webhook> },
 }
 
 fn setup(directory: &Path, url: &str, token: &str, namespace: &str, is_verified: bool) -> Setup {
@@ -60,10 +60,27 @@ impl Peer {
     pub async fn real(cluster: &Arc<Cluster>, is_verified: bool) -> Self {
         let labels: &[_] = if is_verified { &[ROUTED] } else { &[] };
         let namespace = Namespace::create(cluster.clone(), "bench", labels).await;
-        let webhook = if is_verified { Some(FOO.serve(&namespace).await) } else { None };
+        let webhooks = if is_verified { vec![FOO.serve(&namespace).await] } else { Vec::new() };
+        Self::of(namespace, webhooks, is_verified)
+    }
+
+    /// A namespace of a real API server with so many gateways' webhooks, called as `register` says, where clients are
+    /// created and no more.
+    pub async fn of_gateways(cluster: &Arc<Cluster>, count: usize, register: fn(&'static str) -> Registration) -> Self {
+        let namespace = Namespace::create(cluster.clone(), "bench", &[ROUTED]).await;
+        let mut webhooks = vec![FOO.serve_as(&namespace, register(FOO.value)).await];
+        for number in 1..count {
+            let value = format!("gateway-{number}").leak();
+            webhooks.push(Gateway { value, ..FOO }.serve_as(&namespace, register(value)).await);
+        }
+        Self::of(namespace, webhooks, false)
+    }
+
+    fn of(namespace: Namespace, webhooks: Vec<Webhook>, is_verified: bool) -> Self {
+        let cluster = &namespace.cluster;
         let mut setup = setup(cluster.directory(), &cluster.url(), &namespace.token, &namespace.name, is_verified);
         setup.ca_file = cluster.ca_file();
-        Self { setup, backing: Backing::Real { namespace, _webhook: webhook } }
+        Self { setup, backing: Backing::Real { namespace, _webhooks: webhooks } }
     }
 
     /// Removes all Pods.

@@ -10,7 +10,7 @@ use crate::USAGE;
 /// How much is measured.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// `full` or `short`.
+    /// `full`, `short` or `gateways`.
     pub name: &'static str,
     /// The turns of each target.
     pub turns: Turns,
@@ -26,7 +26,7 @@ pub struct Plan {
     pub burst: usize,
     /// How many Pods are there already.
     pub pods: &'static [usize],
-    /// How many gateways the list has.
+    /// How many gateways the list has, or there are.
     pub gateways: &'static [usize],
     /// How many bytes an event's data has.
     pub bytes: &'static [usize],
@@ -86,6 +86,16 @@ const SHORT: Plan = Plan {
     target: None,
 };
 
+/// What a gateway's webhook costs, and nothing else.
+const GATEWAYS: Plan = Plan {
+    name: "gateways",
+    real_turns: Turns { rounds: 9, window: Duration::from_secs(1) },
+    at_once: &[1, 8],
+    gateways: &[1, 2, 5, 10, 20],
+    is_real: true,
+    ..FULL
+};
+
 /// What a run consists of.
 const PARTS: [&str; 5] = ["compare", "start", "memory", "burst", "growth"];
 
@@ -100,6 +110,7 @@ impl Plan {
         let (mut plan, mut rest) = match words {
             ["full", rest @ ..] => (FULL, rest),
             ["short", rest @ ..] => (SHORT, rest),
+            ["gateways", rest @ ..] => (Plan { only: Some(GATEWAYS.name.to_owned()), ..GATEWAYS }, rest),
             _ => return Err(USAGE.to_owned()),
         };
         while let [word, more @ ..] = rest {

@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tests::provisioner::repository;
 
+use crate::gateways::{ALL, OWN};
 use crate::measure::{FLOOR, HOST, HOST_WARM, NATIVE};
 use crate::peer::results;
 
@@ -67,6 +68,10 @@ fn tables(report: &Value) -> String {
         word(&machine["wasmtime"]),
         word(&machine["load_average"]),
     );
+    if let Some(rows) = report["gateways"].as_array() {
+        gateways_table(&mut text, rows);
+        return text;
+    }
     for (name, compared) in entries(&report["compare"]) {
         compare_table(&mut text, name, compared);
     }
@@ -159,6 +164,19 @@ fn compare_table(text: &mut String, name: &str, compared: &Value) {
             cells.push(one["redeliveries"].to_string());
             row(text, &cells);
         }
+    }
+}
+
+fn gateways_table(text: &mut String, rows: &[Value]) {
+    let columns = ["creates/s, called for all", "p50 ms", "creates/s, called for its own", "p50 ms", "×"];
+    head(text, "Creates through the gateways' webhooks", &[&["gateways", "at once"], &columns[..]].concat());
+    for one in rows {
+        let mut cells = vec![one["gateways"].to_string(), one["at_once"].to_string()];
+        cells.extend(
+            [ALL, OWN].iter().flat_map(|whose| ["events_per_second", "p50_ms"].map(|what| digits(&one[whose][what]))),
+        );
+        cells.push(spread(&one[OWN]["throughput_of_floor"]));
+        row(text, &cells);
     }
 }
 
