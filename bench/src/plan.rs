@@ -162,6 +162,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_gateways_webhooks_are_measured_and_nothing_else() {
+        let plan = Plan::parse(&["gateways", "--rounds", "3"]).unwrap();
+        assert_eq!((plan.name, plan.real_turns.rounds), ("gateways", 3));
+        assert!(!PARTS.iter().any(|part| plan.has(part)));
+    }
+
+    #[test]
     fn one_row_can_be_looked_at_more_closely() {
         let plan = Plan::parse(&["full", "--at", "32", "--rounds", "60"]).unwrap();
         assert_eq!((plan.at_once, plan.turns.rounds, plan.real_turns.rounds), (&[32][..], 60, 60));
