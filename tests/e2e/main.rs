@@ -7,6 +7,7 @@
 //! Whatever was started is ended by its process id before this ends, and by the kernel should this be killed.
 
 mod doctor;
+mod embedded;
 mod exactly_once;
 mod faults;
 mod harness;
@@ -42,6 +43,7 @@ fn parts() -> Vec<Part> {
         ("faults", faults::tests()),
         ("policy", policy::tests()),
         ("doctor", doctor::tests()),
+        ("embedded", embedded::tests()),
         ("manifests", manifests::tests()),
         // Last and by itself: it takes the API server away.
         ("outage", outage::tests()),

@@ -1,0 +1,163 @@
+//! What is compared of an answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+/// What the webhook of the gateway `foo` is called, here and there.
+const WEBHOOKS: [&str; 2] = ["pod-gateway-foo.gateway-system.svc.cluster.local", "foo.gateway.example"];
+
+/// Uid and version of the Pods, by name.
+type Known = BTreeMap<String, (String, String)>;
+
+/// What there is to see: two servers that behave alike give the same.
+pub fn of(code: u16, body: &Value, known: &Known) -> Value {
+    let mut seen = match body["kind"].as_str() {
+        Some("Status") => status(body, known),
+        Some("Pod") => pod(body, known),
+        Some("Namespace") => json!({"name": body["metadata"]["name"], "phase": body["status"]["phase"]}),
+        Some("Table") => table(body),
+        Some("APIResourceList") => resources(body),
+        Some("APIGroupList") => json!({"kind": body["kind"]}),
+        Some("APIVersions") => json!({"versions": body["versions"]}),
+        Some(kind) if kind.ends_with("List") => list(body, known),
+        _ if body["gitVersion"].is_string() => json!({"major": body["major"], "minor": body["minor"]}),
+        _ => json!({"text": body}),
+    };
+    seen["code"] = json!(code);
+    seen
+}
+
+fn status(body: &Value, known: &Known) -> Value {
+    let mut message = body["message"].as_str().unwrap_or_default().to_owned();
+    for webhook in WEBHOOKS {
+        message = message.replace(webhook, "WEBHOOK");
+    }
+    for (uid, version) in known.values() {
+        message = message.replace(uid.as_str(), "UID").replace(&format!("meta: {version}"), "meta: VERSION");
+    }
+    let details = &body["details"];
+    json!({
+        "status": body["status"], "reason": body["reason"], "message": message, "says": body["code"],
+        "kind": details["kind"], "name": details["name"], "causes": details["causes"],
+    })
+}
+
+/// All of a Pod but its status, and what differs from server to server.
+fn pod(body: &Value, known: &Known) -> Value {
+    let metadata = &body["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let generated = metadata["generateName"].as_str();
+    let is_there = |field: &str| metadata[field].is_string();
+    let changed = |field: &str, before: &dyn Fn(&(String, String)) -> String| {
+        known.get(name).map(|known| metadata[field].as_str().is_some_and(|now| now != before(known)))
+    };
+    json!({
+        "name": generated.map_or(name, |prefix| prefix),
+        "namespace": metadata["namespace"],
+        "uid": [json!(is_there("uid")), json!(changed("uid", &|known| known.0.clone()))],
+        "version": [json!(is_there("resourceVersion")), json!(changed("resourceVersion", &|known| known.1.clone()))],
+        "generation": metadata["generation"],
+        "created": is_there("creationTimestamp"),
+        "deleted": [json!(is_there("deletionTimestamp")), metadata["deletionGracePeriodSeconds"].clone()],
+        "labels": metadata["labels"], "annotations": metadata["annotations"], "finalizers": metadata["finalizers"],
+        "spec": spec(&body["spec"]),
+        "phase": body["status"]["phase"],
+    })
+}
+
+/// A PodSpec without the values that a gateway's webhook is configured with, but for its address.
+fn spec(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    for list in ["initContainers", "containers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        let variables = containers.filter_map(|container| container.get_mut("env")?.as_array_mut()).flatten();
+        variables.filter(|variable| variable["name"] != "gateway").for_each(|variable| variable["value"] = json!("…"));
+    }
+    for volume in spec.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
+        volume["configMap"] = json!(volume["configMap"].is_object());
+    }
+    if spec["dnsConfig"].is_object() {
+        spec["dnsConfig"] = json!("…");
+    }
+    spec
+}
+
+fn list(body: &Value, known: &Known) -> Value {
+    let items = body["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let metadata = &body["metadata"];
+    json!({
+        "kind": body["kind"],
+        "items": items.iter().map(|item| pod(item, known)["name"].clone()).collect::<Vec<_>>(),
+        "version": metadata["resourceVersion"].is_string(),
+        "continue": metadata["continue"].as_str().is_some_and(|token| !token.is_empty()),
+        "remaining": metadata["remainingItemCount"],
+    })
+}
+
+/// The columns that kubectl prints without being asked for more, and the rows.
+fn table(body: &Value) -> Value {
+    let columns = body["columnDefinitions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let columns: Vec<_> = columns.iter().filter(|column| column["priority"] == 0).collect();
+    let rows = body["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
+    // The age stands last, and the two were asked at different times.
+    let cells = |row: &Value| row["cells"].as_array().map(|cells| cells[..columns.len() - 1].to_vec());
+    json!({
+        "columns": columns.iter().map(|column| [&column["name"], &column["type"], &column["format"]]).collect::<Vec<_>>(),
+        "rows": rows.iter().map(|row| json!([cells(row), row["object"]["metadata"]["name"]])).collect::<Vec<_>>(),
+    })
+}
+
+/// Of discovery, the kinds that both have.
+fn resources(body: &Value) -> Value {
+    let served = ["pods", "podtemplates", "namespaces", "events"];
+    let all = body["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let found = all.iter().filter(|one| served.iter().any(|name| one["name"] == *name));
+    let seen = found.map(|one| {
+        (one["name"].to_string(), json!([one["kind"], one["singularName"], one["namespaced"], one["shortNames"]]))
+    });
+    json!({"groupVersion": body["groupVersion"], "resources": seen.collect::<BTreeMap<_, _>>()})
+}
+
+/// The same without the words for people.
+pub fn without_words(seen: &Value) -> Value {
+    let mut seen = seen.clone();
+    for field in ["message", "causes", "text"] {
+        seen.as_object_mut().and_then(|seen| seen.remove(field));
+    }
+    seen
+}
+
+/// Where the two differ, field by field; or the whole of both, where they have little in common.
+pub fn differences(ours: &Value, theirs: &Value) -> String {
+    let mut lines = Vec::new();
+    match ours["code"] == theirs["code"] {
+        true => collect("", ours, theirs, &mut lines),
+        false => lines.push(format!("      embedded {}\n      real     {}", brief(ours), brief(theirs))),
+    }
+    lines.join("\n")
+}
+
+fn brief(seen: &Value) -> String {
+    match seen["message"].as_str() {
+        Some(message) => format!("{} {} {}", seen["code"], seen["reason"], message),
+        None => short(seen),
+    }
+}
+
+fn collect(path: &str, ours: &Value, theirs: &Value, lines: &mut Vec<String>) {
+    match (ours, theirs) {
+        _ if ours == theirs => {}
+        (Value::Object(one), Value::Object(other)) => {
+            let mut keys: Vec<_> = one.keys().chain(other.keys()).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            keys.into_iter().for_each(|key| collect(&format!("{path}.{key}"), &ours[key], &theirs[key], lines));
+        }
+        _ => lines.push(format!("    {path}\n      embedded {}\n      real     {}", short(ours), short(theirs))),
+    }
+}
+
+fn short(value: &Value) -> String {
+    value.to_string().chars().take(700).collect()
+}
