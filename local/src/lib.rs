@@ -1,11 +1,12 @@
 //! The native host: the component, and what it needs around it, on one machine.
 //!
 //! [`spin`] plays Spin's part: it loads `spin.toml` and the component and serves HTTP with them. [`kubernetes`] is an
-//! embedded Kubernetes API, [`broker`] an in-memory broker, and [`page`] shows in a browser what they do. [`cli`] is the
-//! command that wires them together.
+//! embedded Kubernetes API, [`broker`] an in-memory broker, and [`page`] shows in a browser what they do. [`doors`] says
+//! who may ask them, and [`cli`] is the command that wires them together.
 
 pub mod broker;
 pub mod cli;
+pub mod doors;
 pub mod kubernetes;
 mod listener;
 pub mod page;

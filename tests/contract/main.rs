@@ -4,6 +4,7 @@ mod answers;
 mod command;
 mod command_output;
 mod crash;
+mod doors;
 mod exactly_once;
 mod healing;
 mod identity;

@@ -87,6 +87,11 @@ fn answer(code: StatusCode, why: &str) -> Response<Body> {
     response
 }
 
+/// The answer to those that may not come in.
+pub fn refuse(why: String) -> Response<Body> {
+    answer(StatusCode::FORBIDDEN, &why)
+}
+
 fn handshake() -> Response<Body> {
     let mut response = answer(StatusCode::OK, "");
     for name in ["webhook-allowed-origin", "webhook-allowed-rate"] {

@@ -29,6 +29,7 @@ pub use journal::{BrokerEvent, Passed, about, answer, last_word};
 pub use retry::{BackoffPolicy, Delivery, Verdict, verdict};
 pub use trigger::{Filter, Trigger, TriggerError};
 
+use crate::doors::Doors;
 use crate::{ListenError, Server, listen};
 use cloudevents::Event;
 use dispatch::Dispatcher;
@@ -48,6 +49,8 @@ pub struct BrokerConfig {
     pub namespace: String,
     /// The Broker's name.
     pub name: String,
+    /// Who may reach it there.
+    pub doors: Doors,
     /// Its Triggers. An event goes to each whose filter it matches.
     pub triggers: Vec<Trigger>,
 }
@@ -60,6 +63,7 @@ impl BrokerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             namespace: "default".to_owned(),
             name: "default".to_owned(),
+            doors: Doors::default(),
             triggers: vec![Trigger::new(subscriber, Filter::of_type(filter_type))],
         }
     }
@@ -109,8 +113,9 @@ impl Broker {
         }
         let listener = listen(config.listen).await?;
         let url = url(listener.local_addr, &config);
+        let doors = config.doors.clone();
         let dispatcher = Arc::new(Dispatcher::new(config, url));
-        let server = Server::start(listener, ingress::router(dispatcher.clone()));
+        let server = Server::start(listener, doors.guard(ingress::router(dispatcher.clone()), ingress::refuse));
         Ok(Self { server, deliveries: Deliveries(dispatcher) })
     }
 

@@ -8,31 +8,34 @@ use clap_complete::Shell;
 
 use super::output::Output;
 use crate::broker::Trigger;
+use crate::doors::{Doors, host_name};
 use crate::kubernetes::WHAT_IT_IS_NOT;
 
 const ABOUT: &str = "Runs the provisioner on this machine: CloudEvents in, Pods routed through a pod-gateway out";
 
+// Broken by clap, where a terminal ends: a paragraph is one line here.
 const LONG_ABOUT: &str = "\
 Runs the provisioner on this machine: CloudEvents in, Pods routed through a pod-gateway out.
 
-It loads the same component and the same spin.toml as Spin and SpinKube do, and starts two things around it: an
-embedded Kubernetes API with the gateways `foo` and `bar`, and an in-memory broker that delivers as Knative's does.
+It loads the same component and the same spin.toml as Spin and SpinKube do, and starts two things around it: an \
+embedded Kubernetes API with the gateways `foo` and `bar`, and an in-memory broker that delivers as Knative's does. \
 With --kubeconfig a real cluster takes the place of the embedded API.";
 
 const EXAMPLES: &str = "\
 Ask for a client of the gateway foo, and see the answer:
 
   curl -i http://127.0.0.1:3000/ -H 'content-type: application/json' \\
-    -H 'ce-specversion: 1.0' -H 'ce-type: io.podgateway.client.pending' -H 'ce-source: /me' -H 'ce-id: 1' \\
-    -d '{\"gateway_name\": \"foo\"}'
+    -H 'ce-specversion: 1.0' -H 'ce-type: io.podgateway.client.pending' \\
+    -H 'ce-source: /me' -H 'ce-id: 1' -d '{\"gateway_name\": \"foo\"}'
 
-Send the same to the broker instead (its address is printed at the start) and watch it being delivered, answered and,
+Send the same to the broker instead (its address is printed at the start) and watch it being delivered, answered and, \
 while something is in the way, retried. Look at the clients with kubectl --server=http://127.0.0.1:8001 get pods.
 
 Read what happens by a script, here the id of every event that failed:
 
-  cloudevents-podgateway-client-provisioner --output json 2>/dev/null |
-    jq -r 'select(.event.type == \"io.podgateway.client.scheduling.failed\") | .event.causationid'";
+  cloudevents-podgateway-client-provisioner --output json 2>/dev/null | jq -r \\
+    'select(.event.type == \"io.podgateway.client.scheduling.failed\")
+      | .event.causationid'";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -101,6 +104,13 @@ pub struct Args {
     /// Where the page is that shows it all in a browser
     #[arg(long, value_name = "ADDRESS", default_value_t = loopback(3001), help_heading = "Addresses")]
     pub page_listen: SocketAddr,
+    /// A name that the listeners answer to as well, such as `host.docker.internal`; can be given more than once
+    ///
+    /// They answer to localhost, 127.0.0.1, [::1] and the addresses above, each with any port, and refuse a request with
+    /// another Host, or one that a site of another origin could make a browser send: what they do, they do for everybody
+    /// who reaches them.
+    #[arg(long = "allowed-host", value_name = "NAME", value_parser = host_name, help_heading = "Addresses")]
+    pub allowed_hosts: Vec<String>,
 
     /// How stdout says what happens
     ///
@@ -132,6 +142,12 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 impl Args {
+    /// Who may reach what listens.
+    pub fn doors(&self) -> Doors {
+        let addresses = [self.listen, self.broker_listen, self.kubernetes_listen, self.page_listen];
+        Doors::new(self.allowed_hosts.clone(), addresses.map(|address| address.ip()))
+    }
+
     /// The values of the variables that the flags set, the later one winning.
     pub fn flags(&self) -> impl Iterator<Item = (String, String)> {
         let named = [
@@ -170,6 +186,23 @@ mod tests {
         assert_eq!(subscribers, ["http://h:1/", "http://h:2/"]);
         let error = Args::try_parse_from(["x", "--trigger", "type=t"]).unwrap_err().to_string();
         assert!(error.contains("--trigger") && error.contains("cannot be delivered to"), "{error}");
+    }
+
+    /// What was broken by hand would be broken twice on a terminal that is narrower.
+    #[test]
+    fn a_sentence_of_the_help_is_broken_only_where_its_line_is_full() {
+        for width in [60, 80, 100] {
+            let help = Args::command().term_width(width).render_long_help().to_string();
+            let lines: Vec<&str> = help.lines().collect();
+            // What is indented is a flag, or an example to be copied as it is.
+            let is_text = |line: &&str| line.starts_with(|first: char| first.is_alphanumeric());
+            for pair in lines.windows(2).filter(|pair| pair.iter().all(is_text)) {
+                let next = pair[1].split(' ').next().unwrap();
+                assert!(pair[0].len() + 1 + next.len() > width, "at {width}: {pair:#?}");
+            }
+            let longest = lines.iter().map(|line| line.len()).max().unwrap();
+            assert!(longest <= width.max(80), "{longest} at {width}");
+        }
     }
 
     #[test]

@@ -100,7 +100,7 @@ async fn serve(args: Args) -> Result<(), CliError> {
     let mut options = options(&args)?;
     let kubernetes = match &args.kubeconfig {
         Some(path) => Kubernetes::of_cluster(Cluster::load(path)?, &mut options)?,
-        None => Kubernetes::embedded(args.kubernetes_listen, &mut options).await?,
+        None => Kubernetes::embedded(&args, &mut options).await?,
     };
     // After the surroundings, so that the variables given by hand win.
     options.variables.flags.extend(args.flags());
@@ -136,6 +136,7 @@ async fn page(
 ) -> Result<Page, ListenError> {
     let config = PageConfig {
         listen: args.page_listen,
+        doors: args.doors(),
         provisioner: format!("http://{}", server.local_addr()),
         kubernetes: kubernetes.description.clone(),
     };
@@ -216,7 +217,8 @@ fn options(args: &Args) -> Result<Options, CliError> {
 
 async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker, CliError> {
     let subscriber = format!("http://{provisioner}/").parse().expect("an address makes a URI");
-    let mut config = BrokerConfig { listen: args.broker_listen, ..BrokerConfig::new(subscriber, PENDING) };
+    let reached = BrokerConfig::new(subscriber, PENDING);
+    let mut config = BrokerConfig { listen: args.broker_listen, doors: args.doors(), ..reached };
     config.triggers.extend(args.triggers.clone());
     Ok(Broker::bind(config).await?)
 }
@@ -230,11 +232,11 @@ struct Kubernetes {
 }
 
 impl Kubernetes {
-    async fn embedded(for_people: SocketAddr, options: &mut Options) -> Result<Self, CliError> {
+    async fn embedded(args: &Args, options: &mut Options) -> Result<Self, CliError> {
         let config = Config::demo();
         let service_account = mount_token(options, &config.token)?;
         let mut api = EmbeddedApi::bind(config, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-        let proxy = api.proxy(for_people).await?;
+        let proxy = api.proxy(args.kubernetes_listen, args.doors()).await?;
         options.variables.flags.insert("kube_api_url".to_owned(), api.url());
         let url = format!("http://{proxy}");
         let description = format!("{url}  embedded: kubectl --server={url} get pods");

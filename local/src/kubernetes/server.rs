@@ -10,6 +10,7 @@ use super::fault::{self, Fault};
 use super::observe::{Calls, PodChange};
 use super::status::Status;
 use super::store::Stamp;
+use crate::doors::Doors;
 use crate::{ListenError, Server, listen};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -17,7 +18,7 @@ use axum::extract::State;
 use bytes::Bytes;
 use chrono::Utc;
 use http::header::{AUTHORIZATION, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,10 +89,10 @@ impl EmbeddedApi {
     /// Serves the same API on another address without asking for the token,
     /// as `kubectl proxy` does: kubectl sends no token over plain HTTP.
     /// Returns the address to give to `kubectl --server=http://`.
-    pub async fn proxy(&mut self, address: SocketAddr) -> Result<SocketAddr, ListenError> {
+    pub async fn proxy(&mut self, address: SocketAddr, doors: Doors) -> Result<SocketAddr, ListenError> {
         let listener = listen(address).await?;
-        let router = Router::new().fallback(serve_with_token);
-        let server = Server::start(listener, router.with_state(self.shared.clone()));
+        let router = Router::new().fallback(serve_with_token).with_state(self.shared.clone());
+        let server = Server::start(listener, doors.guard(router, refuse));
         Ok(self.proxy.insert(server).local_addr())
     }
 
@@ -196,6 +197,10 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Res
         Err(status) => api::failure(&status),
     };
     fault::send(response)
+}
+
+fn refuse(why: String) -> Response<Body> {
+    fault::send(api::failure(&Status::failure(StatusCode::FORBIDDEN, "Forbidden", why)))
 }
 
 async fn serve_with_token(state: State<Arc<Shared>>, mut request: Request<Body>) -> Response<Body> {

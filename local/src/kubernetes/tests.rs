@@ -238,7 +238,7 @@ async fn failures_can_be_brought_about() {
 #[tokio::test]
 async fn proxy_needs_no_token() {
     let mut caller = Caller::new(Config::demo()).await;
-    let proxy = caller.api.proxy(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let proxy = caller.api.proxy(([127, 0, 0, 1], 0).into(), Default::default()).await.unwrap();
     let uri = format!("http://{proxy}/api/v1/pods").parse().unwrap();
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     assert_eq!(client.get(uri).await.unwrap().status(), 200);

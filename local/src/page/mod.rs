@@ -6,7 +6,6 @@
 
 mod clients;
 mod draft;
-mod guard;
 mod server;
 mod story;
 mod view;
@@ -20,6 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::broker::Broker;
+use crate::doors::Doors;
 use crate::kubernetes::EmbeddedApi;
 use crate::{ListenError, Server, listen};
 use clients::Clients;
@@ -29,6 +29,8 @@ use clients::Clients;
 pub struct PageConfig {
     /// Where it is served; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Who may open it.
+    pub doors: Doors,
     /// The address of the provisioner itself.
     pub provisioner: String,
     /// Where the clients are, for a person.

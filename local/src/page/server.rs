@@ -9,21 +9,20 @@ use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Form, Query, State};
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
-use http::{Method, StatusCode};
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use super::Watched;
 use super::draft::Draft;
 use super::view::{self, Board};
 use super::weather::Weather;
-use super::{Watched, guard};
 
 /// How long changes are gathered before the next are told: a burst is seen as such, and browsers keep up.
 const BREATH: Duration = Duration::from_millis(100);
@@ -43,27 +42,20 @@ struct Site {
 
 /// The routes of the page about `watched`, which rings `changed`.
 pub fn router(watched: Arc<Watched>, changed: Weak<watch::Sender<u64>>) -> Router {
-    Router::new()
+    let doors = watched.config.doors.clone();
+    let router = Router::new()
         .route("/", get(page))
         .route("/events", post(send))
         .route("/weather", post(change_weather))
         .route("/changes", get(changes))
         .route("/page.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/page.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
-        .layer(middleware::from_fn(protect))
-        .with_state(Site { watched, changed })
+        .with_state(Site { watched, changed });
+    doors.guard(router, |why| (StatusCode::FORBIDDEN, why).into_response()).layer(middleware::map_response(protect))
 }
 
-/// Turns away what another site sends, and tells the browser to load nothing from elsewhere.
-async fn protect(request: http::Request<Body>, next: middleware::Next) -> Response {
-    let allowed = match *request.method() {
-        Method::GET | Method::HEAD => Ok(()),
-        _ => guard::check(request.headers()),
-    };
-    let mut response = match allowed {
-        Ok(()) => next.run(request).await,
-        Err(why) => (StatusCode::FORBIDDEN, why).into_response(),
-    };
+/// Tells the browser to load nothing from elsewhere, and to keep nothing.
+async fn protect(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
