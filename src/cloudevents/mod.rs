@@ -11,7 +11,7 @@ mod write;
 mod tests;
 
 pub use read::{BYTE_ORDER_MARK, Data, Extensions, ReadError, Received, read};
-pub use write::write;
+pub use write::{write, write_verbatim};
 
 const STRUCTURED_JSON: &str = "application/cloudevents+json";
 

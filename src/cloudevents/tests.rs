@@ -443,6 +443,15 @@ fn any_attribute_can_make_an_event_structured() {
 }
 
 #[test]
+fn what_is_written_verbatim_is_never_encoded() {
+    let verbatim = |value: &str| write_verbatim(&event(|event| event.extension("causationid", value)));
+    for value in ["a b", "100%", "a%20b", "\u{20ac}", "\"a\""] {
+        assert_eq!(verbatim(value).unwrap().0["ce-causationid"].as_bytes(), value.as_bytes());
+    }
+    assert!(verbatim("a\nb").is_none());
+}
+
+#[test]
 fn a_content_type_is_written_as_it_is() {
     let event = event(|event| event.data("application/json; charset=utf-8", json!({})));
     assert_eq!(write(&event, Mode::Binary).0["content-type"], "application/json; charset=utf-8");

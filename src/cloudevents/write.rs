@@ -23,9 +23,15 @@ const USUAL_HEADERS: usize = 12;
 /// The headers and the body of a request or of a response that carries `event`.
 pub fn write(event: &Event, mode: Mode) -> (HeaderMap, Vec<u8>) {
     match mode {
-        Mode::Binary => binary(event).unwrap_or_else(|| structured(event)),
+        Mode::Binary => binary(event, is_plain).unwrap_or_else(|| structured(event)),
         Mode::Structured => structured(event),
     }
+}
+
+/// The same in binary mode as the Go SDK writes it, for whoever plays Knative's part: no value is encoded. Nothing where
+/// a header can't hold one at all.
+pub fn write_verbatim(event: &Event) -> Option<(HeaderMap, Vec<u8>)> {
+    binary(event, |_| true)
 }
 
 fn structured(event: &Event) -> (HeaderMap, Vec<u8>) {
@@ -53,7 +59,7 @@ impl Write for Length {
 }
 
 /// Nothing where an attribute can't be a header as it is.
-fn binary(event: &Event) -> Option<(HeaderMap, Vec<u8>)> {
+fn binary(event: &Event, is_plain: fn(&str) -> bool) -> Option<(HeaderMap, Vec<u8>)> {
     let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
     for (name, value) in event.iter() {
         let text = match value {

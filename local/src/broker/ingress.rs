@@ -3,7 +3,7 @@
 //! `POST /{namespace}/{broker}` with a CloudEvent: 202, before it is
 //! delivered. `OPTIONS` is the CloudEvents webhook handshake, and
 //! `GET /events` is what has passed, as JSON. Statuses for anything else are
-//! Knative's, but for a batch, which is a 415.
+//! Knative's, but for a format that isn't spoken, such as a batch, which is a 415.
 
 use super::dispatch::Dispatcher;
 use super::event::{self, EventError};
@@ -47,11 +47,6 @@ async fn receive(dispatcher: &Arc<Dispatcher>, request: Request<Body>) -> Result
     };
     let body = to_bytes(body, BODY_LIMIT).await.map_err(too_large)?;
     let event = event::read(&parts.headers, &body).map_err(refusal)?;
-    let none = || {
-        let why = "neither ce-specversion nor application/cloudevents+json";
-        refusal(EventError::Malformed(why.to_owned()))
-    };
-    let event = event.ok_or_else(none)?;
     if !dispatcher.serves(&namespace, &name) {
         let why = format!("no broker {namespace}/{name}: POST to {}", dispatcher.url());
         return Err((StatusCode::NOT_FOUND, why));
@@ -73,8 +68,8 @@ fn broker(uri: &Uri) -> Result<(String, String), Refusal> {
 
 fn refusal(error: EventError) -> Refusal {
     let code = match error {
-        EventError::Batch => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        EventError::Malformed(_) => StatusCode::BAD_REQUEST,
+        EventError::Read(ref why) if why.is_unsupported() => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        _ => StatusCode::BAD_REQUEST,
     };
     (code, error.to_string())
 }

@@ -4,7 +4,7 @@
 //! is one, or a failure with what Knative says of it. How often to try is
 //! `dispatch`'s part.
 
-use super::event;
+use super::event::{self, EventError};
 use super::retry::{Verdict, verdict};
 use bytes::Bytes;
 use cloudevents::Event;
@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use provisioner::cloudevents::{ReadError, write_verbatim};
 use std::error::Error;
 use std::time::Duration;
 
@@ -86,6 +87,7 @@ impl Sender {
 
     async fn exchange(&self, destination: &Uri, event: &Event) -> Result<Answer, Failure> {
         let request = self.request(destination, event);
+        let request = request.ok_or_else(|| Failure::no_answer("an attribute can't be a header's value"))?;
         let response = self.client.request(request).await;
         let response = response.map_err(|error| Failure::no_answer(&chain(&error)))?;
         let (parts, body) = response.into_parts();
@@ -97,15 +99,16 @@ impl Sender {
             return Err(Failure::status(status, body));
         }
         match event::read(&parts.headers, &body) {
-            Ok(None) if !body.is_empty() => Err(Failure::bad_reply(status)),
-            Ok(reply) => Ok(Answer { status, reply }),
+            Ok(reply) => Ok(Answer { status, reply: Some(reply) }),
+            Err(EventError::Read(ReadError::NoEvent)) if body.is_empty() => Ok(Answer { status, reply: None }),
             Err(_) => Err(Failure::bad_reply(status)),
         }
     }
 
-    fn request(&self, destination: &Uri, event: &Event) -> Request<Full<Bytes>> {
-        let (headers, body) = event::write(event);
-        let mut request = Request::new(Full::new(body));
+    /// Nothing where an attribute can't be a header.
+    fn request(&self, destination: &Uri, event: &Event) -> Option<Request<Full<Bytes>>> {
+        let (headers, body) = write_verbatim(event)?;
+        let mut request = Request::new(Full::new(body.into()));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = destination.clone();
         *request.headers_mut() = headers;
@@ -114,7 +117,7 @@ impl Sender {
         if let Ok(namespace) = HeaderValue::from_str(&self.namespace) {
             request.headers_mut().insert("kn-namespace", namespace);
         }
-        request
+        Some(request)
     }
 }
 

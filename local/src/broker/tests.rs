@@ -75,6 +75,33 @@ async fn subscriber_sees_what_a_knative_subscriber_sees() {
 }
 
 #[tokio::test]
+async fn a_header_passes_as_it_stands_and_a_structured_attribute_becomes_one_as_it_is() {
+    let subscriber = Subscriber::new(&[]).await;
+    let broker = broker(&subscriber, 0).await;
+    let mut event = vec![("ce-specversion", "1.0"), ("ce-id", "a%20b"), ("ce-source", "/s"), ("ce-type", PENDING)];
+    event.extend([("ce-some", "50% \"\u{20ac}\""), ("ce-time", "2026-01-02T03:04:05Z"), ("ce-subject", "50%ff")]);
+    event.push(("content-type", "text/plain"));
+    assert_eq!(post(&broker.url(), &event, "{ }").await.0, 202);
+    let structured = [("content-type", "Application/CloudEvents+JSON; charset=utf-8")];
+    let body = "\u{feff}{\"specversion\": \"1.0\", \"id\": \"a b\", \"source\": \"/s\", \"subject\": \"\u{20ac} 100%\",
+        \"type\": \"io.podgateway.client.pending\", \"some\": null, \"data\": {\"a\": 1}}";
+    assert_eq!(post(&broker.url(), &structured, body).await.0, 202);
+    broker.wait_idle().await;
+    let mut seen = subscriber.seen();
+    seen.sort_by_key(|(headers, _)| headers["ce-id"].as_bytes().to_vec());
+    let (first, second) = (&seen[1], &seen[0]);
+    for (name, value) in event {
+        assert_eq!(first.0[name].as_bytes(), value.as_bytes(), "{name}");
+    }
+    assert_eq!((&first.1[..], &second.1[..]), (&b"{ }"[..], &b"{\"a\":1}"[..]));
+    assert_eq!(
+        (second.0["ce-id"].as_bytes(), second.0["ce-subject"].as_bytes()),
+        (&b"a b"[..], "\u{20ac} 100%".as_bytes())
+    );
+    assert!(!second.0.contains_key("ce-some"));
+}
+
+#[tokio::test]
 async fn other_types_are_taken_in_and_not_delivered() {
     let subscriber = Subscriber::new(&[]).await;
     let broker = broker(&subscriber, 0).await;
@@ -189,6 +216,15 @@ async fn ingress_refuses_what_is_no_event_for_this_broker() {
     assert_eq!(post(&broker.url(), &batch, "[]").await.0, 415);
     assert_eq!(post(&broker.url(), &event, "{}").await.0, 400);
     assert_eq!(post(&broker.url(), &event, body).await.0, 202);
+    for wrong in [
+        r#"{"specversion": "9.9", "id": "1", "source": "/s", "type": "t"}"#,
+        r#"{"specversion": "1.0", "id": "", "source": "/s", "type": "t"}"#,
+        r#"{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "a_b": "x"}"#,
+        r#"{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "time": "now"}"#,
+        r#"{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": 1, "data_base64": "AAE="}"#,
+    ] {
+        assert_eq!(post(&broker.url(), &event, wrong).await.0, 400, "{wrong}");
+    }
     assert_eq!(post(&format!("{root}/"), &event, body).await.0, 404);
     assert_eq!(post(&format!("{root}/default/other"), &event, body).await.0, 404);
     assert_eq!(post(&format!("{root}/a/b/c"), &event, body).await.0, 400);

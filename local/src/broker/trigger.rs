@@ -5,8 +5,8 @@
 
 use super::retry::Delivery;
 use cloudevents::Event;
-use cloudevents::event::AttributeValue;
 use http::Uri;
+use provisioner::cloudevents::is_attribute_name;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use thiserror::Error;
@@ -60,8 +60,7 @@ impl Filter {
     }
 
     fn add(&mut self, name: &str, value: &str) -> Result<(), TriggerError> {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        if name.is_empty() || !name.bytes().all(allowed) {
+        if !is_attribute_name(name) {
             return Err(TriggerError::Name(name.to_owned()));
         }
         match self.attributes.insert(name.to_owned(), value.to_owned()) {
@@ -73,11 +72,7 @@ impl Filter {
 
 /// A context attribute, an extension or not, as text.
 fn value(event: &Event, name: &str) -> Option<String> {
-    let attribute = event.iter().find(|(attribute, _)| *attribute == name);
-    attribute.map(|(_, value)| match value {
-        AttributeValue::SpecVersion(version) => version.to_string(),
-        other => other.to_string(),
-    })
+    event.iter().find(|(attribute, _)| *attribute == name).map(|(_, value)| value.to_string())
 }
 
 /// A text is no Trigger.
