@@ -151,6 +151,35 @@ pub struct Journal {
 struct Kept {
     steps: VecDeque<BrokerEvent>,
     noted: u64,
+    totals: Totals,
+}
+
+/// What has passed since the start, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events that ask for a client.
+    pub pending: usize,
+    /// Answers that there is one.
+    pub done: usize,
+    /// Answers that there will be none.
+    pub failed: usize,
+    /// Attempts after the first.
+    pub retries: usize,
+    /// Events that could not be delivered.
+    pub dead_letters: usize,
+}
+
+impl Totals {
+    fn count(&mut self, kind: &Passed, event: &Event) {
+        match (kind, last_word(event.ty())) {
+            (Passed::Received, "pending") => self.pending += 1,
+            (Passed::Received, "done") => self.done += 1,
+            (Passed::Received, "failed") => self.failed += 1,
+            (Passed::Retry { .. }, _) => self.retries += 1,
+            (Passed::DeadLettered { .. }, _) => self.dead_letters += 1,
+            _ => (),
+        }
+    }
 }
 
 impl Default for Journal {
@@ -175,6 +204,7 @@ impl Journal {
     pub fn note_of(&self, subscriber: Option<String>, kind: Passed, event: &Event) {
         let mut kept = self.kept();
         kept.noted += 1;
+        kept.totals.count(&kind, event);
         let step = BrokerEvent { number: kept.noted, at: Utc::now(), kind, subscriber, event: event.clone() };
         keep(&mut kept.steps, step.clone());
         drop(kept);
@@ -184,12 +214,13 @@ impl Journal {
 
     /// The steps that are kept, the oldest first.
     pub fn events(&self) -> Vec<BrokerEvent> {
-        self.look(|steps| steps.iter().cloned().collect())
+        self.look(|steps, _| steps.iter().cloned().collect())
     }
 
-    /// What `read` makes of the steps that are kept, the oldest first. None is noted meanwhile.
-    pub fn look<T>(&self, read: impl FnOnce(&VecDeque<BrokerEvent>) -> T) -> T {
-        read(&self.kept().steps)
+    /// What `read` makes of the steps that are kept, the oldest first, and of all there were. None is noted meanwhile.
+    pub fn look<T>(&self, read: impl FnOnce(&VecDeque<BrokerEvent>, Totals) -> T) -> T {
+        let kept = self.kept();
+        read(&kept.steps, kept.totals)
     }
 
     /// The steps to come; who reads too slowly misses some.
@@ -256,6 +287,23 @@ mod tests {
         let mut list = VecDeque::new();
         (0..LIMIT + 5).for_each(|item| keep(&mut list, item));
         assert_eq!((list.len(), list[0]), (LIMIT, 5));
+    }
+
+    #[test]
+    fn totals_count_what_is_no_longer_kept() {
+        let journal = Journal::default();
+        let event = |ty: &str| EventBuilderV10::new().id("1").source("/s").ty(ty).build().unwrap();
+        let dead = Passed::DeadLettered { reason: String::new() };
+        let retry = Passed::Retry { attempt: 1, status: None, delay: Duration::ZERO };
+        for kind in [Passed::Received, retry, dead] {
+            journal.note(kind, &event("pending"));
+        }
+        for ty in ["x.done", "x.failed"] {
+            journal.note(Passed::Received, &event(ty));
+        }
+        (0..LIMIT).for_each(|_| journal.note(Passed::Received, &event("pending")));
+        let expected = Totals { pending: LIMIT + 1, done: 1, failed: 1, retries: 1, dead_letters: 1 };
+        assert_eq!(journal.look(|steps, totals| (steps.len(), totals)), (LIMIT, expected));
     }
 
     #[test]

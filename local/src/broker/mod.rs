@@ -25,7 +25,7 @@ mod ttl;
 
 pub use dispatch::DeadLetter;
 pub use event::{EventError, json_data};
-pub use journal::{BrokerEvent, Passed, about, answer, last_word};
+pub use journal::{BrokerEvent, Passed, Totals, about, answer, last_word};
 pub use retry::{BackoffPolicy, Delivery, Verdict, verdict};
 pub use trigger::{Filter, Trigger, TriggerError};
 
@@ -139,8 +139,8 @@ impl Broker {
         self.deliveries.0.journal().events()
     }
 
-    /// What `read` makes of all that has passed, the latest 10,000, the oldest first. The broker waits meanwhile.
-    pub fn look<T>(&self, read: impl FnOnce(&VecDeque<BrokerEvent>) -> T) -> T {
+    /// What `read` makes of the latest 10,000 steps, the oldest first, and of all there were. The broker waits meanwhile.
+    pub fn look<T>(&self, read: impl FnOnce(&VecDeque<BrokerEvent>, Totals) -> T) -> T {
         self.deliveries.0.journal().look(read)
     }
 

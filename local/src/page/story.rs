@@ -15,7 +15,9 @@ pub struct Story {
     pub sent: usize,
     /// How often the provisioner was asked again.
     pub retries: usize,
-    /// Why the broker gave up on it.
+    /// How often the broker gave up on it.
+    pub given_up: usize,
+    /// Why it gave up, if nothing has come after that.
     pub dead: Option<String>,
     /// The answers, the latest last.
     pub answers: Vec<Answer>,
@@ -43,15 +45,24 @@ impl Story {
         for step in steps {
             let event = &step.event;
             match &step.kind {
-                Passed::Received if event.ty() != PENDING => story.answers.extend(Answer::to(source, id, event)),
+                Passed::Received if event.ty() != PENDING => story.take(Answer::to(source, id, event)),
                 _ if event.ty() != PENDING || event.id() != id || event.source().as_str() != source => (),
-                Passed::Received => story.sent += 1,
+                Passed::Received => (story.sent, story.dead) = (story.sent + 1, None),
                 Passed::Retry { .. } => story.retries += 1,
-                Passed::DeadLettered { reason } => story.dead = Some(reason.clone()),
+                Passed::DeadLettered { reason } => {
+                    (story.given_up, story.dead) = (story.given_up + 1, Some(reason.clone()));
+                }
                 _ => (),
             }
         }
         story
+    }
+
+    fn take(&mut self, answer: Option<Answer>) {
+        if let Some(answer) = answer {
+            self.answers.push(answer);
+            self.dead = None;
+        }
     }
 
     /// How many different answers there are: one, however often they were given.
@@ -64,7 +75,7 @@ impl Story {
 
     /// Whether nothing more will come.
     pub fn is_over(&self) -> bool {
-        self.dead.is_some() || self.answers.len() >= self.sent
+        self.answers.len() + self.given_up >= self.sent
     }
 }
 
@@ -134,5 +145,16 @@ mod tests {
         let story = Story::of(&[received("1"), step(dead, PENDING, "1", Value::Null)], "/s", "1");
         assert_eq!(story.dead.as_deref(), Some("no answer"));
         assert!(story.is_over());
+    }
+
+    #[test]
+    fn an_event_that_was_given_up_and_sent_again_is_under_way_and_then_answered() {
+        let dead = || step(Passed::DeadLettered { reason: "no answer".into() }, PENDING, "1", Value::Null);
+        let story = Story::of(&[received("1"), dead(), received("1")], "/s", "1");
+        assert_eq!((story.dead.as_deref(), story.is_over()), (None, false));
+        let story = Story::of(&[received("1"), dead(), received("1"), done("1")], "/s", "1");
+        assert_eq!((story.dead.as_deref(), story.answers.len(), story.is_over()), (None, 1, true));
+        // By the dead letter route an answer may come without its being sent again.
+        assert_eq!(Story::of(&[received("1"), dead(), done("1")], "/s", "1").dead, None);
     }
 }

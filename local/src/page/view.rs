@@ -13,7 +13,7 @@ use super::draft::Draft;
 use super::story::Story;
 use super::weather::Weather;
 use super::{PageConfig, Watched};
-use crate::broker::{BrokerEvent, Passed, about, answer, json_data, last_word};
+use crate::broker::{BrokerEvent, Passed, Totals, about, answer, json_data, last_word};
 use crate::kubernetes::WHAT_IT_IS_NOT;
 
 /// How many steps are shown.
@@ -24,7 +24,7 @@ const DRAWN: usize = 12;
 /// What the changing part of the page shows, at one moment.
 pub struct Board {
     config: PageConfig,
-    counts: Counts,
+    totals: Totals,
     steps: Vec<BrokerEvent>,
     sent: Option<(Draft, Story)>,
     weather: Option<Weather>,
@@ -40,28 +40,19 @@ struct Column {
     drawn: Vec<Client>,
 }
 
-#[derive(Default)]
-struct Counts {
-    pending: usize,
-    done: usize,
-    failed: usize,
-    retries: usize,
-    dead_letters: usize,
-}
-
 impl Board {
     /// What there is to show, and what became of the event that was `sent`, if one was.
     pub fn of(watched: &Watched, sent: &Draft) -> Self {
         let is_sent = !sent.id.is_empty() && !sent.source.is_empty();
-        let (counts, steps, story) = watched.broker.look(|steps| {
+        let (totals, steps, story) = watched.broker.look(|steps, totals| {
             let story = is_sent.then(|| Story::of(steps, &sent.source, &sent.id));
-            (Counts::of(steps.iter()), steps.iter().rev().take(STEPS).cloned().collect(), story)
+            (totals, steps.iter().rev().take(STEPS).cloned().collect(), story)
         });
         let clients = watched.clients();
         let count = |progress| clients.count(progress);
         Self {
             config: watched.config.clone(),
-            counts,
+            totals,
             steps,
             sent: story.map(|story| (sent.clone(), story)),
             weather: watched.api.as_deref().map(Weather::of),
@@ -72,23 +63,6 @@ impl Board {
                 ("removed", count(Progress::Removed) + count(Progress::Ended)),
             ],
         }
-    }
-}
-
-impl Counts {
-    fn of<'a>(steps: impl Iterator<Item = &'a BrokerEvent>) -> Self {
-        let mut counts = Self::default();
-        for step in steps {
-            match (&step.kind, last_word(step.event.ty())) {
-                (Passed::Received, "pending") => counts.pending += 1,
-                (Passed::Received, "done") => counts.done += 1,
-                (Passed::Received, "failed") => counts.failed += 1,
-                (Passed::Retry { .. }, _) => counts.retries += 1,
-                (Passed::DeadLettered { .. }, _) => counts.dead_letters += 1,
-                _ => (),
-            }
-        }
-        counts
     }
 }
 
@@ -250,13 +224,13 @@ fn weather(board: &Board) -> Markup {
 }
 
 fn flow(board: &Board) -> Markup {
-    let counts = &board.counts;
+    let totals = &board.totals;
     let told = [
-        ("pending", counts.pending),
-        ("done", counts.done),
-        ("failed", counts.failed),
-        ("retries", counts.retries),
-        ("dead letters", counts.dead_letters),
+        ("pending", totals.pending),
+        ("done", totals.done),
+        ("failed", totals.failed),
+        ("retries", totals.retries),
+        ("dead letters", totals.dead_letters),
     ];
     html! {
         section #flow.flow aria-label="So far" {
@@ -407,8 +381,12 @@ mod tests {
             message: String::new(),
             pod: None,
         };
-        let story =
-            |sent, retries, answers: usize| Story { sent, retries, dead: None, answers: vec![answer.clone(); answers] };
+        let story = |sent, retries, answers: usize| Story {
+            sent,
+            retries,
+            answers: vec![answer.clone(); answers],
+            ..Story::default()
+        };
         assert_eq!(told(&story(1, 0, 0), &draft), "Sent once: waiting for a client of \"foo\".");
         assert_eq!(told(&story(1, 3, 1), &draft), "Sent once, retried 3 times, answered once.");
         assert_eq!(told(&story(2, 0, 2), &draft), "Sent twice, answered twice with one and the same event.");
