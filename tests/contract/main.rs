@@ -19,6 +19,7 @@ mod pods;
 mod policies;
 mod readme;
 mod redelivery;
+mod scripts;
 mod secrets;
 mod settling;
 mod surface;
