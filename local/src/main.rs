@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match run(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print_error(&error);
+            print_error(&format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }

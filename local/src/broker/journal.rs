@@ -100,20 +100,19 @@ impl fmt::Display for BrokerEvent {
 }
 
 impl BrokerEvent {
-    fn line(&self) -> (String, String) {
-        let about = about(&self.event);
-        let own = |word: &str, detail: String| (word.to_owned(), detail);
+    /// What happened, in a word, and what is special about it.
+    pub fn line(&self) -> (&str, String) {
+        let ty = self.event.ty();
         match &self.kind {
-            Passed::Received => own(last_word(self.event.ty()), about),
-            Passed::Unmatched => own("unmatched", self.event.ty().to_owned()),
-            Passed::Delivered { status } => own("delivered", format!("({status}) {about}")),
+            Passed::Received => (last_word(ty), about(&self.event)),
+            Passed::Unmatched => ("unmatched", format!("nobody waits for {ty} here")),
+            Passed::Delivered { status } => ("delivered", answer(Some(*status))),
             Passed::Retry { attempt, status, delay } => {
-                let (delay, status) = (delay.as_secs_f64(), answer(*status));
-                own("retry", format!("{attempt} in {delay:.1}s ({status})"))
+                ("retry", format!("{attempt} in {:.1} s, because {}", delay.as_secs_f64(), answer(*status)))
             }
-            Passed::Reply { ty } => own("reply", last_word(ty).to_owned()),
-            Passed::DeadLettered { reason } => own("dead letter", reason.clone()),
-            Passed::DeadLetterSink { status } => own("sink", format!("({})", answer(*status))),
+            Passed::Reply { ty } => ("reply", last_word(ty).to_owned()),
+            Passed::DeadLettered { reason } => ("dead letter", reason.clone()),
+            Passed::DeadLetterSink { status } => ("sink", answer(*status)),
         }
     }
 }
@@ -123,14 +122,13 @@ pub fn last_word(ty: &str) -> &str {
     ty.rsplit('.').next().unwrap_or(ty)
 }
 
-/// A status, or that there was none.
-pub fn answer(status: Option<u16>) -> String {
-    status.map_or("no answer".to_owned(), |status| status.to_string())
+fn answer(status: Option<u16>) -> String {
+    status.map_or("there was no answer".to_owned(), |status| format!("it was answered {status}"))
 }
 
 /// What tells one event from another at a glance: its gateway, the object it
 /// is about, and why something failed.
-pub fn about(event: &Event) -> String {
+fn about(event: &Event) -> String {
     let data = event::json_data(event).unwrap_or_default();
     let text = |member: &str| data[member].as_str().map(str::to_owned);
     let reason = text("reason");
@@ -261,11 +259,11 @@ mod tests {
     #[test]
     fn each_step_is_one_line() {
         check(Passed::Received, "pending      3f2a1b2c  foo");
-        check(Passed::Delivered { status: 200 }, "delivered    3f2a1b2c  (200) foo");
+        check(Passed::Delivered { status: 200 }, "delivered    3f2a1b2c  it was answered 200");
         let delay = Duration::from_millis(200);
         let (attempt, status) = (1, Some(503));
         let retry = Passed::Retry { attempt, status, delay };
-        check(retry, "retry        3f2a1b2c  1 in 0.2s (503)");
+        check(retry, "retry        3f2a1b2c  1 in 0.2 s, because it was answered 503");
         let ty = "io.podgateway.client.scheduling.done".to_owned();
         check(Passed::Reply { ty }, "reply        3f2a1b2c  done");
         let reason = "no answer after 10 retries".to_owned();
@@ -278,7 +276,7 @@ mod tests {
         let journal = Journal::default();
         journal.note_of(Some("http://h/".to_owned()), Passed::Delivered { status: 200 }, &pending());
         let step = journal.events().remove(0);
-        assert!(step.to_string().ends_with("(200) foo  at http://h/"), "{step}");
+        assert!(step.to_string().ends_with("answered 200  at http://h/"), "{step}");
         assert_eq!(serde_json::to_value(&step).unwrap()["subscriber"], "http://h/");
     }
 

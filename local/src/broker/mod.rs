@@ -25,19 +25,19 @@ mod ttl;
 
 pub use dispatch::DeadLetter;
 pub use event::{EventError, json_data};
-pub use journal::{BrokerEvent, Passed, Totals, about, answer, last_word};
+pub use journal::{BrokerEvent, Passed, Totals, last_word};
 pub use retry::{BackoffPolicy, Delivery, Verdict, verdict};
-pub use trigger::{Filter, Trigger, TriggerError};
+pub use trigger::{Filter, Trigger};
 
 use crate::doors::Doors;
-use crate::{ListenError, Server, listen};
+use crate::{Server, listen};
+use anyhow::ensure;
 use cloudevents::Event;
 use dispatch::Dispatcher;
 use http::Uri;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use thiserror::Error;
 use tokio::sync::broadcast;
 
 /// The configuration of a Broker and its Triggers.
@@ -69,22 +69,6 @@ impl BrokerConfig {
     }
 }
 
-/// A broker cannot be started.
-#[derive(Debug, Error)]
-pub enum BrokerError {
-    /// Its address cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The subscriber or the sink cannot be reached by plain HTTP.
-    #[error("{what} {uri} cannot be delivered to: write it as http://host:port/path")]
-    Uri {
-        /// `subscriber` or `dead letter sink`.
-        what: &'static str,
-        /// The URI.
-        uri: Uri,
-    },
-}
-
 /// A running broker. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Broker {
@@ -104,12 +88,14 @@ impl Drop for Deliveries {
 
 impl Broker {
     /// Starts a broker.
-    pub async fn bind(config: BrokerConfig) -> Result<Self, BrokerError> {
-        for trigger in &config.triggers {
-            check("subscriber", &trigger.subscriber)?;
-            if let Some(sink) = &trigger.dead_letter_sink {
-                check("dead letter sink", sink)?;
-            }
+    ///
+    /// # Errors
+    /// When its address can't be listened on, or somebody it delivers to can't be reached by plain HTTP.
+    pub async fn bind(config: BrokerConfig) -> anyhow::Result<Self> {
+        for uri in config.triggers.iter().flat_map(|it| [Some(&it.subscriber), it.dead_letter_sink.as_ref()]).flatten()
+        {
+            let is_http = trigger::can_be_delivered_to(uri);
+            ensure!(is_http, "{uri} cannot be delivered to: write it as http://host:port/path");
         }
         let listener = listen(config.listen).await?;
         let url = url(listener.local_addr, &config);
@@ -169,13 +155,6 @@ impl Broker {
         let Self { server, deliveries } = self;
         server.shutdown().await;
         drop(deliveries);
-    }
-}
-
-fn check(what: &'static str, uri: &Uri) -> Result<(), BrokerError> {
-    match trigger::can_be_delivered_to(uri) {
-        true => Ok(()),
-        false => Err(BrokerError::Uri { what, uri: uri.clone() }),
     }
 }
 

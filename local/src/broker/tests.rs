@@ -301,5 +301,5 @@ async fn stopping_ends_a_retry_that_waits() {
 async fn subscriber_that_is_no_http_url_is_refused_by_name() {
     let config = BrokerConfig::new("https://example.com/".parse().unwrap(), PENDING);
     let error = Broker::bind(config).await.err().unwrap();
-    assert!(error.to_string().starts_with("subscriber https://example.com/"), "{error}");
+    assert!(error.to_string().starts_with("https://example.com/"), "{error}");
 }

@@ -4,12 +4,12 @@
 //! `http://127.0.0.1:9000/,type=io.podgateway.client.scheduling.done`.
 
 use super::retry::Delivery;
+use anyhow::{Context, ensure};
 use cloudevents::Event;
 use http::Uri;
 use provisioner::cloudevents::is_attribute_name;
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use thiserror::Error;
 
 /// A Trigger of a Broker.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,14 +59,14 @@ impl Filter {
         })
     }
 
-    fn add(&mut self, name: &str, value: &str) -> Result<(), TriggerError> {
-        if !is_attribute_name(name) {
-            return Err(TriggerError::Name(name.to_owned()));
-        }
-        match self.attributes.insert(name.to_owned(), value.to_owned()) {
-            Some(_) => Err(TriggerError::Twice(name.to_owned())),
-            None => Ok(()),
-        }
+    fn add(&mut self, name: &str, value: &str) -> anyhow::Result<()> {
+        ensure!(
+            is_attribute_name(name),
+            "{name:?} is no attribute's name: those are of lower-case letters and digits, without \"ce-\""
+        );
+        let before = self.attributes.insert(name.to_owned(), value.to_owned());
+        ensure!(before.is_none(), "{name} stands there twice: an event has one, so write two triggers");
+        Ok(())
     }
 }
 
@@ -75,42 +75,25 @@ fn value(event: &Event, name: &str) -> Option<String> {
     event.iter().find(|(attribute, _)| *attribute == name).map(|(_, value)| value.to_string())
 }
 
-/// A text is no Trigger.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum TriggerError {
-    /// Its first part is no subscriber.
-    #[error("{0:?} cannot be delivered to: write SUBSCRIBER[,ATTRIBUTE=VALUE]... with http://host:port/path first")]
-    Subscriber(String),
-    /// A part of its filter has no `=`.
-    #[error("{0:?} is no ATTRIBUTE=VALUE; a value can hold no comma")]
-    Attribute(String),
-    /// A part of its filter names what cannot be an attribute.
-    #[error("{0:?} is no attribute's name: those are of lower-case letters and digits, without \"ce-\"")]
-    Name(String),
-    /// Two parts of its filter name the same attribute.
-    #[error("{0} stands there twice: an event has one, so write two triggers")]
-    Twice(String),
-}
-
 impl FromStr for Trigger {
-    type Err = TriggerError;
+    type Err = anyhow::Error;
 
-    fn from_str(text: &str) -> Result<Self, TriggerError> {
-        let mut parts = text.split(',');
-        let subscriber = parts.next().unwrap_or_default();
-        let subscriber = subscriber.parse().ok().filter(can_be_delivered_to);
-        let subscriber = subscriber.ok_or_else(|| TriggerError::Subscriber(first_part(text)))?;
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (to, attributes) = text.split_once(',').map_or((text, None), |(to, rest)| (to, Some(rest)));
+        let subscriber = to.parse().ok().filter(can_be_delivered_to).with_context(|| {
+            format!(
+                "{to:?} cannot be delivered to: write SUBSCRIBER[,ATTRIBUTE=VALUE]... with http://host:port/path first"
+            )
+        })?;
         let mut filter = Filter::any();
-        for part in parts {
-            let (name, value) = part.split_once('=').ok_or_else(|| TriggerError::Attribute(part.to_owned()))?;
+        for part in attributes.into_iter().flat_map(|attributes| attributes.split(',')) {
+            let pair = part.split_once('=');
+            let (name, value) =
+                pair.with_context(|| format!("{part:?} is no ATTRIBUTE=VALUE; a value can hold no comma"))?;
             filter.add(name, value)?;
         }
         Ok(Self::new(subscriber, filter))
     }
-}
-
-fn first_part(text: &str) -> String {
-    text.split(',').next().unwrap_or_default().to_owned()
 }
 
 /// Whether a URI can be reached by plain HTTP.

@@ -14,4 +14,4 @@ mod webhooks;
 
 pub use args::Args;
 pub use output::print_error;
-pub use run::{CliError, run};
+pub use run::run;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use provisioner::config::Config;
@@ -17,37 +18,20 @@ use super::client::{Client, options};
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The cluster gives no answer.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer from {url}{}: {problem}", after(.waited))]
-pub struct Unreachable {
-    url: String,
-    /// `None` for what waiting would not help.
-    waited: Option<Duration>,
-    problem: String,
-}
-
-fn after(waited: &Option<Duration>) -> String {
-    waited.map_or_else(String::new, |waited| format!(" within {} s", waited.as_secs_f64()))
-}
-
 /// Waits until the Kubernetes API answers anything, for `delivery_timeout` at most.
 ///
 /// # Errors
 /// It does not answer, and what the last try met.
-pub async fn reach(client: &Client, config: &Config) -> Result<(), Unreachable> {
-    let patience = config.delivery_timeout();
+pub async fn reach(client: &Client, config: &Config) -> anyhow::Result<()> {
+    let (patience, url) = (config.delivery_timeout(), config.kube_api_url.join(""));
     let end = Instant::now() + patience;
-    let failed = |waited, code| Unreachable { url: config.kube_api_url.join(""), waited, problem: in_words(&code) };
     loop {
         let left = end.saturating_duration_since(Instant::now());
         let Err(code) = ask(client, config, left.min(config.kube_api_timeout)).await else { return Ok(()) };
-        if !can_heal(&code) {
-            return Err(failed(None, code));
-        }
-        if Instant::now() + PAUSE >= end {
-            return Err(failed(Some(patience), code));
-        }
+        let problem = in_words(&code);
+        ensure!(can_heal(&code), "no answer from {url}: {problem}");
+        let is_left = Instant::now() + PAUSE < end;
+        ensure!(is_left, "no answer from {url} within {} s: {problem}", patience.as_secs_f64());
         sleep(PAUSE).await;
     }
 }

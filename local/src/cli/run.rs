@@ -5,98 +5,59 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::json;
 use tempfile::TempDir;
 
-use provisioner::config::{Config as Settings, ConfigError};
+use provisioner::config::Config as Settings;
 use provisioner::event::PENDING;
 use provisioner::kubernetes::Token;
 
 use super::args::Args;
 use super::check::check;
 use super::client::Client;
-use super::kubeconfig::{Cluster, Credentials, KubeconfigError};
+use super::kubeconfig::{Cluster, Credentials};
 use super::output::{Output, print_bytes, print_json, print_line};
 use super::progress::shown;
-use super::reach::{Unreachable, reach};
+use super::reach::reach;
 use super::{console, pages};
-use crate::ListenError;
-use crate::broker::{Broker, BrokerConfig, BrokerError};
+use crate::broker::{Broker, BrokerConfig};
 use crate::kubernetes::{Config, EmbeddedApi, WHAT_IT_IS_NOT};
 use crate::page::{Page, PageConfig};
 use crate::spin::allowed_hosts::AllowedHosts;
 use crate::spin::manifest::Manifest;
 use crate::spin::outbound::Outbound;
-use crate::spin::runtime_config::RuntimeConfigError;
 use crate::spin::variables::Variables;
 use crate::spin::{
-    Application, ClientTls, CompilationCache, LoadError, Logs, Options, RuntimeConfig, ServeError, Server,
-    VariableSources,
+    Application, ClientTls, CompilationCache, LoadError, Logs, Options, RuntimeConfig, Server, VariableSources,
 };
 
 /// The guest's directory for the service account.
 const SERVICE_ACCOUNT: &str = "/serviceaccount";
 /// What stands in for a token where the client certificate says who asks; the API server looks at that first.
 const NO_TOKEN: &str = "the-client-certificate-counts";
-
-/// Why the command ends before it is told to.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// The application.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The runtime config.
-    #[error(transparent)]
-    RuntimeConfig(#[from] RuntimeConfigError),
-    /// The kubeconfig.
-    #[error(transparent)]
-    Kubeconfig(#[from] KubeconfigError),
-    /// The provisioner's address.
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-    /// The address of the embedded Kubernetes API.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The broker.
-    #[error(transparent)]
-    Broker(#[from] BrokerError),
-    /// The variables' values, for `--check`.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Something that `--check` needs.
-    #[error("{0}")]
-    Check(String),
-    /// The cluster.
-    #[error(transparent)]
-    Reach(#[from] Unreachable),
-    /// There is no room where stdout goes.
-    #[error("cannot write to stdout: {0}")]
-    Output(io::Error),
-    /// It was told to stop while it was still getting ready.
-    #[error("stopped before it was done")]
-    Stopped,
-    /// This machine gives no threads, temporary directory or signals.
-    #[error("this machine does not let it run: {0}")]
-    Machine(#[from] io::Error),
-}
+/// There are no threads, temporary directories or signals.
+const NO_MACHINE: &str = "this machine does not let it run";
+/// There is no room where stdout goes.
+const NO_STDOUT: &str = "cannot write to stdout";
 
 /// Runs until Ctrl-C or SIGTERM; or prints the page that is asked for.
 ///
 /// # Errors
 /// What is wrong, in one line.
-pub fn run(args: Args) -> Result<(), CliError> {
+pub fn run(args: Args) -> Result<()> {
     if let Some(page) = pages::asked_for(&args) {
-        return print_bytes(&page).map_err(CliError::Output);
+        return print_bytes(&page).context(NO_STDOUT);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context(NO_MACHINE)?;
     let ended = runtime.block_on(serve(args));
     // Without waiting for a component that is still being compiled for nobody.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(args: Args) -> Result<(), CliError> {
-    let mut stop = Box::pin(stop_signal()?);
+async fn serve(args: Args) -> Result<()> {
+    let mut stop = Box::pin(stop_signal().context(NO_MACHINE)?);
     let mut options = options(&args)?;
     let kubernetes = match &args.kubeconfig {
         Some(path) => Kubernetes::of_cluster(Cluster::load(path)?, &mut options)?,
@@ -113,7 +74,7 @@ async fn serve(args: Args) -> Result<(), CliError> {
     let page = page(&args, &server, &broker, &kubernetes).await?;
     // Subscribed to before the addresses are told: from then on nothing that happens is missed.
     let (events, changes) = (broker.subscribe(), kubernetes.embedded.as_ref().map(|api| api.subscribe()));
-    introduce(args.output, &page, &server, &broker, &kubernetes).map_err(CliError::Output)?;
+    introduce(args.output, &page, &server, &broker, &kubernetes).context(NO_STDOUT)?;
     tokio::spawn(console::print_events(events, args.output));
     if let Some(changes) = changes {
         tokio::spawn(console::print_pods(changes, args.output));
@@ -128,32 +89,27 @@ async fn serve(args: Args) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn page(
-    args: &Args,
-    server: &Server,
-    broker: &Arc<Broker>,
-    kubernetes: &Kubernetes,
-) -> Result<Page, ListenError> {
+async fn page(args: &Args, server: &Server, broker: &Arc<Broker>, kubernetes: &Kubernetes) -> Result<Page> {
     let config = PageConfig {
         listen: args.page_listen,
         doors: args.doors(),
         provisioner: format!("http://{}", server.local_addr()),
         kubernetes: kubernetes.description.clone(),
     };
-    Page::bind(config, broker.clone(), kubernetes.embedded.clone()).await
+    Ok(Page::bind(config, broker.clone(), kubernetes.embedded.clone()).await?)
 }
 
 /// Checks each gateway of the variable `gateways`; the embedded API's own where that is empty.
-async fn check_gateways(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<(), CliError> {
+async fn check_gateways(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<()> {
     let (settings, client) = as_the_provisioner(args, options)?;
     let named: Vec<_> = settings.gateways().map(str::to_owned).collect();
     let gateways = match (named, &kubernetes.embedded) {
         (named, _) if !named.is_empty() => named,
         (_, Some(_)) => Config::demo().gateways.into_iter().map(|gateway| gateway.name).collect(),
-        _ => return Err(CliError::Check("name the gateways to check: --variable gateways=foo,bar".to_owned())),
+        _ => bail!("name the gateways to check: --variable gateways=foo,bar"),
     };
-    let token = std::fs::read_to_string(kubernetes.service_account.path().join("token"))?;
-    let token = Token::parse(&token, &settings.kube_api_url).map_err(|error| CliError::Check(error.to_string()))?;
+    let token = std::fs::read_to_string(kubernetes.service_account.path().join("token")).context(NO_MACHINE)?;
+    let token = Token::parse(&token, &settings.kube_api_url).map_err(|error| anyhow!("{error}"))?;
     let checking = check(&gateways, &settings, &token, &client);
     let report = match &kubernetes.embedded {
         Some(_) => checking.await,
@@ -163,15 +119,14 @@ async fn check_gateways(args: &Args, options: Options, kubernetes: &Kubernetes) 
         Output::Text => report.lines().iter().try_for_each(print_line),
         Output::Json => print_json(&report.json()),
     }
-    .map_err(CliError::Output)?;
-    match report.failed() {
-        0 => Ok(()),
-        failed => Err(CliError::Check(format!("{failed} of {} gateways can't take clients", gateways.len()))),
-    }
+    .context(NO_STDOUT)?;
+    let failed = report.failed();
+    ensure!(failed == 0, "{failed} of {} gateways can't take clients", gateways.len());
+    Ok(())
 }
 
 /// The provisioner's settings, and a way out that is the provisioner's.
-fn as_the_provisioner(args: &Args, options: Options) -> Result<(Settings, Client), CliError> {
+fn as_the_provisioner(args: &Args, options: Options) -> Result<(Settings, Client)> {
     let manifest = Manifest::load(&args.from, &options.mounts).map_err(LoadError::Manifest)?;
     let variables = Variables::resolve(&manifest, &options.variables).map_err(LoadError::Variables)?;
     let settings =
@@ -182,11 +137,11 @@ fn as_the_provisioner(args: &Args, options: Options) -> Result<(Settings, Client
 }
 
 /// Loads the application, and waits for a cluster that does not answer yet.
-async fn load(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<Application, CliError> {
+async fn load(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<Application> {
     let (from, own) = (args.from.clone(), options.clone());
     let loading = tokio::task::spawn_blocking(move || Application::load(&from, own));
     let loaded = shown("compiling the component", loading).await;
-    let application = loaded.map_err(io::Error::from)??;
+    let application = loaded.context(NO_MACHINE)??;
     if kubernetes.embedded.is_none() {
         let (settings, client) = as_the_provisioner(args, options)?;
         shown(&format!("waiting for {}", kubernetes.url), reach(&client, &settings)).await?;
@@ -197,15 +152,15 @@ async fn load(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<
 /// What `work` comes to, unless it is stopped first.
 async fn unless_stopped<T>(
     stop: &mut (impl Future<Output = ()> + Unpin),
-    work: impl Future<Output = Result<T, CliError>>,
-) -> Result<T, CliError> {
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
     tokio::select! {
         result = work => result,
-        () = stop => Err(CliError::Stopped),
+        () = stop => Err(anyhow!("stopped before it was done")),
     }
 }
 
-fn options(args: &Args) -> Result<Options, CliError> {
+fn options(args: &Args) -> Result<Options> {
     let runtime_config = match &args.runtime_config_file {
         Some(path) => RuntimeConfig::from_file(path)?,
         None => RuntimeConfig::default(),
@@ -215,7 +170,7 @@ fn options(args: &Args) -> Result<Options, CliError> {
     Ok(Options { variables, runtime_config, logs: Logs::Stderr, cache, ..Options::default() })
 }
 
-async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker, CliError> {
+async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker> {
     let subscriber = format!("http://{provisioner}/").parse().expect("an address makes a URI");
     let reached = BrokerConfig::new(subscriber, PENDING);
     let mut config = BrokerConfig { listen: args.broker_listen, doors: args.doors(), ..reached };
@@ -232,7 +187,7 @@ struct Kubernetes {
 }
 
 impl Kubernetes {
-    async fn embedded(args: &Args, options: &mut Options) -> Result<Self, CliError> {
+    async fn embedded(args: &Args, options: &mut Options) -> Result<Self> {
         let config = Config::demo();
         let service_account = mount_token(options, &config.token)?;
         let mut api = EmbeddedApi::bind(config, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
@@ -243,7 +198,7 @@ impl Kubernetes {
         Ok(Self { embedded: Some(Arc::new(api)), url, description, service_account })
     }
 
-    fn of_cluster(cluster: Cluster, options: &mut Options) -> Result<Self, CliError> {
+    fn of_cluster(cluster: Cluster, options: &mut Options) -> Result<Self> {
         let mut tls = ClientTls::new(vec![cluster.host()], cluster.ca.as_deref())?;
         let service_account = match &cluster.user {
             Credentials::Token(token) => mount_token(options, token)?,
@@ -265,9 +220,9 @@ impl Kubernetes {
 }
 
 /// Lays a directory with the token over the application's own.
-fn mount_token(options: &mut Options, token: &str) -> Result<TempDir, CliError> {
-    let directory = tempfile::tempdir()?;
-    write_private(&directory.path().join("token"), token)?;
+fn mount_token(options: &mut Options, token: &str) -> Result<TempDir> {
+    let directory = tempfile::tempdir().context(NO_MACHINE)?;
+    write_private(&directory.path().join("token"), token).context(NO_MACHINE)?;
     options.mounts.insert(SERVICE_ACCOUNT.to_owned(), directory.path().to_owned());
     Ok(directory)
 }

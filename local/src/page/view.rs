@@ -4,7 +4,6 @@
 //! have an `id` each, so that the script can leave alone those that are the same.
 
 use chrono::Local;
-use cloudevents::AttributesReader;
 use cloudevents::event::ExtensionValue;
 use maud::{DOCTYPE, Markup, html};
 
@@ -13,7 +12,7 @@ use super::draft::Draft;
 use super::story::Story;
 use super::weather::Weather;
 use super::{PageConfig, Watched};
-use crate::broker::{BrokerEvent, Passed, Totals, about, answer, json_data, last_word};
+use crate::broker::{BrokerEvent, Totals, json_data};
 use crate::kubernetes::WHAT_IT_IS_NOT;
 
 /// How many steps are shown.
@@ -303,7 +302,7 @@ fn events(board: &Board) -> Markup {
 }
 
 fn step(step: &BrokerEvent) -> Markup {
-    let (kind, detail) = line(step);
+    let (kind, detail) = step.line();
     html! {
         li id={ "step-" (step.number) } data-kind=(kind) {
             details {
@@ -314,23 +313,6 @@ fn step(step: &BrokerEvent) -> Markup {
                 (attributes(step))
             }
         }
-    }
-}
-
-/// The kind of a step and what is special about it.
-fn line(step: &BrokerEvent) -> (String, String) {
-    let own = |kind: &str, detail: String| (kind.to_owned(), detail);
-    match &step.kind {
-        Passed::Received => own(last_word(step.event.ty()), about(&step.event)),
-        Passed::Unmatched => own("no Trigger", format!("{}: nobody waits for it here", last_word(step.event.ty()))),
-        Passed::Delivered { status } => own("delivered", format!("answered {status}")),
-        Passed::Retry { attempt, status, delay } => own(
-            "retry",
-            format!("{attempt} in {:.1} s, because it was answered {}", delay.as_secs_f64(), answer(*status)),
-        ),
-        Passed::Reply { ty } => own("reply", last_word(ty).to_owned()),
-        Passed::DeadLettered { reason } => own("dead letter", reason.clone()),
-        Passed::DeadLetterSink { status } => own("dead letter sink", answer(*status)),
     }
 }
 
@@ -349,6 +331,7 @@ fn attributes(step: &BrokerEvent) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::Passed;
     use cloudevents::{EventBuilder, EventBuilderV10};
     use provisioner::event::PENDING;
     use serde_json::json;
