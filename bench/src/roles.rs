@@ -81,7 +81,7 @@ async fn api(ca_file: PathBuf, token: String, gateways: bool) {
         if order == "clear" {
             api.clear();
         }
-        let calls: u64 = api.calls().by_verb.values().sum();
+        let calls: u64 = api.calls().values().sum();
         let pods = if order == "pods" { api.all_pods().len() } else { 0 };
         say(&json!({"calls": calls, "connections": api.connections(), "pods": pods}));
     }

@@ -31,7 +31,7 @@ async fn fifty_deliveries_ten_at_once_make_one_pod_and_one_answer() {
         assert_eq!(reply.attribute("time"), settled[0].attribute("time"));
     }
     assert_eq!(api.pods("default").len(), 1);
-    assert_eq!(api.calls().of("create"), 50);
+    assert_eq!(api.calls()["create"], 50);
     api.shutdown().await;
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Request;
-use local::kubernetes::{Access, Config, EmbeddedApi, Gateway, Mode};
+use local::kubernetes::{Config, EmbeddedApi, Gateway, Mode, Role};
 use serde_json::Value;
 use tests::fault::{Upstream, to_server};
 
@@ -94,9 +94,9 @@ async fn compare(namespace: &Namespace, gateways: Vec<Gateway>, cases: &[Case]) 
 fn difference(case: &Case, ours: &Value, theirs: &Value) -> Option<String> {
     let problem = match case.compared {
         Compared::Everything => (ours != theirs).then(|| view::differences(ours, theirs)),
-        Compared::ButWords(_) => {
+        Compared::ButWords(why) => {
             let (ours, theirs) = (view::without_words(ours), view::without_words(theirs));
-            (ours != theirs).then(|| view::differences(&ours, &theirs))
+            (ours != theirs).then(|| format!("    ({why})\n{}", view::differences(&ours, &theirs)))
         }
         Compared::Refused(code, why) => {
             (ours["code"] != code || !ours["reason"].is_string() || ours["code"] == theirs["code"])
@@ -126,8 +126,8 @@ impl Side {
             gateways,
             ..Config::demo()
         };
-        let access = Access::role(&[&namespace.name], &["create", "get", "patch", "delete"]);
-        let role = Config { access, ..everything.clone() };
+        let rules = vec![(["create", "get", "patch", "delete"].as_slice(), "pods")];
+        let role = Config { role: Some(Role { namespace: namespace.name.clone(), rules }), ..everything.clone() };
         let token = Some(everything.token.clone());
         let [all, some] = [everything, role].map(|config| EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()));
         let (all, some) = (all.await.expect("a port is free"), some.await.expect("a port is free"));

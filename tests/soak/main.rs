@@ -26,6 +26,7 @@ use tests::fault::{Proxy, Upstream, to_server};
 use dice::Dice;
 use lane::{Lane, Mode};
 use ledger::Ledger;
+use weather::Road;
 
 /// How many events a round has, in both lanes together.
 const ROUND: usize = 400;
@@ -52,13 +53,14 @@ fn main() -> ExitCode {
 async fn soak(events: usize, dice: &Dice, deadline: Instant) -> bool {
     let config = Config { token: TOKEN.to_owned(), ..Config::demo() };
     let api = Arc::new(EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.expect("a port is free"));
-    let to_api = Arc::new(Proxy::start(to_server(&api.url()), dice.api_faults()).await);
+    let road = Road::default();
+    let to_api = Arc::new(Proxy::start(road.to(&api.url()), dice.api_faults()).await);
     let url = to_api.url();
     let lanes = [Lane::start(Mode::Response, &url, dice).await, Lane::start(Mode::Sink, &url, dice).await];
     let cleaner = to_server(&api.url());
     let (mut ledger, mut rounds) = (Ledger::default(), Vec::new());
     while ledger.events < events && Instant::now() < deadline {
-        round(rounds.len(), &lanes, &api, &to_api, dice, &mut ledger).await;
+        round(rounds.len(), &lanes, (&api, &to_api, &road), dice, &mut ledger).await;
         clear(&api, &cleaner).await;
         rounds.push(memory::resident());
         println!("{:>6} of {events} events, {} MB", ledger.events, memory::resident());
@@ -76,18 +78,17 @@ async fn soak(events: usize, dice: &Dice, deadline: Instant) -> bool {
 async fn round(
     number: usize,
     lanes: &[Lane; 2],
-    api: &Arc<EmbeddedApi>,
-    to_api: &Arc<Proxy>,
+    (api, to_api, road): (&Arc<EmbeddedApi>, &Arc<Proxy>, &Road),
     dice: &Dice,
     ledger: &mut Ledger,
 ) {
     let since = chrono::Utc::now();
-    let storm = tokio::spawn(weather::rage(api.clone(), to_api.clone(), dice.clone()));
+    let storm = tokio::spawn(weather::rage(api.clone(), to_api.clone(), road.clone(), dice.clone()));
     let asked = futures::future::join_all(lanes.iter().map(|lane| ask(lane, number, dice))).await.concat();
     futures::future::join_all(lanes.iter().map(Lane::wait_idle)).await;
     storm.abort();
     _ = storm.await;
-    restore(api, to_api).await;
+    restore(api, to_api, road).await;
     let seen: Vec<_> = lanes.iter().flat_map(|lane| ledger::seen(&lane.broker, since)).collect();
     tests::schema::assert_none_noted();
     ledger.balance(&asked.into_iter().collect::<BTreeSet<_>>(), &seen, &api.pods("default"));
@@ -120,10 +121,9 @@ async fn ask(lane: &Lane, round: usize, dice: &Dice) -> Vec<String> {
 }
 
 /// Good weather again.
-async fn restore(api: &EmbeddedApi, to_api: &Proxy) {
+async fn restore(api: &EmbeddedApi, to_api: &Proxy, road: &Road) {
     api.set_available(true);
-    api.set_token(TOKEN);
-    api.set_latency(Duration::ZERO);
+    road.clear();
     api.set_gateways(["foo", "bar"].map(local::kubernetes::Gateway::new).to_vec());
     to_api.listen().await;
 }

@@ -1,16 +1,57 @@
 //! What happens to the cluster meanwhile: gateways change, the API server goes and comes back, tokens are rotated.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
 use local::kubernetes::{EmbeddedApi, Gateway, Mode};
-use tests::TOKEN;
-use tests::fault::Proxy;
+use tests::fault::{Proxy, Upstream, to_server};
 
 use crate::dice::Dice;
 
+/// The way from the proxy to the API server.
+#[derive(Clone, Debug, Default)]
+pub struct Road(Arc<Mutex<OnTheRoad>>);
+
+/// What happens to the requests on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OnTheRoad {
+    latency: Duration,
+    is_token_old: bool,
+}
+
+impl Road {
+    /// Leads to the server at `url`.
+    pub fn to(&self, url: &str) -> Upstream {
+        let (road, server) = (self.clone(), to_server(url));
+        Arc::new(move |mut request| {
+            let (OnTheRoad { latency, is_token_old }, server) = (*road.slot(), server.clone());
+            if is_token_old {
+                request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer rotated"));
+            }
+            Box::pin(async move {
+                tokio::time::sleep(latency).await;
+                server(request).await
+            })
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut OnTheRoad)) {
+        change(&mut self.slot());
+    }
+
+    /// Nothing happens on it any more.
+    pub fn clear(&self) {
+        *self.slot() = OnTheRoad::default();
+    }
+
+    fn slot(&self) -> MutexGuard<'_, OnTheRoad> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Changes the weather for ever.
-pub async fn rage(api: Arc<EmbeddedApi>, proxy: Arc<Proxy>, dice: Dice) {
+pub async fn rage(api: Arc<EmbeddedApi>, proxy: Arc<Proxy>, road: Road, dice: Dice) {
     loop {
         wait(&dice, 100, 900).await;
         match dice.below(8) {
@@ -25,14 +66,14 @@ pub async fn rage(api: Arc<EmbeddedApi>, proxy: Arc<Proxy>, dice: Dice) {
                 proxy.listen().await;
             }
             2 => {
-                api.set_token("rotated");
+                road.change(|weather| weather.is_token_old = true);
                 wait(&dice, 20, 200).await;
-                api.set_token(TOKEN);
+                road.clear();
             }
             3 => {
-                api.set_latency(Duration::from_millis(dice.below(40)));
+                road.change(|weather| weather.latency = Duration::from_millis(dice.below(40)));
                 wait(&dice, 100, 500).await;
-                api.set_latency(Duration::ZERO);
+                road.clear();
             }
             _ => {
                 api.set_gateways(gateways(&dice));

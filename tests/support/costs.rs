@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use local::kubernetes::{Config, EmbeddedApi, Status};
+use local::kubernetes::{Config, EmbeddedApi, Gateway, Mode};
 use local::spin::FuelMeter;
 
 use crate::TOKEN;
@@ -22,21 +22,21 @@ struct Path {
     gateways: usize,
     /// How often each event was delivered before it counts.
     before: usize,
-    /// Whether the API server refuses the Pod as invalid.
-    is_refused: bool,
+    /// Whether the gateway's webhook denies the Pod.
+    is_denied: bool,
     /// The last word of the answer's type.
     outcome: &'static str,
 }
 
 const NEW: Path =
-    Path { name: "new", gateway: "foo", is_verified: true, gateways: 0, before: 0, is_refused: false, outcome: "done" };
+    Path { name: "new", gateway: "foo", is_verified: true, gateways: 0, before: 0, is_denied: false, outcome: "done" };
 
 const PATHS: [Path; 7] = [
     NEW,
     Path { name: "duplicate", before: 1, ..NEW },
     Path { name: "new, without verification", is_verified: false, ..NEW },
     Path { name: "new, of a thousand gateways in the list", gateways: 1000, ..NEW },
-    Path { name: "refused by the API server's validation", is_refused: true, outcome: "failed", ..NEW },
+    Path { name: "denied by the gateway's webhook", is_denied: true, outcome: "failed", ..NEW },
     Path { name: "gateway that is not in the list", gateway: "nowhere", gateways: 2, outcome: "failed", ..NEW },
     Path { name: "gateway that nothing answers for", gateway: "nowhere", outcome: "failed", ..NEW },
 ];
@@ -96,7 +96,7 @@ impl Metered {
     }
 
     fn calls(&self) -> u64 {
-        self.api.calls().by_verb.values().sum()
+        self.api.calls().values().sum()
     }
 }
 
@@ -105,14 +105,14 @@ impl Path {
         let verification = if self.is_verified { "required" } else { "off" };
         let gateways = gateways(self.gateways);
         let metered = Metered::start(&[("gateways", &gateways), ("gateway_verification", verification)]).await;
+        if self.is_denied {
+            metered.api.set_gateways(vec![Gateway::new("foo").with_mode(Mode::Deny("it is full".to_owned()))]);
+        }
         let mut samples = Vec::new();
         for event in 0..EVENTS {
             let event = || pending(&format!("event-{event}"), self.gateway);
             for _ in 0..self.before {
                 metered.deliver(event()).await;
-            }
-            if self.is_refused {
-                metered.api.fail_next("create", Status::invalid("Pod", "client", Vec::new()));
             }
             let (reply, fuel, calls) = metered.deliver(event()).await;
             assert_eq!(reply.outcome(), self.outcome, "{}: {} {}", self.name, reply.status, reply.json());

@@ -26,8 +26,6 @@ pub struct Gateway {
     pub key: String,
     /// What it injects as env `gateway`.
     pub address: String,
-    /// Whether the sidecar is an init container with `restartPolicy: Always`.
-    pub sidecar_as_init: bool,
     /// How the webhook behaves.
     pub mode: Mode,
 }
@@ -54,7 +52,6 @@ impl Gateway {
             name: name.to_owned(),
             key: "setGateway".to_owned(),
             address: format!("pod-gateway-{name}.gateway-system.svc.cluster.local"),
-            sidecar_as_init: false,
             mode: Mode::Inject,
         }
     }
@@ -70,11 +67,8 @@ impl Gateway {
     }
 
     fn matches(&self, pod: &Value) -> bool {
-        let metadata = &pod["metadata"];
-        let annotation = &metadata["annotations"][&self.key];
-        let label = &metadata["labels"][&self.key];
-        let asked = annotation.as_str().or(label.as_str());
-        asked == Some(self.name.as_str())
+        let [annotation, label] = ["annotations", "labels"].map(|field| pod["metadata"][field][&self.key].as_str());
+        annotation.or(label) == Some(self.name.as_str())
     }
 
     fn admit(&self, pod: &mut Value, namespace: &str) -> Result<(), Status> {
@@ -82,14 +76,8 @@ impl Gateway {
             Mode::Down(why) => Err(Status::webhook_failed(&self.webhook(), why)),
             _ if !self.matches(pod) => Ok(()),
             Mode::Deny(message) => Err(Status::denied_by_webhook(&self.webhook(), message)),
-            Mode::Inject => {
-                self.inject(pod, namespace, &self.address);
-                Ok(())
-            }
-            Mode::WrongAddress(address) => {
-                self.inject(pod, namespace, address);
-                Ok(())
-            }
+            Mode::Inject => Ok(self.inject(pod, namespace, &self.address)),
+            Mode::WrongAddress(address) => Ok(self.inject(pod, namespace, address)),
         }
     }
 
@@ -98,17 +86,9 @@ impl Gateway {
         spec["dnsPolicy"] = json!("None");
         spec["dnsConfig"] = dns_config(namespace);
         append(&mut spec["initContainers"], container("init", address));
-        let mut sidecar = container("sidecar", address);
-        if self.sidecar_as_init {
-            sidecar["restartPolicy"] = json!("Always");
-            append(&mut spec["initContainers"], sidecar);
-        } else {
-            append(&mut spec["containers"], sidecar);
-        }
-        let config_map = format!("pod-gateway-{}", self.name);
-        let source = json!({"name": config_map, "defaultMode": 0o777});
-        let volume = json!({"name": "gateway-configmap", "configMap": source});
-        append(&mut spec["volumes"], volume);
+        append(&mut spec["containers"], container("sidecar", address));
+        let source = json!({"name": format!("pod-gateway-{}", self.name), "defaultMode": 0o777});
+        append(&mut spec["volumes"], json!({"name": "gateway-configmap", "configMap": source}));
     }
 }
 
@@ -133,31 +113,23 @@ fn append(list: &mut Value, item: Value) {
 }
 
 fn dns_config(namespace: &str) -> Value {
-    let own = format!("{namespace}.svc.cluster.local");
     json!({
         "nameservers": [GATEWAY_IP],
-        "searches": [own, "svc.cluster.local", "cluster.local"],
+        "searches": [format!("{namespace}.svc.cluster.local"), "svc.cluster.local", "cluster.local"],
         "options": [{"name": "ndots", "value": "5"}],
     })
 }
 
 fn container(part: &str, address: &str) -> Value {
     json!({
-        "name": format!("gateway-{part}"),
-        "image": IMAGE,
-        "imagePullPolicy": "IfNotPresent",
-        "command": [format!("/bin/client_{part}.sh")],
+        "name": format!("gateway-{part}"), "image": IMAGE, "command": [format!("/bin/client_{part}.sh")],
         "env": [
-            {"name": "gateway", "value": address},
-            {"name": "DNS", "value": address},
-            {"name": "DNS_ips", "value": GATEWAY_IP},
-            {"name": "K8S_DNS_ips", "value": CLUSTER_DNS},
+            {"name": "gateway", "value": address}, {"name": "DNS", "value": address},
+            {"name": "DNS_ips", "value": GATEWAY_IP}, {"name": "K8S_DNS_ips", "value": CLUSTER_DNS},
         ],
         "volumeMounts": [{"name": "gateway-configmap", "readOnly": true, "mountPath": "/config"}],
         "securityContext": {
-            "capabilities": {"add": ["NET_ADMIN", "NET_RAW"]},
-            "runAsUser": 0,
-            "runAsNonRoot": false,
+            "capabilities": {"add": ["NET_ADMIN", "NET_RAW"]}, "runAsUser": 0, "runAsNonRoot": false,
         },
     })
 }
@@ -213,7 +185,7 @@ mod tests {
     fn webhook_that_is_down_stops_every_pod_of_a_routed_namespace() {
         let down = [Gateway::new("foo").with_mode(Mode::Down("connection refused".into()))];
         let status = admitted(&pod(None, None), &down, "true").unwrap_err();
-        assert_eq!((status.code, status.reason), (500, "InternalError"));
+        assert_eq!((status.code.as_u16(), status.reason), (500, "InternalError"));
         assert!(admitted(&pod(None, None), &down, "false").is_ok());
     }
 

@@ -1,35 +1,29 @@
 //! The API itself: one request in, one response out, nothing sent.
 //!
-//! Checks come in the order of a real API server: authentication, then
-//! authorization, the body, the namespace, admission webhooks, validation,
-//! quota, and at last the store. So a webhook that is down fails the creation
-//! of a Pod that is there already, and a full quota hides `AlreadyExists`.
+//! Checks come in the order of a real API server: authentication, then authorization, the body, the namespace, admission
+//! webhooks, validation, and at last the store. So a webhook that is down fails the creation of a Pod that is there
+//! already.
 
-use super::admission;
-use super::body;
 use super::config::Config;
-use super::defaults;
-use super::discovery;
-use super::fault::{Fault, Faults};
-use super::observe::{Calls, ChangeKind, PodChange, PodView};
+use super::observe::PodChange;
 use super::patch::PatchType;
 use super::route::{self, Kind, Query, Resource, Route};
-use super::seeded;
-use super::selector::Selector;
-use super::shape;
-use super::status::Status;
-use super::store::{DeleteOptions, Stamp, Store};
-use super::table;
-use super::{update, validation};
+use super::status::{Cause, Status};
+use super::store::{Stamp, Store};
+use super::{admission, body, defaults, discovery, list, seeded, table, types, update, validation};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
+use provisioner::pod::text;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tokio::sync::broadcast;
 
 type Answer = (StatusCode, Value);
+
+/// Whoever comes without a token.
+const ANONYMOUS: &str = "system:anonymous";
 
 /// The API's whole state.
 #[derive(Debug)]
@@ -38,111 +32,103 @@ pub struct Api {
     pub config: Config,
     /// The Pods.
     pub store: Store,
-    /// The requests so far.
-    pub calls: Calls,
-    /// What goes wrong with the requests to come.
-    pub faults: Faults,
+    /// How many requests came for each verb, as RBAC calls it.
+    pub calls: BTreeMap<&'static str, u64>,
     /// False: every request is answered 503.
     pub available: bool,
-    /// What goes wrong with the answer to the present request.
-    met: Option<Fault>,
     started: DateTime<Utc>,
-    changes: broadcast::Sender<PodChange>,
 }
 
 impl Api {
     /// An API without Pods that reports changes to `changes`.
     pub fn new(config: Config, started: DateTime<Utc>, changes: broadcast::Sender<PodChange>) -> Self {
-        Self {
-            config,
-            store: Store::default(),
-            calls: Calls::default(),
-            faults: Faults::default(),
-            met: None,
-            available: true,
-            started,
-            changes,
-        }
+        Self { config, store: Store::new(changes), calls: BTreeMap::new(), available: true, started }
     }
 
-    /// Answers a request; a fault that the answer meets is an extension of it.
+    /// Answers a request.
     pub fn answer(&mut self, request: &Request<Bytes>, stamp: &Stamp) -> Response<Bytes> {
-        let mut response = self.whole_answer(request, stamp);
-        if let Some(fault) = self.met.take() {
-            response.extensions_mut().insert(fault);
-        }
-        response
-    }
-
-    fn whole_answer(&mut self, request: &Request<Bytes>, stamp: &Stamp) -> Response<Bytes> {
         match self.route(request, stamp) {
-            Ok((code, Value::String(text))) => respond(code, text),
-            Ok((code, body)) if table::wanted(request.headers()) => {
-                respond(code, table::of(&body, stamp.now).to_string())
+            Ok((code, Value::String(text))) => respond(code, "text/plain; charset=utf-8", text),
+            Ok((code, object)) => {
+                let is_table = table::wanted(request.headers());
+                let object = if is_table { table::of(&object, stamp.now) } else { object };
+                respond(code, "application/json", object.to_string())
             }
-            Ok((code, body)) => respond(code, body.to_string()),
-            Err(status) => {
-                self.calls.failed += 1;
-                failure(&status)
-            }
+            Err(status) => failure(&status),
         }
     }
 
     fn route(&mut self, request: &Request<Bytes>, stamp: &Stamp) -> Result<Answer, Status> {
-        let route = Route::of(request.uri().path());
         if !self.available {
             return Err(Status::service_unavailable());
         }
-        match &route {
-            Route::Health => return Ok((StatusCode::OK, json!("ok"))),
-            Route::Version => {}
-            _ => self.authenticate(request)?,
-        }
-        match route {
-            Route::Unknown => Err(Status::no_such_path()),
-            Route::Resource(resource) => self.resource(request, &resource, stamp),
-            other => {
-                let document = discovery::document(&other).unwrap_or_default();
-                Ok((StatusCode::OK, document))
-            }
-        }
-    }
-
-    fn authenticate(&self, request: &Request<Bytes>) -> Result<(), Status> {
-        let value = request.headers().get(AUTHORIZATION);
-        let value = value.and_then(|value| value.to_str().ok());
-        let token = value.and_then(|value| value.split_once(' '));
-        match token {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && token == self.config.token => Ok(()),
-            _ => Err(Status::unauthorized()),
+        let user = self.authenticate(request)?;
+        let path = request.uri().path();
+        match Route::of(path) {
+            Route::Health => Ok((StatusCode::OK, json!("ok"))),
+            Route::Resource(resource) => self.resource(request, &resource, &user, stamp),
+            route if user == ANONYMOUS && route != Route::Version => Err(Status::forbidden_path(ANONYMOUS, path)),
+            Route::NoResource => Err(Status::no_such_resource()),
+            route => match discovery::document(&route) {
+                Some(document) => ok(document),
+                None => Ok((StatusCode::NOT_FOUND, json!("404 page not found"))),
+            },
         }
     }
 
-    fn resource(&mut self, request: &Request<Bytes>, resource: &Resource, stamp: &Stamp) -> Result<Answer, Status> {
+    /// Who asks: whoever has the token, or somebody without any.
+    fn authenticate(&self, request: &Request<Bytes>) -> Result<String, Status> {
+        let value = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        match value.and_then(|value| value.split_once(' ')) {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => match token == self.config.token {
+                true => Ok(self.config.user.clone()),
+                false => Err(Status::unauthorized()),
+            },
+            _ => Ok(ANONYMOUS.to_owned()),
+        }
+    }
+
+    fn resource(
+        &mut self,
+        request: &Request<Bytes>,
+        resource: &Resource,
+        user: &str,
+        stamp: &Stamp,
+    ) -> Result<Answer, Status> {
         let query = Query::of(request.uri());
         let verb = route::verb(request.method(), resource, &query);
-        *self.calls.by_verb.entry(verb).or_default() += 1;
-        match self.faults.pop(verb) {
-            Some(Fault::Refused(status)) => return Err(status),
-            other => self.met = other,
-        }
-        let namespace = resource.namespace.as_deref();
-        let name = resource.name.as_deref().unwrap_or_default();
-        let plural = resource.kind.plural();
-        let scope = match resource.kind {
-            Kind::Namespace => name,
-            _ => namespace.unwrap_or_default(),
-        };
-        let config = &self.config;
-        config.access.check(&config.user, verb, plural, name, scope)?;
-        match (resource.kind, verb, namespace) {
-            (Kind::Pod, "create", Some(namespace)) => self.create(request, namespace, &query, stamp),
-            (Kind::Pod, "patch", Some(namespace)) => self.patch(request, namespace, name),
-            (Kind::Pod, "delete", Some(namespace)) => self.delete(request, namespace, name, stamp),
-            (Kind::Pod, "get", Some(namespace)) => ok(self.store.get(namespace, name)?.clone()),
-            (_, "get", _) => self.get_seeded(resource, name),
-            (_, "list", _) => self.list(resource, &query),
+        *self.calls.entry(verb).or_default() += 1;
+        self.authorize(user, verb, resource)?;
+        let name = resource.name.as_deref();
+        match (resource.kind, verb, resource.namespace.as_deref(), name) {
+            (Kind::Pod, "create", Some(namespace), None) => self.create(request, namespace, &query, stamp),
+            (Kind::Pod, "patch", Some(namespace), Some(name)) => self.patch(request, namespace, name, &query),
+            (Kind::Pod, "delete", Some(namespace), Some(name)) => {
+                let options = body::delete_options(request, &query)?;
+                let pod = self.store.get(namespace, name)?.clone();
+                ok(self.store.delete(pod, &options, stamp)?)
+            }
+            (Kind::Pod, "get", Some(namespace), Some(name)) => ok(self.store.get(namespace, name)?.clone()),
+            (kind, "get", _, Some(name)) => {
+                let mut all = seeded::objects(&self.config, resource, self.started).into_iter();
+                let found = all.find(|object| object["metadata"]["name"] == name);
+                ok(found.ok_or_else(|| Status::not_found(kind.plural(), name))?)
+            }
+            (kind, "list", namespace, None) => self.list(kind, namespace, resource, &query),
             _ => Err(Status::method_not_allowed()),
+        }
+    }
+
+    fn authorize(&self, user: &str, verb: &str, resource: &Resource) -> Result<(), Status> {
+        let (plural, name) = (resource.kind.plural(), resource.name.as_deref().unwrap_or_default());
+        let namespace = match resource.kind {
+            Kind::Namespace => name,
+            _ => resource.namespace.as_deref().unwrap_or_default(),
+        };
+        let role = self.config.role.as_ref();
+        match user != ANONYMOUS && role.is_none_or(|role| role.allows(verb, plural, namespace)) {
+            true => Ok(()),
+            false => Err(Status::forbidden(user, verb, plural, name, namespace)),
         }
     }
 
@@ -153,112 +139,62 @@ impl Api {
         query: &Query,
         stamp: &Stamp,
     ) -> Result<Answer, Status> {
+        let dry = body::is_dry_run("CreateOptions", query.get("dryRun"))?;
+        not_strict(query)?;
         let mut pod = body::new_pod(request, namespace, stamp)?;
-        shape::decode(&pod)?;
-        let labels = self.namespace(namespace)?;
+        let labels = self.config.namespaces.get(namespace);
+        let labels = labels.ok_or_else(|| Status::not_found("namespaces", namespace))?;
         defaults::spec(&mut pod);
         admission::admit(&self.config.gateways, namespace, labels, &mut pod)?;
         defaults::spec(&mut pod);
-        let causes = validation::validate(&shape::decode(&pod)?);
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        let causes = validation::validate(&pod);
         if !causes.is_empty() {
-            return Err(Status::invalid("Pod", name, causes));
+            return Err(Status::invalid("Pod", text(&pod["metadata"]["name"]), &causes));
         }
-        self.check_quota(namespace, name)?;
-        let dry = query.is("dryRun", "All");
-        let pod = self.store.create(pod, stamp, dry)?;
-        if !dry {
-            self.report(ChangeKind::Created, &pod);
-        }
-        Ok((StatusCode::CREATED, pod))
+        Ok((StatusCode::CREATED, self.store.create(pod, stamp, dry)?))
     }
 
-    fn namespace(&self, name: &str) -> Result<&BTreeMap<String, String>, Status> {
-        let labels = self.config.namespaces.get(name);
-        labels.ok_or_else(|| Status::not_found("namespaces", name))
-    }
-
-    fn check_quota(&self, namespace: &str, name: &str) -> Result<(), Status> {
-        let Some(hard) = self.config.pod_quota else {
-            return Ok(());
-        };
-        let used = self.store.list(Some(namespace)).count();
-        if used < hard {
-            return Ok(());
-        }
-        let detail = format!("exceeded quota: pods, requested: pods=1, used: pods={used}, limited: pods={hard}");
-        Err(Status::refused("pods", name, &detail))
-    }
-
-    fn patch(&mut self, request: &Request<Bytes>, namespace: &str, name: &str) -> Result<Answer, Status> {
-        let unsupported = || Status::unsupported_media_type(&PatchType::ACCEPTED);
-        let patch_type = PatchType::of(&body::media_type(request)).ok_or_else(unsupported)?;
-        let patch = body::json(request)?;
-        if !patch.is_object() {
-            return Err(Status::bad_request("error decoding patch: it is not a JSON object"));
-        }
-        let old = self.store.get(namespace, name)?.clone();
-        let mut new = old.clone();
-        patch_type.apply(&mut new, &patch);
-        let new = update::prepare(&old, new)?;
-        let pod = self.store.update(namespace, name, new)?;
-        match self.store.get(namespace, name) {
-            Err(_) => self.report(ChangeKind::Deleted, &pod),
-            Ok(_) if pod == old => {}
-            Ok(_) if PodView(&old).is_gated() && !PodView(&pod).is_gated() => {
-                self.report(ChangeKind::Released, &pod);
-            }
-            Ok(_) => self.report(ChangeKind::Updated, &pod),
-        }
-        ok(pod)
-    }
-
-    fn delete(
+    fn patch(
         &mut self,
         request: &Request<Bytes>,
         namespace: &str,
         name: &str,
-        stamp: &Stamp,
+        query: &Query,
     ) -> Result<Answer, Status> {
-        let options = match request.body().is_empty() {
-            true => DeleteOptions::default(),
-            false => DeleteOptions::parse(&body::json(request)?),
-        };
-        let deletion = self.store.delete(namespace, name, &options, stamp)?;
-        let kind = match deletion.gone {
-            true => ChangeKind::Deleted,
-            false => ChangeKind::Updated,
-        };
-        self.report(kind, &deletion.pod);
-        ok(deletion.pod)
+        let unsupported = || Status::unsupported_media_type(&PatchType::ACCEPTED);
+        let patch_type = PatchType::of(&body::media_type(request)).ok_or_else(unsupported)?;
+        let dry = body::is_dry_run("PatchOptions", query.get("dryRun"))?;
+        not_strict(query)?;
+        let old = self.store.get(namespace, name)?;
+        let patch: Value = serde_json::from_slice(request.body())
+            .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+        if !patch.is_object() {
+            return Err(Status::bad_request("error decoding patch: it is no object"));
+        }
+        let mut new = old.clone();
+        patch_type.apply(&mut new, &patch)?;
+        types::check(&new)
+            .map_err(|status| Status::invalid("", "", &[Cause::invalid_value("patch", patch, &status.message)]))?;
+        let new = update::prepare(old, new)?;
+        ok(self.store.update(new, dry)?)
     }
 
-    fn report(&self, kind: ChangeKind, pod: &Value) {
-        let pod = pod.clone();
-        // Nobody has to listen.
-        let _ = self.changes.send(PodChange { kind, pod });
+    fn list(&self, kind: Kind, namespace: Option<&str>, resource: &Resource, query: &Query) -> Result<Answer, Status> {
+        let version = self.store.resource_version();
+        ok(match kind {
+            Kind::Pod => list::page(kind, self.store.list(namespace), &version, query)?,
+            _ => list::page(kind, seeded::objects(&self.config, resource, self.started).iter(), &version, query)?,
+        })
     }
+}
 
-    fn get_seeded(&self, resource: &Resource, name: &str) -> Result<Answer, Status> {
-        let mut all = seeded::objects(&self.config, resource, self.started).into_iter();
-        let found = all.find(|object| object["metadata"]["name"] == name);
-        let missing = || Status::not_found(resource.kind.plural(), name);
-        ok(found.ok_or_else(missing)?)
-    }
-
-    fn list(&self, resource: &Resource, query: &Query) -> Result<Answer, Status> {
-        let selector = Selector::parse(query.get("labelSelector"), query.get("fieldSelector"))?;
-        let mut items: Vec<Value> = match resource.kind {
-            Kind::Pod => self.store.list(resource.namespace.as_deref()).cloned().collect(),
-            _ => seeded::objects(&self.config, resource, self.started),
-        };
-        items.retain(|item| selector.selects(item));
-        ok(json!({
-            "kind": format!("{}List", resource.kind.name()),
-            "apiVersion": "v1",
-            "metadata": {"resourceVersion": self.store.resource_version()},
-            "items": items,
-        }))
+/// Whether a field is known to Kubernetes is not known here.
+fn not_strict(query: &Query) -> Result<(), Status> {
+    match query.get("fieldValidation") {
+        "Strict" => Err(Status::bad_request(
+            "the embedded Kubernetes API does not know every field: use fieldValidation=Ignore (kubectl --validate=ignore)",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -266,21 +202,14 @@ fn ok(body: Value) -> Result<Answer, Status> {
     Ok((StatusCode::OK, body))
 }
 
-fn respond(code: StatusCode, body: String) -> Response<Bytes> {
+fn respond(code: StatusCode, media_type: &'static str, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = code;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
-/// A failure as a response, with `Retry-After` where it says one.
+/// A failure as a response.
 pub fn failure(status: &Status) -> Response<Bytes> {
-    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::to_string(status).unwrap_or_default();
-    let mut response = respond(code, body);
-    if let Some(seconds) = status.retry_after() {
-        response.headers_mut().insert(RETRY_AFTER, seconds.into());
-    }
-    response
+    respond(status.code, "application/json", status.json().to_string())
 }

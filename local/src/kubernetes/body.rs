@@ -1,73 +1,112 @@
-//! Reading the body of a request: media type, JSON, and a new Pod's kind,
-//! namespace and name.
+//! Reading the body of a request: media type, JSON, options, and a new Pod's kind, namespace and name.
 //!
-//! In: a request. Out: the Pod as JSON, or 400 or 415. The rules for what is
-//! in it are `validation`'s part.
+//! In: a request. Out: the Pod as JSON, or why it is none. The rules for what is in it are `validation`'s part.
 
-use super::status::Status;
-use super::store::Stamp;
+use super::route::Query;
+use super::status::{Cause, Status};
+use super::store::{DeleteOptions, Stamp};
 use bytes::Bytes;
 use http::Request;
 use http::header::CONTENT_TYPE;
+use provisioner::pod::{each, text};
 use serde_json::{Value, json};
+
+const JSON: &str = "application/json";
 
 /// The media type, in lower case and without parameters; JSON by default.
 pub fn media_type(request: &Request<Bytes>) -> String {
-    let value = request.headers().get(CONTENT_TYPE);
-    let value = value.and_then(|value| value.to_str().ok());
-    let value = value.unwrap_or("application/json").split(';').next();
-    value.unwrap_or_default().trim().to_ascii_lowercase()
+    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or(JSON).split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The body as JSON.
-pub fn json(request: &Request<Bytes>) -> Result<Value, Status> {
-    serde_json::from_slice(request.body())
-        .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+/// Whether only a dry run is asked for, by the options of this kind. `dryRun` has one value.
+pub fn is_dry_run(kind: &str, value: &str) -> Result<bool, Status> {
+    match value {
+        "" => Ok(false),
+        "All" => Ok(true),
+        other => {
+            let cause = Cause::not_supported("dryRun", format!("[{other:?}]"), &["All"]);
+            Err(Status::invalid(&format!("{kind}.meta.k8s.io"), "", &[cause]))
+        }
+    }
 }
 
 /// The Pod to create: of the right kind, with a namespace and a name.
 pub fn new_pod(request: &Request<Bytes>, namespace: &str, stamp: &Stamp) -> Result<Value, Status> {
-    if media_type(request) != "application/json" {
-        return Err(Status::unsupported_media_type(&["application/json"]));
-    }
-    let mut pod = json(request)?;
+    only_json(request)?;
+    let unrecognized = |error: &str| {
+        let what = "the object provided is unrecognized (must be of type Pod): couldn't get version/kind";
+        Status::bad_request(format!("{what}; json parse error: {error}"))
+    };
+    let mut pod: Value = serde_json::from_slice(request.body()).map_err(|error| unrecognized(&error.to_string()))?;
     if !pod.is_object() {
-        let message = "couldn't get version/kind; json parse error: it is not a JSON object";
-        return Err(Status::bad_request(message));
+        return Err(unrecognized("it is no object"));
     }
-    for (field, expect) in [("kind", "Pod"), ("apiVersion", "v1")] {
-        match pod[field].as_str() {
-            Some(found) if found != expect => {
-                let message =
-                    format!("the {field} of the object ({found}) does not match the expected {field} ({expect})");
-                return Err(Status::bad_request(message));
-            }
-            _ => pod[field] = json!(expect),
+    for (field, expected) in [("kind", "Pod"), ("apiVersion", "v1")] {
+        if !["", expected].contains(&text(&pod[field])) {
+            let message = format!("{} in version {} cannot be handled as a Pod", text(&pod["kind"]), pod["apiVersion"]);
+            return Err(Status::bad_request(message));
         }
+        pod[field] = json!(expected);
     }
+    super::types::check(&pod)?;
     own_metadata(&mut pod, namespace, stamp)?;
+    drop_nulls(&mut pod);
     Ok(pod)
 }
 
 fn own_metadata(pod: &mut Value, namespace: &str, stamp: &Stamp) -> Result<(), Status> {
-    if !pod["metadata"].is_object() {
+    if pod["metadata"].is_null() {
         pod["metadata"] = json!({});
     }
     let metadata = &mut pod["metadata"];
-    match metadata["namespace"].as_str() {
-        Some(other) if !other.is_empty() && other != namespace => {
-            let message = "the namespace of the provided object does not match the namespace sent on the request";
-            return Err(Status::bad_request(message));
-        }
-        _ => metadata["namespace"] = json!(namespace),
+    if !["", namespace].contains(&text(&metadata["namespace"])) {
+        return Err(Status::bad_request(super::update::OTHER_NAMESPACE));
     }
-    if let (None | Some(""), Some(prefix)) = (metadata["name"].as_str(), metadata["generateName"].as_str()) {
-        let random = stamp.uid.simple().to_string();
-        metadata["name"] = json!(format!("{prefix}{}", &random[..5]));
+    metadata["namespace"] = json!(namespace);
+    if let ("", Some(prefix)) = (text(&metadata["name"]), metadata["generateName"].as_str()) {
+        metadata["name"] = json!(format!("{prefix}{}", &stamp.uid.simple().to_string()[..5]));
     }
-    let metadata = metadata.as_object_mut().into_iter();
-    metadata.for_each(|it| it.retain(|_, value| !value.is_null()));
     Ok(())
+}
+
+/// A field that is null says no more than one that is not there.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        _ => {}
+    }
+}
+
+/// How a DELETE is meant: by its body, or by its query where it has none.
+pub fn delete_options(request: &Request<Bytes>, query: &Query) -> Result<DeleteOptions, Status> {
+    // A body makes the query count for nothing, its dry run included.
+    let body: Value = match request.body().is_empty() {
+        true => json!({
+            "gracePeriodSeconds": query.get("gracePeriodSeconds").parse::<i64>().ok(), "dryRun": [query.get("dryRun")],
+        }),
+        false => {
+            only_json(request)?;
+            serde_json::from_slice(request.body())
+                .map_err(|error| Status::unknown(format!("couldn't get version/kind; json parse error: {error}")))?
+        }
+    };
+    let dry = is_dry_run("DeleteOptions", each(&body["dryRun"]).next().map(text).unwrap_or_default())?;
+    let mut options: DeleteOptions =
+        serde_json::from_value(body).map_err(|error| Status::unknown(error.to_string()))?;
+    options.dry = dry;
+    Ok(options)
+}
+
+fn only_json(request: &Request<Bytes>) -> Result<(), Status> {
+    match media_type(request) == JSON {
+        true => Ok(()),
+        false => Err(Status::unsupported_media_type(&[JSON])),
+    }
 }
 
 #[cfg(test)]
@@ -75,16 +114,15 @@ mod tests {
     use super::*;
 
     fn read(media: &str, body: &str) -> Result<Value, Status> {
-        let body = Bytes::copy_from_slice(body.as_bytes());
-        let request = Request::builder().header(CONTENT_TYPE, media).body(body);
+        let request = Request::builder().header(CONTENT_TYPE, media).body(Bytes::copy_from_slice(body.as_bytes()));
         new_pod(&request.unwrap(), "n", &Stamp::now())
     }
 
     #[test]
     fn kind_and_namespace_come_from_the_path() {
         let pod = read("Application/JSON; charset=utf-8", r#"{"metadata": {"name": "x"}}"#).unwrap();
-        let expect = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "x", "namespace": "n"}});
-        assert_eq!(pod, expect);
+        let expected = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "x", "namespace": "n"}});
+        assert_eq!(pod, expected);
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! What the embedded Kubernetes API is started with.
 
 use super::admission::{Gateway, ROUTED_GATEWAY};
-use super::status::Status;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Labels by namespace.
@@ -16,16 +15,14 @@ pub struct Config {
     pub token: String,
     /// Whose token it is, as refusals name them.
     pub user: String,
-    /// What that user may do.
-    pub access: Access,
+    /// What that user may do; without one it is everything.
+    pub role: Option<Role>,
     /// The namespaces there are, with their labels.
     pub namespaces: Namespaces,
     /// The gateways whose webhooks see every new Pod.
     pub gateways: Vec<Gateway>,
     /// PodTemplates, as JSON, each with its namespace and name.
     pub pod_templates: Vec<Value>,
-    /// How many Pods a namespace may hold, as a ResourceQuota says.
-    pub pod_quota: Option<usize>,
 }
 
 impl Config {
@@ -37,57 +34,27 @@ impl Config {
         Self {
             token: Uuid::new_v4().simple().to_string(),
             user: "system:serviceaccount:client-system:provisioner".to_owned(),
-            access: Access::Everything,
+            role: None,
             namespaces: namespaces.map(|name| (name.to_owned(), routed.clone())).into(),
             gateways: ["foo", "bar"].map(Gateway::new).to_vec(),
             pod_templates: Vec::new(),
-            pod_quota: None,
         }
     }
 }
 
-/// What the user may do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Access {
-    /// Everything, as cluster-admin.
-    Everything,
-    /// As a Role with a RoleBinding in each of these namespaces.
-    Role {
-        /// Where.
-        namespaces: BTreeSet<String>,
-        /// What, for every resource.
-        verbs: BTreeSet<String>,
-    },
+/// What a Role in one namespace allows.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// Where.
+    pub namespace: String,
+    /// The verbs, and of which resource.
+    pub rules: Vec<(&'static [&'static str], &'static str)>,
 }
 
-impl Access {
-    /// A Role for these verbs in these namespaces.
-    pub fn role(namespaces: &[&str], verbs: &[&str]) -> Self {
-        let set = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-        Self::Role { namespaces: set(namespaces), verbs: set(verbs) }
-    }
-
-    /// Refuses what is not allowed. The cluster scope has no namespace.
-    pub fn check(&self, user: &str, verb: &str, resource: &str, name: &str, namespace: &str) -> Result<(), Status> {
-        match self {
-            Self::Role { namespaces, verbs } if !namespaces.contains(namespace) || !verbs.contains(verb) => {
-                Err(Status::forbidden(user, verb, resource, name, namespace))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn role_allows_its_verbs_in_its_namespaces_only() {
-        let role = Access::role(&["a"], &["create", "get"]);
-        assert!(role.check("u", "get", "pods", "x", "a").is_ok());
-        for (verb, namespace) in [("delete", "a"), ("get", "b"), ("get", "")] {
-            assert_eq!(role.check("u", verb, "pods", "x", namespace).unwrap_err().code, 403);
-        }
+impl Role {
+    /// Whether it allows a verb of a resource there. The cluster scope has no namespace.
+    pub fn allows(&self, verb: &str, resource: &str, namespace: &str) -> bool {
+        let allows = |(verbs, of): &(&[&str], &str)| verbs.contains(&verb) && *of == resource;
+        self.namespace == namespace && self.rules.iter().any(allows)
     }
 }

@@ -6,97 +6,67 @@
 //! webhooks add containers afterwards. Absent on purpose: the service
 //! account's token volume.
 
-use serde_json::{Map, Value, json};
-
 use super::observe::PodView;
+use provisioner::pod::text;
+use serde_json::{Value, json};
 
 /// The condition's reason while a Pod has scheduling gates.
 pub const SCHEDULING_GATED: &str = "SchedulingGated";
 
 /// Fills in the spec's defaults.
 pub fn spec(pod: &mut Value) {
-    let Some(spec) = object(&mut pod["spec"]) else {
-        return;
-    };
+    let spec = &mut pod["spec"];
+    let tolerations = ["not-ready", "unreachable"].map(toleration);
     fill(
         spec,
-        [
-            ("restartPolicy", json!("Always")),
-            ("terminationGracePeriodSeconds", json!(30)),
-            ("dnsPolicy", json!("ClusterFirst")),
-            ("serviceAccountName", json!("default")),
-            ("securityContext", json!({})),
-            ("schedulerName", json!("default-scheduler")),
-            ("priority", json!(0)),
-            ("preemptionPolicy", json!("PreemptLowerPriority")),
-            ("enableServiceLinks", json!(true)),
-            ("tolerations", tolerations()),
-        ],
+        json!({
+            "restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst",
+            "serviceAccountName": "default", "securityContext": {}, "schedulerName": "default-scheduler", "priority": 0,
+            "preemptionPolicy": "PreemptLowerPriority", "enableServiceLinks": true,
+            "tolerations": tolerations,
+        }),
     );
-    let account = spec["serviceAccountName"].clone();
-    fill(spec, [("serviceAccount", account)]);
+    let account = json!({"serviceAccount": spec["serviceAccountName"]});
+    fill(spec, account);
     for list in ["containers", "initContainers"] {
-        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
-        containers.into_iter().flatten().for_each(container);
+        for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let policy = pull_policy(text(&container["image"]));
+            fill(
+                container,
+                json!({
+                    "imagePullPolicy": policy, "resources": {},
+                    "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+                }),
+            );
+        }
     }
 }
 
 /// The status of a Pod that has just been created.
 pub fn status(pod: &mut Value) {
-    pod["status"] = json!({ "phase": "Pending", "qosClass": qos_class(&pod["spec"]) });
+    pod["status"] = json!({"phase": "Pending"});
     if PodView(pod).is_gated() {
-        let message = "Scheduling is blocked due to non-empty scheduling gates";
-        pod["status"]["conditions"] = json!([unscheduled(SCHEDULING_GATED, message)]);
+        let gated = unscheduled(SCHEDULING_GATED, "Scheduling is blocked due to non-empty scheduling gates");
+        pod["status"]["conditions"] = json!([gated]);
     }
 }
 
 /// What the scheduler of a cluster without nodes says of a released Pod. It
 /// is the one thing told here that is not the API server's own.
 pub fn released(pod: &mut Value) {
-    let message = "no nodes available to schedule pods";
-    pod["status"]["conditions"] = json!([unscheduled("Unschedulable", message)]);
+    pod["status"]["conditions"] = json!([unscheduled("Unschedulable", "no nodes available to schedule pods")]);
 }
 
 fn unscheduled(reason: &str, message: &str) -> Value {
-    json!({
-        "type": "PodScheduled",
-        "status": "False",
-        "reason": reason,
-        "message": message,
-        "lastProbeTime": null,
-        "lastTransitionTime": null,
-    })
+    json!({"type": "PodScheduled", "status": "False", "reason": reason, "message": message})
 }
 
-fn object(value: &mut Value) -> Option<&mut Map<String, Value>> {
-    if value.is_null() {
-        *value = json!({});
-    }
-    value.as_object_mut()
-}
-
-fn fill<const N: usize>(map: &mut Map<String, Value>, defaults: [(&str, Value); N]) {
-    for (key, value) in defaults {
-        if map.get(key).is_none_or(Value::is_null) {
-            map.insert(key.to_owned(), value);
+fn fill(object: &mut Value, defaults: Value) {
+    for (key, value) in defaults.as_object().into_iter().flatten() {
+        if object[key].is_null() {
+            object[key] = value.clone();
         }
     }
-}
-
-fn container(container: &mut Value) {
-    let policy = pull_policy(container["image"].as_str().unwrap_or_default());
-    let Some(container) = object(container) else {
-        return;
-    };
-    fill(
-        container,
-        [
-            ("imagePullPolicy", json!(policy)),
-            ("resources", json!({})),
-            ("terminationMessagePath", json!("/dev/termination-log")),
-            ("terminationMessagePolicy", json!("File")),
-        ],
-    );
 }
 
 fn pull_policy(image: &str) -> &'static str {
@@ -108,35 +78,9 @@ fn pull_policy(image: &str) -> &'static str {
     }
 }
 
-fn tolerations() -> Value {
-    let unhealthy = |key| {
-        json!({
-            "key": format!("node.kubernetes.io/{key}"),
-            "operator": "Exists",
-            "effect": "NoExecute",
-            "tolerationSeconds": 300,
-        })
-    };
-    json!([unhealthy("not-ready"), unhealthy("unreachable")])
-}
-
-fn qos_class(spec: &Value) -> &'static str {
-    let lists = ["containers", "initContainers"].map(|list| spec[list].as_array());
-    let containers: Vec<_> = lists.into_iter().flatten().flatten().collect();
-    let any = |kind: &str| {
-        let mut all = containers.iter().map(|it| &it["resources"][kind]);
-        all.any(|it| it.as_object().is_some_and(|it| !it.is_empty()))
-    };
-    let limits = |it: &&Value| {
-        let (limits, requests) = (&it["resources"]["limits"], &it["resources"]["requests"]);
-        let both = limits["cpu"].is_string() && limits["memory"].is_string();
-        both && (requests.is_null() || requests == limits)
-    };
-    match () {
-        () if !any("limits") && !any("requests") => "BestEffort",
-        () if containers.iter().all(limits) => "Guaranteed",
-        () => "Burstable",
-    }
+fn toleration(condition: &str) -> Value {
+    let key = format!("node.kubernetes.io/{condition}");
+    json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
 }
 
 #[cfg(test)]
@@ -181,7 +125,7 @@ mod tests {
     fn gated_pod_says_that_it_is_gated() {
         let mut pod = pod();
         status(&mut pod);
-        assert_eq!(pod["status"], json!({"phase": "Pending", "qosClass": "BestEffort"}));
+        assert_eq!(pod["status"], json!({"phase": "Pending"}));
         pod["spec"]["schedulingGates"] = json!([{"name": "a/b"}]);
         status(&mut pod);
         assert_eq!(pod["status"]["conditions"][0]["reason"], SCHEDULING_GATED);

@@ -5,9 +5,6 @@
 use super::route::{Kind, Route};
 use serde_json::{Value, json};
 
-/// The version whose behaviour is played.
-pub const GIT_VERSION: &str = "v1.34.4+embedded";
-
 /// The document of a discovery path.
 pub fn document(route: &Route) -> Option<Value> {
     match route {
@@ -21,43 +18,27 @@ pub fn document(route: &Route) -> Option<Value> {
 
 fn version() -> Value {
     json!({
-        "major": "1",
-        "minor": "34",
-        "gitVersion": GIT_VERSION,
-        "gitCommit": "",
-        "gitTreeState": "clean",
-        "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": "",
-        "compiler": "rustc",
+        "major": "1", "minor": "34", "gitVersion": "v1.34.4+embedded", "gitCommit": "", "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc",
         "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
     })
 }
 
 fn core_resources() -> Value {
-    let resources: Vec<_> = Kind::ALL.into_iter().map(resource).collect();
-    json!({
-        "kind": "APIResourceList",
-        "apiVersion": "v1",
-        "groupVersion": "v1",
-        "resources": resources,
-    })
+    let resources = Kind::ALL.map(resource);
+    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "v1", "resources": resources})
 }
 
 fn resource(kind: Kind) -> Value {
-    let short: &[&str] = match kind {
-        Kind::Pod => &["po"],
-        Kind::Namespace => &["ns"],
-        Kind::Event => &["ev"],
-        Kind::PodTemplate => &[],
-    };
-    json!({
-        "name": kind.plural(),
-        "singularName": kind.name().to_lowercase(),
+    let (name, plural, short, verbs) = kind.words();
+    let mut resource = json!({
+        "name": plural, "singularName": name.to_lowercase(), "kind": name, "verbs": verbs,
         "namespaced": kind != Kind::Namespace,
-        "kind": kind.name(),
-        "verbs": kind.verbs(),
-        "shortNames": short,
-    })
+    });
+    if let Some(short) = short {
+        resource["shortNames"] = json!([short]);
+    }
+    resource
 }
 
 #[cfg(test)]

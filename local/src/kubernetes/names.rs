@@ -1,16 +1,16 @@
 //! The spelling of names, label keys and label values.
 //!
-//! In: a string. Out: the rule it breaks, in the API server's words, or
-//! `None`. Which field follows which rule is `validation`'s part.
+//! In: a string. Out: the rules it breaks, in the API server's words. Which field follows which rule is
+//! `validation`'s part.
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const NAME_PART: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const NAME_PART: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const QUALIFIED_NAME: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
 
-/// The rule that a value breaks.
-pub type Broken = Option<String>;
+/// The rules that a value breaks.
+pub type Broken = Vec<String>;
 
 fn lower(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit()
@@ -32,54 +32,51 @@ fn is_label(value: &str) -> bool {
     spelled(value, lower, |byte| lower(byte) || byte == b'-')
 }
 
+fn is_subdomain(value: &str) -> bool {
+    value.split('.').all(is_label)
+}
+
 fn is_name_part(value: &str) -> bool {
     spelled(value, |byte| byte.is_ascii_alphanumeric(), inner)
 }
 
-fn too_long(value: &str, limit: usize) -> Broken {
-    (value.len() > limit).then(|| format!("must be no more than {limit} characters"))
-}
-
-fn unless(holds: bool, rule: &str) -> Broken {
-    (!holds).then(|| rule.to_owned())
+fn broken(value: &str, limit: usize, is_spelled: bool, rule: &str) -> Broken {
+    let too_long = (value.len() > limit).then(|| format!("must be no more than {limit} characters"));
+    too_long.into_iter().chain((!is_spelled).then(|| rule.to_owned())).collect()
 }
 
 /// An RFC 1123 subdomain: the name of a Pod.
 pub fn subdomain(value: &str) -> Broken {
-    too_long(value, 253).or_else(|| unless(value.split('.').all(is_label), SUBDOMAIN))
+    broken(value, 253, is_subdomain(value), SUBDOMAIN)
 }
 
-/// An RFC 1123 label: the name of a container or a namespace.
+/// An RFC 1123 label: the name of a container, a volume or a namespace.
 pub fn label(value: &str) -> Broken {
-    too_long(value, 63).or_else(|| unless(is_label(value), LABEL))
+    let rule = if is_subdomain(value) { "must not contain dots" } else { LABEL };
+    broken(value, 63, is_label(value), rule)
 }
 
 /// A label's value.
 pub fn label_value(value: &str) -> Broken {
-    too_long(value, 63).or_else(|| unless(value.is_empty() || is_name_part(value), LABEL_VALUE))
+    broken(value, 63, value.is_empty() || is_name_part(value), LABEL_VALUE)
 }
 
-/// A label key, an annotation key, or the name of a scheduling gate.
+/// A label key, an annotation key, a finalizer, or the name of a scheduling gate.
 pub fn qualified_name(value: &str) -> Broken {
     let (prefix, name) = match value.split('/').collect::<Vec<_>>()[..] {
         [name] => (None, name),
         [prefix, name] => (Some(prefix), name),
-        _ => return Some(QUALIFIED_NAME.to_owned()),
+        _ => return vec![QUALIFIED_NAME.to_owned()],
     };
-    if let Some(rule) = prefix.and_then(prefix_part) {
-        return Some(rule);
-    }
-    if name.is_empty() {
-        return Some("name part must be non-empty".to_owned());
-    }
-    too_long(name, 63).map(|rule| format!("name part {rule}")).or_else(|| unless(is_name_part(name), NAME_PART))
-}
-
-fn prefix_part(prefix: &str) -> Broken {
-    match prefix {
-        "" => Some("prefix part must be non-empty".to_owned()),
-        prefix => subdomain(prefix).map(|rule| format!("prefix part {rule}")),
-    }
+    let prefix = prefix.map(|prefix| match prefix {
+        "" => vec!["must be non-empty".to_owned()],
+        prefix => subdomain(prefix),
+    });
+    let mut rules: Broken = prefix.iter().flatten().map(|rule| format!("prefix part {rule}")).collect();
+    let empty = name.is_empty().then(|| "must be non-empty".to_owned());
+    let name = empty.into_iter().chain(broken(name, 63, is_name_part(name), NAME_PART));
+    rules.extend(name.map(|rule| format!("name part {rule}")));
+    rules
 }
 
 #[cfg(test)]
@@ -89,35 +86,23 @@ mod tests {
     #[track_caller]
     fn check(rule: fn(&str) -> Broken, accepted: &[&str], rejected: &[&str]) {
         for value in accepted {
-            assert_eq!(rule(value), None, "{value:?}");
+            assert_eq!(rule(value), Broken::new(), "{value:?}");
         }
         for value in rejected {
-            assert!(rule(value).is_some(), "{value:?}");
+            assert!(!rule(value).is_empty(), "{value:?}");
         }
     }
 
     #[test]
-    fn pod_names_are_dns_subdomains() {
-        let long = "a".repeat(254);
-        let rejected = ["", "A", "-a", "a-", "a..b", "a_b", "é", &long];
-        check(subdomain, &["a", "a-b.c", "1"], &rejected);
-    }
-
-    #[test]
-    fn container_names_are_dns_labels() {
+    fn names_and_values_are_spelled_as_kubernetes_wants_them() {
+        check(subdomain, &["a", "a-b.c", "1"], &["", "A", "-a", "a-", "a..b", "a_b", "é", &"a".repeat(254)]);
         check(label, &["client", "a-1"], &["", "a.b", "Client"]);
-    }
-
-    #[test]
-    fn label_values_may_be_empty_and_hold_no_slash() {
-        let long = "a".repeat(64);
-        check(label_value, &["", "Foo_1.x", "a"], &["a/b", "-a", "a.", " ", &long]);
+        check(label_value, &["", "Foo_1.x", "a"], &["a/b", "-a", "a.", " ", &"a".repeat(64)]);
     }
 
     #[test]
     fn keys_have_an_optional_subdomain_before_one_slash() {
-        let accepted = ["setGateway", "podgateway.io/gateway-verification"];
         let rejected = ["", "/a", "a/", "a/b/c", "A/b", "a b", "example.com/-a"];
-        check(qualified_name, &accepted, &rejected);
+        check(qualified_name, &["setGateway", "podgateway.io/gateway-verification"], &rejected);
     }
 }

@@ -1,8 +1,7 @@
-//! What can be observed of the API from outside: changes and calls.
+//! What can be observed of the API from outside: every change of a Pod, whoever made it.
 
-use serde::Serialize;
+use provisioner::pod::{each, is_set, text};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// What happened to a Pod.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +48,7 @@ impl<'a> PodView<'a> {
 
     /// Whether a scheduling gate holds it back.
     pub fn is_gated(self) -> bool {
-        self.0["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty())
+        is_set(&self.0["spec"]["schedulingGates"])
     }
 
     /// The names of its init containers.
@@ -63,27 +62,6 @@ impl<'a> PodView<'a> {
     }
 
     fn names(self, list: &str) -> Vec<&'a str> {
-        let containers = self.0["spec"][list].as_array();
-        containers.into_iter().flatten().filter_map(|container| container["name"].as_str()).collect()
-    }
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-/// How many requests came for each verb, whatever the answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Calls {
-    /// By verb, as RBAC calls it.
-    pub by_verb: BTreeMap<&'static str, u64>,
-    /// How many were answered with a failure.
-    pub failed: u64,
-}
-
-impl Calls {
-    /// The requests for one verb.
-    pub fn of(&self, verb: &str) -> u64 {
-        self.by_verb.get(verb).copied().unwrap_or_default()
+        each(&self.0["spec"][list]).map(|container| text(&container["name"])).collect()
     }
 }

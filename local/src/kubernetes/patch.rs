@@ -1,10 +1,11 @@
 //! Strategic merge patch and JSON merge patch, for Pods.
 //!
-//! In: an object and a patch, both JSON. Out: the patched object. Lists of
-//! maps are merged by the key that core/v1 gives each of them; `$patch`
-//! directives `delete`, `replace` and `merge` and `$deleteFromPrimitiveList`
-//! are known. What a patch may change is `update`'s part.
+//! In: an object and a patch, both JSON. Out: the patched object. A strategic patch merges the lists of maps that a Pod's
+//! patch may change by the key that core/v1 gives each of them; it knows the directives `$patch` (`delete`, `replace` and
+//! `merge`) and `$deleteFromPrimitiveList`. What a patch may change is `update`'s part.
 
+use super::status::Status;
+use provisioner::pod::text;
 use serde_json::{Map, Value};
 
 /// A media type of patch.
@@ -22,70 +23,41 @@ impl PatchType {
 
     /// The patch type of a media type.
     pub fn of(media_type: &str) -> Option<Self> {
-        let [merge, strategic] = Self::ACCEPTED;
-        match media_type {
-            it if it == merge => Some(Self::Merge),
-            it if it == strategic => Some(Self::StrategicMerge),
-            _ => None,
-        }
+        let types = [Self::Merge, Self::StrategicMerge];
+        Self::ACCEPTED.iter().position(|accepted| *accepted == media_type).map(|at| types[at])
     }
 
     /// Applies a patch to an object.
-    pub fn apply(self, object: &mut Value, patch: &Value) {
-        match self {
-            Self::Merge => merge(object, patch),
-            Self::StrategicMerge => strategic("", object, patch),
+    pub fn apply(self, object: &mut Value, patch: &Value) -> Result<(), Status> {
+        if self == Self::StrategicMerge
+            && let Some(odd) = odd_directive(patch)
+        {
+            return Err(Status::unknown(format!("unknown patch type: {odd}")));
+        }
+        self.merge("", object, patch);
+        Ok(())
+    }
+
+    fn merge(self, field: &str, target: &mut Value, patch: &Value) {
+        match patch {
+            Value::Object(patch) => self.merge_map(target, patch),
+            Value::Array(items) if self == Self::StrategicMerge => merge_list(field, target, items),
+            other => *target = other.clone(),
         }
     }
-}
 
-fn merge(target: &mut Value, patch: &Value) {
-    let Some(patch) = patch.as_object() else {
-        *target = patch.clone();
-        return;
-    };
-    for (key, value) in patch {
-        merge_member(as_map(target), key, value, merge);
-    }
-}
-
-fn merge_member(target: &mut Map<String, Value>, key: &str, value: &Value, mut apply: impl FnMut(&mut Value, &Value)) {
-    if value.is_null() {
-        target.remove(key);
-    } else {
-        apply(target.entry(key).or_insert(Value::Null), value);
-    }
-}
-
-fn as_map(value: &mut Value) -> &mut Map<String, Value> {
-    if !value.is_object() {
-        *value = Value::Object(Map::new());
-    }
-    value.as_object_mut().expect("was just made a map")
-}
-
-fn strategic(field: &str, target: &mut Value, patch: &Value) {
-    match patch {
-        Value::Object(patch) => strategic_map(target, patch),
-        Value::Array(items) => strategic_list(field, target, items),
-        scalar => *target = scalar.clone(),
-    }
-}
-
-fn strategic_map(target: &mut Value, patch: &Map<String, Value>) {
-    let target = as_map(target);
-    match directive(patch) {
-        Some("delete") => return target.clear(),
-        Some("replace") => target.clear(),
-        _ => {}
-    }
-    for (key, value) in patch {
-        if let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/") {
-            delete_from_primitives(target, list, value);
-        } else if !key.starts_with('$') {
-            merge_member(target, key, value, |target, value| {
-                strategic(key, target, value);
-            });
+    fn merge_map(self, target: &mut Value, patch: &Map<String, Value>) {
+        if !target.is_object() || directive(patch).is_some_and(|directive| directive != "merge") {
+            *target = Value::Object(Map::new());
+        }
+        let Some(target) = target.as_object_mut() else { return };
+        for (key, value) in patch {
+            match key.strip_prefix("$deleteFromPrimitiveList/") {
+                Some(list) => delete_from_primitives(target, list, value),
+                None if key.starts_with('$') => {}
+                None if value.is_null() => drop(target.remove(key)),
+                None => self.merge(key, target.entry(key).or_insert(Value::Null), value),
+            }
         }
     }
 }
@@ -94,82 +66,57 @@ fn directive(patch: &Map<String, Value>) -> Option<&str> {
     patch.get("$patch")?.as_str()
 }
 
-fn delete_from_primitives(target: &mut Map<String, Value>, list: &str, deleted: &Value) {
-    let deleted = deleted.as_array().map(Vec::as_slice).unwrap_or_default();
-    if let Some(items) = target.get_mut(list).and_then(Value::as_array_mut) {
-        items.retain(|item| !deleted.contains(item));
+fn odd_directive(patch: &Value) -> Option<&str> {
+    match patch {
+        Value::Array(items) => items.iter().find_map(odd_directive),
+        Value::Object(members) => {
+            let odd = directive(members).filter(|word| !["delete", "replace", "merge"].contains(word));
+            odd.or_else(|| members.values().find_map(odd_directive))
+        }
+        _ => None,
     }
-    if target.get(list).is_some_and(|list| list == &Value::Array(vec![])) {
+}
+
+fn delete_from_primitives(target: &mut Map<String, Value>, list: &str, deleted: &Value) {
+    let Some(items) = target.get_mut(list).and_then(Value::as_array_mut) else { return };
+    items.retain(|item| !deleted.as_array().is_some_and(|deleted| deleted.contains(item)));
+    if items.is_empty() {
         target.remove(list);
     }
 }
 
-/// How core/v1 merges a Pod's lists; a list without an entry is replaced.
-enum Strategy {
-    ByKey(&'static str),
-    Primitives,
-    Replace,
-}
-
-fn strategy(field: &str) -> Strategy {
+/// The key by which core/v1 merges a list; the other lists of maps are replaced, or may not change at all.
+fn merge_key(field: &str) -> Option<&'static str> {
     match field {
-        "containers"
-        | "initContainers"
-        | "ephemeralContainers"
-        | "env"
-        | "volumes"
-        | "schedulingGates"
-        | "imagePullSecrets" => Strategy::ByKey("name"),
-        "volumeMounts" => Strategy::ByKey("mountPath"),
-        "volumeDevices" => Strategy::ByKey("devicePath"),
-        "ports" => Strategy::ByKey("containerPort"),
-        "hostAliases" => Strategy::ByKey("ip"),
-        "topologySpreadConstraints" => Strategy::ByKey("topologyKey"),
-        "conditions" => Strategy::ByKey("type"),
-        "ownerReferences" => Strategy::ByKey("uid"),
-        "finalizers" => Strategy::Primitives,
-        _ => Strategy::Replace,
+        "containers" | "initContainers" | "env" | "volumes" | "schedulingGates" | "imagePullSecrets" => Some("name"),
+        "volumeMounts" => Some("mountPath"),
+        "ownerReferences" => Some("uid"),
+        _ => None,
     }
 }
 
-fn strategic_list(field: &str, target: &mut Value, patch: &[Value]) {
-    let replaces = |item: &Value| item.as_object().and_then(directive) == Some("replace");
-    let strategy = match patch.iter().any(replaces) {
-        true => Strategy::Replace,
-        false => strategy(field),
+fn merge_list(field: &str, target: &mut Value, patch: &[Value]) {
+    let replaces = |item: &Value| item["$patch"] == "replace";
+    let old = target.as_array().cloned().unwrap_or_default();
+    let new = patch.iter().filter(|item| !replaces(item));
+    *target = match merge_key(field) {
+        _ if patch.iter().any(replaces) => new.cloned().collect(),
+        Some(key) => new.fold(old, |items, item| merge_item(key, items, item)).into(),
+        // A set of texts: what is new stands in front.
+        None if field == "finalizers" => new.chain(old.iter().filter(|item| !patch.contains(item))).cloned().collect(),
+        None => new.cloned().collect(),
     };
-    let mut items = match (&strategy, target.take()) {
-        (Strategy::Replace, _) => Vec::new(),
-        (_, Value::Array(items)) => items,
-        _ => Vec::new(),
-    };
-    for item in patch.iter().filter(|item| !replaces(item)) {
-        merge_item(&strategy, &mut items, item);
-    }
-    *target = Value::Array(items);
 }
 
-fn merge_item(strategy: &Strategy, items: &mut Vec<Value>, patch: &Value) {
-    match strategy {
-        Strategy::Primitives if items.contains(patch) => {}
-        Strategy::ByKey(key) => merge_keyed(key, items, patch),
-        Strategy::Primitives | Strategy::Replace => items.push(patch.clone()),
-    }
-}
-
-fn merge_keyed(key: &str, items: &mut Vec<Value>, patch: &Value) {
+fn merge_item(key: &str, mut items: Vec<Value>, patch: &Value) -> Vec<Value> {
     let found = items.iter().position(|item| item[key] == patch[key]);
-    let deleted = patch.as_object().and_then(directive) == Some("delete");
-    match (found, deleted) {
+    match (found, text(&patch["$patch"]) == "delete") {
         (Some(index), true) => drop(items.remove(index)),
         (None, true) => {}
-        (Some(index), false) => strategic("", &mut items[index], patch),
-        (None, false) => {
-            let mut item = Value::Null;
-            strategic("", &mut item, patch);
-            items.push(item);
-        }
+        (Some(index), false) => PatchType::StrategicMerge.merge("", &mut items[index], patch),
+        (None, false) => items.push(patch.clone()),
     }
+    items
 }
 
 #[cfg(test)]
@@ -178,12 +125,12 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
-    fn check(patch_type: PatchType, object: Value, patch: Value, expect: Value) {
+    fn check(patch_type: PatchType, object: Value, patch: Value, expected: Value) {
         let mut once = object;
-        patch_type.apply(&mut once, &patch);
-        assert_eq!(once, expect);
-        patch_type.apply(&mut once, &patch);
-        assert_eq!(once, expect, "a second application changed it");
+        patch_type.apply(&mut once, &patch).unwrap();
+        assert_eq!(once, expected);
+        patch_type.apply(&mut once, &patch).unwrap();
+        assert_eq!(once, expected, "a second application changed it");
     }
 
     #[test]
@@ -200,38 +147,39 @@ mod tests {
     fn maps_merge_and_null_deletes() {
         let object = json!({"metadata": {"labels": {"a": "1", "b": "2"}}});
         let patch = json!({"metadata": {"labels": {"a": null, "c": "3"}}});
-        let expect = json!({"metadata": {"labels": {"b": "2", "c": "3"}}});
-        check(PatchType::StrategicMerge, object.clone(), patch.clone(), expect.clone());
-        check(PatchType::Merge, object, patch, expect);
+        let expected = json!({"metadata": {"labels": {"b": "2", "c": "3"}}});
+        check(PatchType::StrategicMerge, object.clone(), patch.clone(), expected.clone());
+        check(PatchType::Merge, object, patch, expected);
     }
 
     #[test]
     fn containers_merge_by_name_and_commands_are_replaced() {
         check(
             PatchType::StrategicMerge,
-            json!({"containers": [{"name": "a", "image": "x", "command": ["1"]}]}),
-            json!({"containers": [{"name": "b"}, {"name": "a", "command": ["2"]}]}),
-            json!({"containers": [{"name": "a", "image": "x", "command": ["2"]}, {"name": "b"}]}),
+            json!({"containers": [{"name": "a", "image": "x", "command": ["1"]}, {"name": "b"}]}),
+            json!({"containers": [{"name": "b", "image": "y"}, {"name": "a", "command": ["2"]}]}),
+            json!({"containers": [{"name": "a", "image": "x", "command": ["2"]}, {"name": "b", "image": "y"}]}),
         );
     }
 
     #[test]
     fn finalizers_are_a_set_that_can_be_taken_from() {
         let patch = json!({"finalizers": ["b"], "$setElementOrder/finalizers": ["a", "b"]});
-        let object = json!({"finalizers": ["a"]});
-        check(PatchType::StrategicMerge, object, patch, json!({"finalizers": ["a", "b"]}));
+        check(PatchType::StrategicMerge, json!({"finalizers": ["a"]}), patch, json!({"finalizers": ["b", "a"]}));
         let patch = json!({"$deleteFromPrimitiveList/finalizers": ["a"]});
         check(PatchType::StrategicMerge, json!({"finalizers": ["a"]}), patch, json!({}));
     }
 
     #[test]
-    fn replace_directive_replaces() {
+    fn directives_replace_and_odd_ones_are_refused() {
         check(
             PatchType::StrategicMerge,
             json!({"labels": {"a": "1"}, "env": [{"name": "x"}]}),
             json!({"labels": {"$patch": "replace", "b": "2"}, "env": [{"$patch": "replace"}, {"name": "y"}]}),
             json!({"labels": {"b": "2"}, "env": [{"name": "y"}]}),
         );
+        let odd = json!({"labels": [{"$patch": "odd"}]});
+        assert!(PatchType::StrategicMerge.apply(&mut json!({}), &odd).is_err());
     }
 
     #[test]

@@ -23,8 +23,10 @@ pub enum Route {
     CoreResources,
     /// An object, or a collection of them.
     Resource(Resource),
+    /// What an API could be under, and none is.
+    NoResource,
     /// Anything else.
-    Unknown,
+    NoPath,
 }
 
 /// An object, or a collection of them, of core/v1.
@@ -55,33 +57,20 @@ impl Kind {
     /// Every kind, for discovery.
     pub const ALL: [Self; 4] = [Self::Pod, Self::PodTemplate, Self::Namespace, Self::Event];
 
-    /// `Pod`.
-    pub fn name(self) -> &'static str {
+    /// Its name, its plural and its short name, and the verbs that are served.
+    #[rustfmt::skip]
+    pub fn words(self) -> (&'static str, &'static str, Option<&'static str>, &'static [&'static str]) {
         match self {
-            Self::Pod => "Pod",
-            Self::PodTemplate => "PodTemplate",
-            Self::Namespace => "Namespace",
-            Self::Event => "Event",
+            Self::Pod => ("Pod", "pods", Some("po"), &["create", "delete", "get", "list", "patch"]),
+            Self::PodTemplate => ("PodTemplate", "podtemplates", None, &["get", "list"]),
+            Self::Namespace => ("Namespace", "namespaces", Some("ns"), &["get", "list"]),
+            Self::Event => ("Event", "events", Some("ev"), &["list"]),
         }
     }
 
     /// `pods`.
     pub fn plural(self) -> &'static str {
-        match self {
-            Self::Pod => "pods",
-            Self::PodTemplate => "podtemplates",
-            Self::Namespace => "namespaces",
-            Self::Event => "events",
-        }
-    }
-
-    /// The verbs that are served.
-    pub fn verbs(self) -> &'static [&'static str] {
-        match self {
-            Self::Pod => &["create", "delete", "get", "list", "patch"],
-            Self::PodTemplate | Self::Namespace => &["get", "list"],
-            Self::Event => &["list"],
-        }
+        self.words().1
     }
 
     fn of(plural: &str) -> Option<Self> {
@@ -92,17 +81,16 @@ impl Kind {
 impl Route {
     /// Reads a path.
     pub fn of(path: &str) -> Self {
-        let parts: Option<Vec<_>> = path.split('/').skip(1).map(decode).collect();
-        let parts = parts.unwrap_or_default();
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        match parts.as_slice() {
+        let parts: Vec<_> = path.split('/').skip(1).map(|part| percent_decode_str(part).decode_utf8_lossy()).collect();
+        match parts.iter().map(AsRef::as_ref).collect::<Vec<_>>().as_slice() {
             ["healthz" | "livez" | "readyz", ..] => Self::Health,
             ["version"] => Self::Version,
             ["api"] => Self::ApiVersions,
             ["apis"] => Self::ApiGroups,
             ["api", "v1"] => Self::CoreResources,
-            ["api", "v1", rest @ ..] => core(rest).map_or(Self::Unknown, Self::Resource),
-            _ => Self::Unknown,
+            ["api", "v1", rest @ ..] => core(rest).map_or(Self::NoResource, Self::Resource),
+            ["api" | "apis", ..] => Self::NoResource,
+            _ => Self::NoPath,
         }
     }
 }
@@ -120,11 +108,6 @@ fn core(parts: &[&str]) -> Option<Resource> {
     Some(Resource { kind, namespace, name })
 }
 
-fn decode(part: &str) -> Option<String> {
-    let text = percent_decode_str(part).decode_utf8().ok()?;
-    Some(text.into_owned())
-}
-
 /// The verb of a request, as RBAC calls it.
 pub fn verb(method: &Method, resource: &Resource, query: &Query) -> &'static str {
     let one = resource.name.is_some();
@@ -134,7 +117,7 @@ pub fn verb(method: &Method, resource: &Resource, query: &Query) -> &'static str
         "PATCH" => "patch",
         "DELETE" if one => "delete",
         "DELETE" => "deletecollection",
-        "GET" | "HEAD" if query.is("watch", "true") || query.is("watch", "1") => "watch",
+        "GET" | "HEAD" if ["true", "1"].contains(&query.get("watch")) => "watch",
         "GET" | "HEAD" if one => "get",
         "GET" | "HEAD" => "list",
         _ => "unknown",
@@ -142,28 +125,18 @@ pub fn verb(method: &Method, resource: &Resource, query: &Query) -> &'static str
 }
 
 /// Query parameters.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Query(BTreeMap<String, String>);
 
 impl Query {
     /// Reads a URI's query; the last of several wins.
     pub fn of(uri: &Uri) -> Self {
-        let pairs = uri.query().unwrap_or_default().split('&');
-        let pairs = pairs.filter_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((decode(key)?, decode(&value.replace('+', " "))?))
-        });
-        Self(pairs.collect())
+        Self(url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect())
     }
 
     /// A parameter, or nothing.
     pub fn get(&self, key: &str) -> &str {
         self.0.get(key).map(String::as_str).unwrap_or_default()
-    }
-
-    /// Whether a parameter has this value.
-    pub fn is(&self, key: &str, value: &str) -> bool {
-        self.get(key) == value
     }
 }
 
@@ -189,24 +162,20 @@ mod tests {
 
     #[test]
     fn other_paths_are_unknown() {
-        for path in ["/", "/api/v1/secrets", "/api/v1/namespaces/n/pods/x/log", "/api/v1/namespaces//pods"] {
-            assert_eq!(Route::of(path), Route::Unknown, "{path}");
+        for path in ["/api/v1/secrets", "/api/v1/namespaces/n/pods/x/log", "/api/v1/namespaces//pods", "/apis/apps/v1"]
+        {
+            assert_eq!(Route::of(path), Route::NoResource, "{path}");
         }
+        assert_eq!(Route::of("/"), Route::NoPath);
     }
 
     #[test]
     fn verbs_are_those_of_rbac() {
         let Route::Resource(all) = Route::of("/api/v1/pods") else { panic!("not a resource") };
-        let query = Query::of(&"/?watch=true".parse().unwrap());
+        let query = Query::of(&"/?labelSelector=a%3Db%2Cc&watch=true".parse().unwrap());
+        assert_eq!(query.get("labelSelector"), "a=b,c");
         assert_eq!(verb(&Method::GET, &all, &Query::default()), "list");
         assert_eq!(verb(&Method::GET, &all, &query), "watch");
         assert_eq!(verb(&Method::DELETE, &all, &query), "deletecollection");
-    }
-
-    #[test]
-    fn query_values_are_decoded() {
-        let query = Query::of(&"/?labelSelector=a%3Db%2Cc&dryRun=All".parse().unwrap());
-        assert_eq!(query.get("labelSelector"), "a=b,c");
-        assert!(query.is("dryRun", "All"));
     }
 }

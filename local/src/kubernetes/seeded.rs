@@ -12,13 +12,10 @@ use std::collections::BTreeMap;
 /// The objects of a kind, of one namespace or of all.
 pub fn objects(config: &Config, resource: &Resource, created: DateTime<Utc>) -> Vec<Value> {
     let within = resource.namespace.as_deref();
-    let namespaces = config.namespaces.iter();
-    let templates = config.pod_templates.iter().filter(|template| {
-        let namespace = &template["metadata"]["namespace"];
-        within.is_none_or(|within| namespace == within)
-    });
+    let is_within = |template: &&Value| within.is_none_or(|within| template["metadata"]["namespace"] == within);
+    let templates = config.pod_templates.iter().filter(is_within);
     match resource.kind {
-        Kind::Namespace => namespaces.map(|(name, labels)| namespace(name, labels, created)).collect(),
+        Kind::Namespace => config.namespaces.iter().map(|(name, labels)| namespace(name, labels, created)).collect(),
         Kind::PodTemplate => templates.map(typed_template).collect(),
         Kind::Pod | Kind::Event => Vec::new(),
     }
@@ -28,13 +25,8 @@ fn namespace(name: &str, labels: &BTreeMap<String, String>, created: DateTime<Ut
     let created = created.to_rfc3339_opts(SecondsFormat::Secs, true);
     let mut labels = labels.clone();
     labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
-    json!({
-        "kind": "Namespace",
-        "apiVersion": "v1",
-        "metadata": {"name": name, "labels": labels, "creationTimestamp": created},
-        "spec": {"finalizers": ["kubernetes"]},
-        "status": {"phase": "Active"},
-    })
+    let metadata = json!({"name": name, "labels": labels, "creationTimestamp": created});
+    json!({"kind": "Namespace", "apiVersion": "v1", "metadata": metadata, "status": {"phase": "Active"}})
 }
 
 fn typed_template(template: &Value) -> Value {

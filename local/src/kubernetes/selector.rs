@@ -1,27 +1,36 @@
 //! Label and field selectors of a list request.
 //!
-//! In: the query parameters' text. Out: whether an object is selected.
-//! Labels: `a=b`, `a==b`, `a!=b`, `a`, `!a`, joined by commas. Fields: those
-//! that clients ask for, by their path. Left out: `in` and `notin`, which are
-//! a 400.
+//! In: the query parameters' text. Out: whether an object is selected. Labels: `a=b`, `a==b`, `a!=b`, `a in (b,c)`,
+//! `a notin (b,c)`, `a`, `!a`, joined by commas. Fields: `a.b=c`, `a.b==c` and `a.b!=c`.
 
+use super::names;
 use super::status::Status;
+use provisioner::pod::text;
 use serde_json::Value;
 
-/// Requirements that an object must all meet.
-#[derive(Debug, Default, PartialEq)]
-pub struct Selector(Vec<Requirement>);
+/// The fields that can be selected by. There are no events, so theirs select nothing.
+const FIELDS: [&str; 8] = [
+    "metadata.name",
+    "metadata.namespace",
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "status.phase",
+    "involvedObject.name",
+];
 
-#[derive(Debug, PartialEq)]
-struct Requirement {
-    path: Vec<String>,
-    rule: Rule,
+/// Requirements that an object must all meet.
+#[derive(Debug, Default)]
+pub struct Selector {
+    labels: Vec<(String, Rule)>,
+    fields: Vec<(String, Rule)>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 enum Rule {
-    Equals(String),
-    Differs(String),
+    In(Vec<String>),
+    NotIn(Vec<String>),
     Exists,
     Absent,
 }
@@ -29,57 +38,86 @@ enum Rule {
 impl Selector {
     /// Reads a label and a field selector; either may be empty.
     pub fn parse(labels: &str, fields: &str) -> Result<Self, Status> {
-        let mut all = Vec::new();
-        for text in terms(labels) {
-            all.push(requirement(text, |key| ["metadata", "labels", key].map(str::to_owned).to_vec())?);
-        }
-        for text in terms(fields) {
-            all.push(requirement(text, |key| key.split('.').map(str::to_owned).collect())?);
-        }
-        Ok(Self(all))
+        let labels = terms(labels).into_iter().map(label).collect::<Result<_, _>>()?;
+        Ok(Self { labels, fields: terms(fields).into_iter().map(field).collect::<Result<_, _>>()? })
+    }
+
+    /// Whether it selects everything.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
     }
 
     /// Whether the object meets every requirement.
     pub fn selects(&self, object: &Value) -> bool {
-        self.0.iter().all(|requirement| requirement.met(object))
+        let label = |key: &str| object["metadata"]["labels"][key].as_str();
+        let field = |path: &str| text(path.split('.').fold(object, |at, key| &at[key]));
+        self.labels.iter().all(|(key, rule)| rule.is_met(label(key)))
+            && self.fields.iter().all(|(path, rule)| rule.is_met(Some(field(path))))
     }
 }
 
-fn terms(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|term| !term.is_empty())
-}
-
-fn requirement(text: &str, path: impl Fn(&str) -> Vec<String>) -> Result<Requirement, Status> {
-    let (key, rule) = match text.split_once('=') {
-        Some((key, value)) => match key.strip_suffix('!') {
-            Some(key) => (key, Rule::Differs(value.trim().to_owned())),
-            None => (key, Rule::Equals(value.trim_start_matches('=').trim().to_owned())),
-        },
-        None => match text.strip_prefix('!') {
-            Some(key) => (key, Rule::Absent),
-            None => (text, Rule::Exists),
-        },
-    };
-    let key = key.trim();
-    if key.is_empty() || key.contains([' ', '(', ')']) {
-        return Err(Status::bad_request(format!(
-            "unable to parse requirement: {text:?} is not one of a=b, a!=b, a, !a"
-        )));
-    }
-    let path = path(key);
-    Ok(Requirement { path, rule })
-}
-
-impl Requirement {
-    fn met(&self, object: &Value) -> bool {
-        let found = self.path.iter().try_fold(object, |at, key| at.get(key));
-        let found = found.and_then(Value::as_str);
-        match &self.rule {
-            Rule::Equals(value) => found.unwrap_or_default() == value,
-            Rule::Differs(value) => found != Some(value),
-            Rule::Exists => found.is_some(),
-            Rule::Absent => found.is_none(),
+impl Rule {
+    fn is_met(&self, found: Option<&str>) -> bool {
+        let any = |values: &[String]| found.is_some_and(|found| values.iter().any(|value| value == found));
+        match self {
+            Self::In(values) => any(values),
+            Self::NotIn(values) => !any(values),
+            Self::Exists => found.is_some(),
+            Self::Absent => found.is_none(),
         }
+    }
+}
+
+/// The parts between the commas that are in no parentheses.
+fn terms(selector: &str) -> Vec<&str> {
+    let mut is_in_set = false;
+    let terms = selector.split(|next| {
+        is_in_set = next == '(' || is_in_set && next != ')';
+        next == ',' && !is_in_set
+    });
+    terms.map(str::trim).filter(|term| !term.is_empty()).collect()
+}
+
+fn equation(term: &str) -> Option<(&str, Rule)> {
+    let (key, value) = term.split_once('=')?;
+    let values = vec![value.strip_prefix('=').unwrap_or(value).trim().to_owned()];
+    Some(match key.strip_suffix('!') {
+        Some(key) => (key.trim(), Rule::NotIn(values)),
+        None => (key.trim(), Rule::In(values)),
+    })
+}
+
+fn set(term: &str) -> Option<(&str, Rule)> {
+    let (left, values) = term.strip_suffix(')')?.split_once('(')?;
+    let values = values.split(',').map(|value| value.trim().to_owned()).collect();
+    match left.trim().rsplit_once(' ')? {
+        (key, "in") => Some((key.trim(), Rule::In(values))),
+        (key, "notin") => Some((key.trim(), Rule::NotIn(values))),
+        _ => None,
+    }
+}
+
+fn label(term: &str) -> Result<(String, Rule), Status> {
+    let (key, rule) = set(term).or_else(|| equation(term)).unwrap_or_else(|| match term.strip_prefix('!') {
+        Some(key) => (key.trim(), Rule::Absent),
+        None => (term, Rule::Exists),
+    });
+    let values = match &rule {
+        Rule::In(values) | Rule::NotIn(values) => values.as_slice(),
+        Rule::Exists | Rule::Absent => &[],
+    };
+    let broken = values.iter().flat_map(|value| names::label_value(value));
+    match names::qualified_name(key).into_iter().chain(broken).next() {
+        Some(broken) => Err(Status::bad_request(format!("unable to parse requirement: {key:?}: {broken}"))),
+        None => Ok((key.to_owned(), rule)),
+    }
+}
+
+fn field(term: &str) -> Result<(String, Rule), Status> {
+    match equation(term) {
+        None => Err(Status::bad_request(format!("invalid selector: '{term}'; can't understand '{term}'"))),
+        Some((path, rule)) if FIELDS.contains(&path) => Ok((path.to_owned(), rule)),
+        Some((path, _)) => Err(Status::bad_request(format!("field label not supported: {path}"))),
     }
 }
 
@@ -89,19 +127,20 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
-    fn check(labels: &str, fields: &str, expect: bool) {
+    fn check(labels: &str, fields: &str, expected: bool) {
         let pod = json!({"metadata": {"name": "x", "labels": {"a": "1", "example.com/b": "2"}}});
-        let selector = Selector::parse(labels, fields).unwrap();
-        assert_eq!(selector.selects(&pod), expect, "{labels} {fields}");
+        assert_eq!(Selector::parse(labels, fields).unwrap().selects(&pod), expected, "{labels} {fields}");
     }
 
     #[test]
-    fn labels_are_selected_by_equality_and_presence() {
-        for selected in ["", "a=1", "a==1", "a=1, example.com/b=2", "a!=2", "a", "!c", "c!=1"] {
-            check(selected, "", true);
+    fn labels_are_selected_by_equality_sets_and_presence() {
+        let selected =
+            ["", "a=1", "a==1", "a=1, example.com/b=2", "a!=2", "a", "!c", "c!=1", "a in (1,2),a", "c notin (1)"];
+        for labels in selected {
+            check(labels, "", true);
         }
-        for missed in ["a=2", "a!=1", "!a", "c", "a=1,c=3"] {
-            check(missed, "", false);
+        for labels in ["a=2", "a!=1", "!a", "c", "a=1,c=3", "a in (2, 3)", "a notin (1),a"] {
+            check(labels, "", false);
         }
     }
 
@@ -113,7 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn set_based_selectors_are_a_bad_request() {
-        assert_eq!(Selector::parse("a in (1)", "").unwrap_err().code, 400);
+    fn selectors_that_are_none_are_a_bad_request() {
+        for (labels, fields) in [("a in 1", ""), ("a=b/c", ""), ("a>1", ""), ("", "odd"), ("", "spec.odd=1")] {
+            assert_eq!(Selector::parse(labels, fields).unwrap_err().code, 400, "{labels} {fields}");
+        }
     }
 }

@@ -6,8 +6,7 @@
 use super::admission::Gateway;
 use super::api::{self, Api};
 use super::config::Config;
-use super::fault::{self, Fault};
-use super::observe::{Calls, PodChange};
+use super::observe::PodChange;
 use super::status::Status;
 use super::store::Stamp;
 use crate::doors::Doors;
@@ -15,40 +14,32 @@ use crate::{ListenError, Server, listen};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use bytes::Bytes;
 use chrono::Utc;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, Response, StatusCode};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// The largest body that an API server takes.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
-#[derive(Debug)]
-struct Shared {
-    api: Mutex<Api>,
-    latency: Mutex<Duration>,
-}
+#[derive(Clone, Debug)]
+struct Shared(Arc<Mutex<Api>>);
 
 impl Shared {
     fn api(&self) -> MutexGuard<'_, Api> {
-        self.api.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn latency(&self) -> MutexGuard<'_, Duration> {
-        self.latency.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 /// A running embedded Kubernetes API. It stops when it is dropped.
 #[derive(Debug)]
 pub struct EmbeddedApi {
-    shared: Arc<Shared>,
+    shared: Shared,
     changes: broadcast::Sender<PodChange>,
     server: Server,
     proxy: Option<Server>,
@@ -73,10 +64,7 @@ impl EmbeddedApi {
     ) -> Result<Self, ListenError> {
         let listener = listen(address).await?;
         let (changes, _) = broadcast::channel(1024);
-        let shared = Arc::new(Shared {
-            api: Mutex::new(Api::new(config, Utc::now(), changes.clone())),
-            latency: Mutex::default(),
-        });
+        let shared = Shared(Arc::new(Mutex::new(Api::new(config, Utc::now(), changes.clone()))));
         let router = Router::new().fallback(serve).with_state(shared.clone());
         let connections = Arc::default();
         let server = match tls {
@@ -131,8 +119,8 @@ impl EmbeddedApi {
         self.changes.subscribe()
     }
 
-    /// The requests so far.
-    pub fn calls(&self) -> Calls {
+    /// How many requests there have been of each verb, as RBAC calls it, whatever the answer.
+    pub fn calls(&self) -> BTreeMap<&'static str, u64> {
         self.shared.api().calls.clone()
     }
 
@@ -157,27 +145,6 @@ impl EmbeddedApi {
         self.shared.api().config.gateways = gateways;
     }
 
-    /// Changes how many Pods each namespace may hold.
-    pub fn set_pod_quota(&self, quota: Option<usize>) {
-        self.shared.api().config.pod_quota = quota;
-    }
-
-    /// Lets every answer wait.
-    pub fn set_latency(&self, latency: Duration) {
-        *self.shared.latency() = latency;
-    }
-
-    /// Replaces the token that is accepted, as a rotation does.
-    pub fn set_token(&self, token: &str) {
-        self.shared.api().config.token = token.to_owned();
-    }
-
-    /// Lets something go wrong with the next request of a verb, as RBAC calls
-    /// it; a `Status` refuses that request.
-    pub fn fail_next(&self, verb: &str, fault: impl Into<Fault>) {
-        self.shared.api().faults.push(verb, fault.into());
-    }
-
     /// Stops it: requests in flight are answered, new ones refused.
     pub async fn shutdown(self) {
         if let Some(proxy) = self.proxy {
@@ -187,33 +154,23 @@ impl EmbeddedApi {
     }
 }
 
-async fn serve(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
-    let latency = *shared.latency();
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
-    let response = match read(request).await {
-        Ok(request) => shared.api().answer(&request, &Stamp::now()),
-        Err(status) => api::failure(&status),
+async fn serve(State(shared): State<Shared>, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let response = match to_bytes(body, BODY_LIMIT).await {
+        Ok(body) => shared.api().answer(&Request::from_parts(parts, body), &Stamp::now()),
+        Err(_) => api::failure(&Status::request_entity_too_large(BODY_LIMIT)),
     };
-    fault::send(response)
+    response.map(Body::from)
 }
 
 fn refuse(why: String) -> Response<Body> {
-    fault::send(api::failure(&Status::failure(StatusCode::FORBIDDEN, "Forbidden", why)))
+    api::failure(&Status::new(StatusCode::FORBIDDEN, "Forbidden", why)).map(Body::from)
 }
 
-async fn serve_with_token(state: State<Arc<Shared>>, mut request: Request<Body>) -> Response<Body> {
+async fn serve_with_token(state: State<Shared>, mut request: Request<Body>) -> Response<Body> {
     let token = format!("Bearer {}", state.api().config.token);
     if let Ok(value) = HeaderValue::from_str(&token) {
         request.headers_mut().insert(AUTHORIZATION, value);
     }
     serve(state, request).await
-}
-
-async fn read(request: Request<Body>) -> Result<Request<Bytes>, Status> {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_LIMIT).await;
-    let body = body.map_err(|_| Status::request_entity_too_large(BODY_LIMIT))?;
-    Ok(Request::from_parts(parts, body))
 }

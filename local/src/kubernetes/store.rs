@@ -1,14 +1,18 @@
 //! The Pods, and what creating, updating and deleting one does to them.
 //!
-//! In: whole objects that validation has passed, and a `Stamp` for what is
-//! new about them. Out: the stored object or a `Status`. Pure: no clock, no
-//! lock, no HTTP. Every write takes the next resource version.
+//! In: whole objects that validation has passed, and a `Stamp` for what is new about them. Out: the stored object or a
+//! `Status`. Pure: no clock, no lock, no HTTP. Every write takes the next resource version and is reported, whoever
+//! writes; a dry run does neither.
 
 use super::defaults;
+use super::observe::{ChangeKind, PodChange, PodView};
 use super::status::Status;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use provisioner::pod::{is_set, text};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use tokio::sync::broadcast;
 use uuid::Uuid;
 
 /// What is new about a write: when it happens, and as whom.
@@ -25,258 +29,248 @@ impl Stamp {
     pub fn now() -> Self {
         Self { now: Utc::now(), uid: Uuid::new_v4() }
     }
+}
 
-    fn time(&self) -> String {
-        self.now.to_rfc3339_opts(SecondsFormat::Secs, true)
-    }
+fn time(at: DateTime<Utc>) -> Value {
+    json!(at.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
 /// `DeleteOptions`, as far as they matter here.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct DeleteOptions {
-    /// Only the object with this uid.
-    pub uid: Option<String>,
-    /// Only this version of the object.
-    pub resource_version: Option<String>,
-    /// How long the Pod may take to end, where something runs it.
-    pub grace_period_seconds: Option<u64>,
+    preconditions: Option<Preconditions>,
+    grace_period_seconds: Option<i64>,
+    /// Whether nothing is to be deleted.
+    #[serde(skip)]
+    pub dry: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Preconditions {
+    uid: Option<String>,
+    resource_version: Option<String>,
 }
 
 impl DeleteOptions {
-    /// Reads the body of a DELETE; an empty one is allowed.
-    pub fn parse(body: &Value) -> Self {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        Self {
-            uid: text(&body["preconditions"]["uid"]),
-            resource_version: text(&body["preconditions"]["resourceVersion"]),
-            grace_period_seconds: body["gracePeriodSeconds"].as_u64(),
-        }
-    }
-
-    fn check(&self, name: &str, metadata: &Value) -> Result<(), Status> {
+    fn check(&self, metadata: &Value) -> Result<(), Status> {
+        let Some(Preconditions { uid, resource_version }) = &self.preconditions else { return Ok(()) };
         let pairs = [
-            ("UID", &self.uid, &metadata["uid"]),
-            ("ResourceVersion", &self.resource_version, &metadata["resourceVersion"]),
+            ("UID", uid, &metadata["uid"], "deleted and then recreated"),
+            ("ResourceVersion", resource_version, &metadata["resourceVersion"], "modified"),
         ];
-        for (what, wanted, is) in pairs {
-            let (Some(wanted), is) = (wanted, is.as_str().unwrap_or_default()) else {
-                continue;
-            };
-            if wanted != is {
-                let detail =
-                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {is}");
-                return Err(Status::conflict("pods", name, &detail));
+        for (what, wanted, is, why) in pairs {
+            if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != text(is)) {
+                let detail = format!(
+                    "the {what} in the precondition ({wanted}) does not match the {what} in record ({}). \
+                     The object might have been {why}",
+                    text(is)
+                );
+                return Err(Status::conflict("Pod", text(&metadata["name"]), &detail));
             }
         }
         Ok(())
     }
+
+    /// How long a Pod has to end: no time at all where no node runs it.
+    fn grace_period(&self, pod: &Value) -> i64 {
+        let own = pod["spec"]["terminationGracePeriodSeconds"].as_i64();
+        let has_ended = ["Succeeded", "Failed"].contains(&text(&pod["status"]["phase"]));
+        match self.grace_period_seconds.or(own).unwrap_or(30) {
+            _ if has_ended || !is_set(&pod["spec"]["nodeName"]) => 0,
+            ..0 => 1,
+            seconds => seconds,
+        }
+    }
 }
 
-/// A deletion: the Pod as it was last, and whether it is gone.
-#[derive(Debug)]
-pub struct Deletion {
-    /// The Pod, with its `deletionTimestamp`.
-    pub pod: Value,
-    /// False while finalizers or a node still hold it.
-    pub gone: bool,
-}
+type Key = (String, String);
 
 /// All Pods, by namespace and name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Store {
-    pods: BTreeMap<(String, String), Value>,
+    pods: BTreeMap<Key, Value>,
     version: u64,
+    changes: broadcast::Sender<PodChange>,
 }
 
-fn key(namespace: &str, name: &str) -> (String, String) {
+fn key(namespace: &str, name: &str) -> Key {
     (namespace.to_owned(), name.to_owned())
 }
 
 impl Store {
+    /// A store without Pods that reports changes to `changes`.
+    pub fn new(changes: broadcast::Sender<PodChange>) -> Self {
+        Self { pods: BTreeMap::new(), version: 0, changes }
+    }
+
     /// The version of the latest write.
     pub fn resource_version(&self) -> String {
         self.version.to_string()
     }
 
-    fn next_version(&mut self) -> Value {
-        self.version += 1;
-        json!(self.version.to_string())
-    }
-
-    /// Removes all Pods; versions go on.
+    /// Removes all Pods without a word to anybody; versions go on.
     pub fn clear(&mut self) {
         self.pods.clear();
     }
 
     /// One Pod.
     pub fn get(&self, namespace: &str, name: &str) -> Result<&Value, Status> {
-        let pod = self.pods.get(&key(namespace, name));
-        pod.ok_or_else(|| Status::not_found("pods", name))
+        self.pods.get(&key(namespace, name)).ok_or_else(|| Status::not_found("pods", name))
     }
 
-    /// The Pods of a namespace, or of all of them.
+    /// The Pods of a namespace, or of all of them, in order.
     pub fn list(&self, namespace: Option<&str>) -> impl Iterator<Item = &Value> {
         let within = move |at: &str| namespace.is_none_or(|namespace| namespace == at);
-        let pods = self.pods.iter();
-        pods.filter(move |((at, _), _)| within(at)).map(|(_, pod)| pod)
+        self.pods.iter().filter(move |((at, _), _)| within(at)).map(|(_, pod)| pod)
     }
 
-    /// Creates a Pod; a dry run only says what would be stored.
+    /// Creates a Pod.
     pub fn create(&mut self, mut pod: Value, stamp: &Stamp, dry: bool) -> Result<Value, Status> {
         let metadata = &mut pod["metadata"];
         metadata["uid"] = json!(stamp.uid.to_string());
-        metadata["creationTimestamp"] = json!(stamp.time());
+        metadata["creationTimestamp"] = time(stamp.now);
         metadata["generation"] = json!(1);
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let key = (text(&metadata["namespace"]), text(&metadata["name"]));
-        defaults::status(&mut pod);
-        if self.pods.contains_key(&key) {
-            return Err(Status::already_exists("pods", &key.1));
+        let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
+        if let Ok(taken) = self.get(namespace, name) {
+            return Err(Status::already_exists("pods", name, is_being_deleted(taken)));
         }
+        defaults::status(&mut pod);
         if !dry {
-            pod["metadata"]["resourceVersion"] = self.next_version();
-            self.pods.insert(key, pod.clone());
+            self.number(&mut pod);
+            self.write(ChangeKind::Created, &pod);
         }
         Ok(pod)
     }
 
-    /// Stores a Pod that has been changed. What changes nothing is no write.
-    /// A Pod that was only held by finalizers goes with the last of them.
-    pub fn update(&mut self, namespace: &str, name: &str, mut pod: Value) -> Result<Value, Status> {
-        if self.get(namespace, name)? == &pod {
-            return Ok(pod);
-        }
-        pod["metadata"]["resourceVersion"] = self.next_version();
-        let key = key(namespace, name);
-        match is_being_deleted(&pod) && !is_held(&pod) {
-            true => self.pods.remove(&key),
-            false => self.pods.insert(key, pod.clone()),
+    /// Stores a Pod that has been changed. What changes nothing is no write. A Pod that was only held by finalizers goes
+    /// with the last of them.
+    pub fn update(&mut self, mut pod: Value, dry: bool) -> Result<Value, Status> {
+        let old = self.get(text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]))?;
+        let kind = match () {
+            () if is_being_deleted(&pod) && !is_held(&pod) => ChangeKind::Deleted,
+            () if PodView(old).is_gated() && !PodView(&pod).is_gated() => ChangeKind::Released,
+            () => ChangeKind::Updated,
         };
+        if !dry && *old != pod {
+            if kind != ChangeKind::Deleted {
+                self.number(&mut pod);
+            }
+            self.write(kind, &pod);
+        }
         Ok(pod)
     }
 
     /// Deletes a Pod: at once, unless finalizers or a node hold it.
-    pub fn delete(
-        &mut self,
-        namespace: &str,
-        name: &str,
-        options: &DeleteOptions,
-        stamp: &Stamp,
-    ) -> Result<Deletion, Status> {
-        let mut pod = self.get(namespace, name)?.clone();
-        options.check(name, &pod["metadata"])?;
-        if !is_being_deleted(&pod) {
-            let grace = grace_period(&pod, options);
-            pod["metadata"]["deletionTimestamp"] = json!(stamp.time());
-            pod["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
-            pod["metadata"]["resourceVersion"] = self.next_version();
-        } else if options.grace_period_seconds == Some(0) {
-            pod["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+    pub fn delete(&mut self, mut pod: Value, options: &DeleteOptions, stamp: &Stamp) -> Result<Value, Status> {
+        let metadata = &pod["metadata"];
+        options.check(metadata)?;
+        let left = metadata["deletionGracePeriodSeconds"].as_i64().filter(|_| is_being_deleted(&pod));
+        let grace = options.grace_period(&pod);
+        if left.is_none() || options.grace_period_seconds.is_some() && left > Some(grace) {
+            let metadata = &mut pod["metadata"];
+            if left.is_none() {
+                metadata["generation"] = json!(metadata["generation"].as_u64().unwrap_or_default() + 1);
+            }
+            metadata["deletionTimestamp"] = time(stamp.now + TimeDelta::seconds(grace));
+            metadata["deletionGracePeriodSeconds"] = json!(grace);
+            let kind = if is_held(&pod) { ChangeKind::Updated } else { ChangeKind::Deleted };
+            if !options.dry {
+                self.number(&mut pod);
+                self.write(kind, &pod);
+            }
         }
-        let gone = !is_held(&pod);
-        match gone {
-            true => self.pods.remove(&key(namespace, name)),
-            false => self.pods.insert(key(namespace, name), pod.clone()),
+        Ok(pod)
+    }
+
+    fn number(&mut self, pod: &mut Value) {
+        self.version += 1;
+        pod["metadata"]["resourceVersion"] = json!(self.version.to_string());
+    }
+
+    /// The one place where a Pod changes, and where that is reported.
+    fn write(&mut self, kind: ChangeKind, pod: &Value) {
+        let key = key(text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]));
+        match kind {
+            ChangeKind::Deleted => self.pods.remove(&key),
+            _ => self.pods.insert(key, pod.clone()),
         };
-        Ok(Deletion { pod, gone })
+        // Nobody has to listen.
+        let _ = self.changes.send(PodChange { kind, pod: pod.clone() });
     }
 }
 
-fn has_node(pod: &Value) -> bool {
-    let node = pod["spec"]["nodeName"].as_str();
-    node.is_some_and(|node| !node.is_empty())
-}
-
-fn grace_period(pod: &Value, options: &DeleteOptions) -> u64 {
-    let own = pod["spec"]["terminationGracePeriodSeconds"].as_u64();
-    match has_node(pod) {
-        true => options.grace_period_seconds.or(own).unwrap_or(30),
-        false => 0,
-    }
-}
-
-fn is_being_deleted(pod: &Value) -> bool {
-    pod["metadata"]["deletionTimestamp"].is_string()
+/// Whether a Pod is on its way out.
+pub fn is_being_deleted(pod: &Value) -> bool {
+    is_set(&pod["metadata"]["deletionTimestamp"])
 }
 
 fn is_held(pod: &Value) -> bool {
-    let finalizers = pod["metadata"]["finalizers"].as_array();
-    let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_u64();
-    finalizers.is_some_and(|list| !list.is_empty()) || grace.unwrap_or_default() > 0
+    is_set(&pod["metadata"]["finalizers"]) || is_set(&pod["metadata"]["deletionGracePeriodSeconds"])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pod(name: &str) -> Value {
-        json!({"metadata": {"name": name, "namespace": "n"}, "spec": {}})
+    fn stored(pod: Value) -> (Store, Value) {
+        let mut store = Store::new(broadcast::channel(8).0);
+        let pod = store.create(pod, &Stamp::now(), false).unwrap();
+        (store, pod)
     }
 
-    fn stored(pod: Value) -> Store {
-        let mut store = Store::default();
-        store.create(pod, &Stamp::now(), false).unwrap();
-        store
-    }
-
-    fn delete(store: &mut Store, options: &DeleteOptions) -> Result<Deletion, Status> {
-        store.delete("n", "x", options, &Stamp::now())
-    }
-
-    #[test]
-    fn name_is_taken_once() {
-        let mut store = stored(pod("x"));
-        let status = store.create(pod("x"), &Stamp::now(), false).unwrap_err();
-        assert_eq!((status.code, status.reason), (409, "AlreadyExists"));
-        assert_eq!(store.list(Some("n")).count(), 1);
-        assert_eq!(store.list(Some("other")).count(), 0);
+    fn pod(metadata: Value) -> Value {
+        let mut pod = json!({"metadata": {"name": "x", "namespace": "n"}, "spec": {}});
+        pod["metadata"].as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
+        pod
     }
 
     #[test]
-    fn dry_run_stores_nothing_and_takes_no_version() {
-        let mut store = Store::default();
-        let pod = store.create(pod("x"), &Stamp::now(), true).unwrap();
-        assert!(pod["metadata"]["uid"].is_string());
-        assert_eq!(store.get("n", "x").unwrap_err().code, 404);
-        assert_eq!(store.resource_version(), "0");
+    fn dry_runs_store_nothing_and_take_no_version() {
+        let (mut store, first) = stored(pod(json!({})));
+        let mut other = pod(json!({"name": "y"}));
+        assert!(store.create(other.clone(), &Stamp::now(), true).unwrap()["metadata"]["uid"].is_string());
+        other["metadata"]["name"] = json!("x");
+        store.update(other, true).unwrap();
+        let dry = DeleteOptions { dry: true, ..DeleteOptions::default() };
+        assert!(is_being_deleted(&store.delete(first.clone(), &dry, &Stamp::now()).unwrap()));
+        assert_eq!((store.resource_version().as_str(), store.get("n", "x")), ("1", Ok(&first)));
     }
 
     #[test]
     fn deleting_another_uid_is_a_conflict() {
-        let mut store = stored(pod("x"));
-        let options = DeleteOptions::parse(&json!({"preconditions": {"uid": "other"}}));
-        let status = delete(&mut store, &options).unwrap_err();
-        assert_eq!((status.code, status.reason), (409, "Conflict"));
-        assert!(status.message.contains("Precondition failed: UID in precondition: other, UID in object meta: "));
-    }
-
-    #[test]
-    fn pod_without_a_node_is_removed_at_once() {
-        let mut store = stored(pod("x"));
-        let deletion = delete(&mut store, &DeleteOptions::default()).unwrap();
-        assert!(deletion.gone);
-        assert_eq!(deletion.pod["metadata"]["deletionGracePeriodSeconds"], 0);
-        assert_eq!(delete(&mut store, &DeleteOptions::default()).unwrap_err().code, 404);
+        let (mut store, pod) = stored(pod(json!({})));
+        let options = serde_json::from_value(json!({"preconditions": {"uid": "other"}})).unwrap();
+        let status = store.delete(pod, &options, &Stamp::now()).unwrap_err();
+        assert_eq!((status.code.as_u16(), status.reason), (409, "Conflict"));
+        assert!(status.message.contains("the UID in the precondition (other) does not match"), "{status}");
     }
 
     #[test]
     fn finalizer_holds_the_pod_until_it_is_removed() {
-        let mut held = pod("x");
-        held["metadata"]["finalizers"] = json!(["a/b"]);
-        let mut store = stored(held);
-        let mut deletion = delete(&mut store, &DeleteOptions::default()).unwrap();
-        assert!(!deletion.gone);
+        let (mut store, held) = stored(pod(json!({"finalizers": ["a/b"]})));
+        let mut held = store.delete(held, &DeleteOptions::default(), &Stamp::now()).unwrap();
         assert!(is_being_deleted(store.get("n", "x").unwrap()));
-        deletion.pod["metadata"]["finalizers"] = json!([]);
-        store.update("n", "x", deletion.pod).unwrap();
+        let status = store.create(pod(json!({})), &Stamp::now(), false).unwrap_err();
+        assert_eq!(status.message, "object is being deleted: pods \"x\" already exists");
+        held["metadata"]["finalizers"] = json!([]);
+        store.update(held, false).unwrap();
         assert!(store.get("n", "x").is_err());
     }
 
     #[test]
-    fn unchanged_update_keeps_its_version() {
-        let mut store = stored(pod("x"));
-        let same = store.get("n", "x").unwrap().clone();
-        store.update("n", "x", same).unwrap();
-        assert_eq!(store.resource_version(), "1");
+    fn pod_on_a_node_ends_in_its_time_which_can_only_become_shorter() {
+        let mut on_node = pod(json!({}));
+        on_node["spec"] = json!({"nodeName": "node", "terminationGracePeriodSeconds": 20});
+        let (mut store, _) = stored(on_node);
+        for (asked, left) in [(None, 20), (Some(60), 20), (Some(5), 5)] {
+            let options = DeleteOptions { grace_period_seconds: asked, ..DeleteOptions::default() };
+            store.delete(store.get("n", "x").unwrap().clone(), &options, &Stamp::now()).unwrap();
+            assert_eq!(store.get("n", "x").unwrap()["metadata"]["deletionGracePeriodSeconds"], left);
+        }
+        let at_once = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+        store.delete(store.get("n", "x").unwrap().clone(), &at_once, &Stamp::now()).unwrap();
+        assert!(store.get("n", "x").is_err());
     }
 }

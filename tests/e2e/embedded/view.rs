@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use provisioner::pod::each;
 use serde_json::{Value, json};
 
 /// What the webhook of the gateway `foo` is called, here and there.
@@ -34,12 +35,16 @@ fn status(body: &Value, known: &Known) -> Value {
         message = message.replace(webhook, "WEBHOOK");
     }
     for (uid, version) in known.values() {
-        message = message.replace(uid.as_str(), "UID").replace(&format!("meta: {version}"), "meta: VERSION");
+        message = message.replace(uid.as_str(), "UID").replace(&format!("record ({version})"), "record (VERSION)");
     }
     let details = &body["details"];
+    // Some rules are looked at twice there.
+    let mut causes: Vec<String> = each(&details["causes"]).map(Value::to_string).collect();
+    causes.sort_unstable();
+    causes.dedup();
     json!({
         "status": body["status"], "reason": body["reason"], "message": message, "says": body["code"],
-        "kind": details["kind"], "name": details["name"], "causes": details["causes"],
+        "kind": details["kind"], "name": details["name"], "causes": causes,
     })
 }
 
@@ -47,7 +52,8 @@ fn status(body: &Value, known: &Known) -> Value {
 fn pod(body: &Value, known: &Known) -> Value {
     let metadata = &body["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default();
-    let generated = metadata["generateName"].as_str();
+    // The name of a namespace is made up as well, and the same for both.
+    let generated = metadata["generateName"].as_str().filter(|_| metadata["namespace"].is_string());
     let is_there = |field: &str| metadata[field].is_string();
     let changed = |field: &str, before: &dyn Fn(&(String, String)) -> String| {
         known.get(name).map(|known| metadata[field].as_str().is_some_and(|now| now != before(known)))
@@ -84,11 +90,10 @@ fn spec(spec: &Value) -> Value {
 }
 
 fn list(body: &Value, known: &Known) -> Value {
-    let items = body["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     let metadata = &body["metadata"];
     json!({
         "kind": body["kind"],
-        "items": items.iter().map(|item| pod(item, known)["name"].clone()).collect::<Vec<_>>(),
+        "items": each(&body["items"]).map(|item| pod(item, known)["name"].clone()).collect::<Vec<_>>(),
         "version": metadata["resourceVersion"].is_string(),
         "continue": metadata["continue"].as_str().is_some_and(|token| !token.is_empty()),
         "remaining": metadata["remainingItemCount"],
@@ -97,22 +102,19 @@ fn list(body: &Value, known: &Known) -> Value {
 
 /// The columns that kubectl prints without being asked for more, and the rows.
 fn table(body: &Value) -> Value {
-    let columns = body["columnDefinitions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let columns: Vec<_> = columns.iter().filter(|column| column["priority"] == 0).collect();
-    let rows = body["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let columns: Vec<_> = each(&body["columnDefinitions"]).filter(|column| column["priority"] == 0).collect();
     // The age stands last, and the two were asked at different times.
     let cells = |row: &Value| row["cells"].as_array().map(|cells| cells[..columns.len() - 1].to_vec());
     json!({
         "columns": columns.iter().map(|column| [&column["name"], &column["type"], &column["format"]]).collect::<Vec<_>>(),
-        "rows": rows.iter().map(|row| json!([cells(row), row["object"]["metadata"]["name"]])).collect::<Vec<_>>(),
+        "rows": each(&body["rows"]).map(|row| json!([cells(row), row["object"]["metadata"]["name"]])).collect::<Vec<_>>(),
     })
 }
 
 /// Of discovery, the kinds that both have.
 fn resources(body: &Value) -> Value {
     let served = ["pods", "podtemplates", "namespaces", "events"];
-    let all = body["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let found = all.iter().filter(|one| served.iter().any(|name| one["name"] == *name));
+    let found = each(&body["resources"]).filter(|one| served.iter().any(|name| one["name"] == *name));
     let seen = found.map(|one| {
         (one["name"].to_string(), json!([one["kind"], one["singularName"], one["namespaced"], one["shortNames"]]))
     });
