@@ -175,7 +175,7 @@ async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker> {
     let reached = BrokerConfig::new(subscriber, PENDING);
     let mut config = BrokerConfig { listen: args.broker_listen, doors: args.doors(), ..reached };
     config.triggers.extend(args.triggers.clone());
-    Ok(Broker::bind(config).await?)
+    Broker::bind(config).await
 }
 
 /// Where the Pods go. Keeps what the provisioner needs for it alive.
