@@ -70,15 +70,19 @@ pub enum KubeconfigError {
 }
 
 impl Cluster {
-    /// Reads the current context of the kubeconfig at `path`. Files that it names are relative to its directory.
+    /// Reads the current context of the kubeconfig at `path`, or of several with colons in between, merged as kubectl
+    /// merges those of `KUBECONFIG`: the first to name a thing says what it is, and those that aren't there are passed
+    /// over. Files that one names are relative to its directory.
     pub fn load(path: &Path) -> Result<Self, KubeconfigError> {
-        let text = String::from_utf8_lossy(&read(path)?).into_owned();
-        let directory = path.parent().unwrap_or(Path::new("."));
-        let config: Kubeconfig = serde_saphyr::from_str(&text).map_err(|e| {
-            let reason = e.to_string().lines().next().unwrap_or_default().to_owned();
-            KubeconfigError::Parse { path: path.to_owned(), reason }
-        })?;
-        config.resolve(directory)
+        let files: Vec<PathBuf> = match path.exists() {
+            true => vec![path.to_owned()],
+            false => std::env::split_paths(path).filter(|file| !file.as_os_str().is_empty()).collect(),
+        };
+        let mut merged = Kubeconfig::default();
+        for file in files.iter().filter(|file| files.len() == 1 || file.exists()) {
+            merged.add(Kubeconfig::read(file)?);
+        }
+        merged.resolve()
     }
 
     /// The host in the URL, as `[[client_tls]]` wants it.
@@ -88,7 +92,7 @@ impl Cluster {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Kubeconfig {
     #[serde(default)]
@@ -106,6 +110,9 @@ struct Named<T> {
     name: String,
     #[serde(alias = "context", alias = "cluster", alias = "user")]
     value: T,
+    /// Where the kubeconfig is that says this.
+    #[serde(skip)]
+    directory: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -144,17 +151,39 @@ struct User {
 }
 
 impl Kubeconfig {
-    fn resolve(self, directory: &Path) -> Result<Cluster, KubeconfigError> {
-        let context = find(self.contexts, "context", &self.current_context)?;
+    fn read(path: &Path) -> Result<Self, KubeconfigError> {
+        let text = String::from_utf8_lossy(&read(path)?).into_owned();
+        let mut config: Self = serde_saphyr::from_str(&text).map_err(|e| {
+            let reason = e.to_string().lines().next().unwrap_or_default().to_owned();
+            KubeconfigError::Parse { path: path.to_owned(), reason }
+        })?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        config.clusters.iter_mut().for_each(|cluster| cluster.directory = directory.to_owned());
+        config.users.iter_mut().for_each(|user| user.directory = directory.to_owned());
+        Ok(config)
+    }
+
+    fn add(&mut self, other: Self) {
+        if self.current_context.is_empty() {
+            self.current_context = other.current_context;
+        }
+        self.contexts.extend(other.contexts);
+        self.clusters.extend(other.clusters);
+        self.users.extend(other.users);
+    }
+
+    fn resolve(self) -> Result<Cluster, KubeconfigError> {
+        let context = find(self.contexts, "context", &self.current_context)?.value;
         let cluster = find(self.clusters, "cluster", &context.cluster)?;
         let user = find(self.users, "user", &context.user)?;
-        Ok(Cluster { url: cluster.url()?, ca: cluster.ca(directory)?, user: user.credentials(directory)? })
+        let (url, ca) = (cluster.value.url()?, cluster.value.ca(&cluster.directory)?);
+        Ok(Cluster { url, ca, user: user.value.credentials(&user.directory)? })
     }
 }
 
-fn find<T>(list: Vec<Named<T>>, what: &str, name: &str) -> Result<T, KubeconfigError> {
+fn find<T>(list: Vec<Named<T>>, what: &str, name: &str) -> Result<Named<T>, KubeconfigError> {
     let found = list.into_iter().find(|named| named.name == name);
-    found.map(|named| named.value).ok_or_else(|| KubeconfigError::Missing(format!("{what} named {name:?}")))
+    found.ok_or_else(|| KubeconfigError::Missing(format!("{what} named {name:?}")))
 }
 
 impl ClusterEntry {
@@ -234,76 +263,4 @@ fn read(path: &Path) -> Result<Vec<u8>, KubeconfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(cluster: &str, user: &str) -> Result<Cluster, KubeconfigError> {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("ca.crt"), "the ca").unwrap();
-        std::fs::write(directory.path().join("token"), "from a file\n").unwrap();
-        let text = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: c\npreferences: {{}}\n\
-             contexts: [{{name: c, context: {{cluster: k, user: u, namespace: x}}}}]\n\
-             clusters: [{{name: k, cluster: {{{cluster}}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
-        );
-        let path = directory.path().join("config");
-        std::fs::write(&path, text).unwrap();
-        Cluster::load(&path)
-    }
-
-    #[track_caller]
-    fn check_error(cluster: &str, user: &str, expected: &str) {
-        let error = load(cluster, user).unwrap_err().to_string();
-        assert!(error.contains(expected), "{error}");
-        assert_eq!(error.lines().count(), 1);
-    }
-
-    const SERVER: &str = "server: 'https://10.0.0.1:6443/', certificate-authority: ca.crt";
-
-    #[test]
-    fn a_token_user_and_a_ca_file_are_taken() {
-        let cluster = load(SERVER, "token: abc").unwrap();
-        assert_eq!((cluster.url.as_str(), cluster.host().as_str()), ("https://10.0.0.1:6443", "10.0.0.1"));
-        assert_eq!(cluster.ca.as_deref(), Some("the ca".as_bytes()));
-        assert!(matches!(cluster.user, Credentials::Token(token) if token == "abc"));
-        let user = load(SERVER, "tokenFile: token").unwrap().user;
-        assert!(matches!(user, Credentials::Token(token) if token == "from a file"));
-    }
-
-    #[test]
-    fn a_certificate_user_and_inline_data_are_taken() {
-        let cluster = load(
-            "server: 'https://h:1', certificate-authority-data: Y2E=",
-            "client-certificate-data: Y2VydA==, client-key-data: a2V5",
-        );
-        let cluster = cluster.unwrap();
-        assert_eq!(cluster.ca.as_deref(), Some("ca".as_bytes()));
-        assert!(matches!(cluster.user, Credentials::Certificate { cert, key } if cert == b"cert" && key == b"key"));
-    }
-
-    #[test]
-    fn what_spin_cannot_do_is_said() {
-        check_error("server: 'https://h', insecure-skip-tls-verify: true", "token: a", "certificate-authority");
-        check_error("server: 'https://h/k8s/c1'", "token: a", "kubectl proxy");
-        check_error("server: 'nothing at all'", "token: a", "https://host:port");
-        check_error("server: 'https://h', proxy-url: 'http://p'", "token: a", "proxy-url");
-        check_error("server: 'https://h', tls-server-name: n", "token: a", "tls-server-name");
-        check_error("server: 'https://h', certificate-authority-data: '?'", "token: a", "not base64");
-        check_error(SERVER, "exec: {command: aws}", "kubectl create token");
-        check_error(SERVER, "username: a, password: b", "password");
-        check_error(SERVER, "", "neither a token nor a client certificate");
-        check_error(SERVER, "tokenFile: gone", "cannot read");
-    }
-
-    #[test]
-    fn a_file_that_is_no_kubeconfig_is_said_in_one_line() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("config");
-        for (text, expected) in [("a: [", "is not a kubeconfig"), ("{}", "no context named \"\"")] {
-            std::fs::write(&path, text).unwrap();
-            let error = Cluster::load(&path).unwrap_err().to_string();
-            assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
-        }
-        assert!(Cluster::load(&directory.path().join("none")).unwrap_err().to_string().contains("cannot read"));
-    }
-}
+mod tests;

@@ -1,0 +1,99 @@
+//! Which kubeconfigs can be used, and what is said of the others.
+
+use super::*;
+
+fn load(cluster: &str, user: &str) -> Result<Cluster, KubeconfigError> {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("ca.crt"), "the ca").unwrap();
+    std::fs::write(directory.path().join("token"), "from a file\n").unwrap();
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\npreferences: {{}}\n\
+         contexts: [{{name: c, context: {{cluster: k, user: u, namespace: x}}}}]\n\
+         clusters: [{{name: k, cluster: {{{cluster}}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
+    );
+    let path = directory.path().join("config");
+    std::fs::write(&path, text).unwrap();
+    Cluster::load(&path)
+}
+
+#[track_caller]
+fn check_error(cluster: &str, user: &str, expected: &str) {
+    let error = load(cluster, user).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+    assert_eq!(error.lines().count(), 1);
+}
+
+const SERVER: &str = "server: 'https://10.0.0.1:6443/', certificate-authority: ca.crt";
+
+#[test]
+fn a_token_user_and_a_ca_file_are_taken() {
+    let cluster = load(SERVER, "token: abc").unwrap();
+    assert_eq!((cluster.url.as_str(), cluster.host().as_str()), ("https://10.0.0.1:6443", "10.0.0.1"));
+    assert_eq!(cluster.ca.as_deref(), Some("the ca".as_bytes()));
+    assert!(matches!(cluster.user, Credentials::Token(token) if token == "abc"));
+    let user = load(SERVER, "tokenFile: token").unwrap().user;
+    assert!(matches!(user, Credentials::Token(token) if token == "from a file"));
+}
+
+#[test]
+fn a_certificate_user_and_inline_data_are_taken() {
+    let cluster = load(
+        "server: 'https://h:1', certificate-authority-data: Y2E=",
+        "client-certificate-data: Y2VydA==, client-key-data: a2V5",
+    );
+    let cluster = cluster.unwrap();
+    assert_eq!(cluster.ca.as_deref(), Some("ca".as_bytes()));
+    assert!(matches!(cluster.user, Credentials::Certificate { cert, key } if cert == b"cert" && key == b"key"));
+}
+
+#[test]
+fn what_spin_cannot_do_is_said() {
+    check_error("server: 'https://h', insecure-skip-tls-verify: true", "token: a", "certificate-authority");
+    check_error("server: 'https://h/k8s/c1'", "token: a", "kubectl proxy");
+    check_error("server: 'nothing at all'", "token: a", "https://host:port");
+    check_error("server: 'https://h', proxy-url: 'http://p'", "token: a", "proxy-url");
+    check_error("server: 'https://h', tls-server-name: n", "token: a", "tls-server-name");
+    check_error("server: 'https://h', certificate-authority-data: '?'", "token: a", "not base64");
+    check_error(SERVER, "exec: {command: aws}", "kubectl create token");
+    check_error(SERVER, "username: a, password: b", "password");
+    check_error(SERVER, "", "neither a token nor a client certificate");
+    check_error(SERVER, "tokenFile: gone", "cannot read");
+}
+
+#[test]
+fn a_file_that_is_no_kubeconfig_is_said_in_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config");
+    for (text, expected) in [("a: [", "is not a kubeconfig"), ("{}", "no context named \"\"")] {
+        std::fs::write(&path, text).unwrap();
+        let error = Cluster::load(&path).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
+    }
+    assert!(Cluster::load(&directory.path().join("none")).unwrap_err().to_string().contains("cannot read"));
+}
+
+#[test]
+fn several_kubeconfigs_are_merged_as_kubectl_merges_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::create_dir_all(directory.path().join(name)).unwrap();
+        std::fs::write(directory.path().join(name).join("config"), text).unwrap();
+        directory.path().join(name).join("config")
+    };
+    let first = file(
+        "first",
+        "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n\
+         users: [{name: u, user: {tokenFile: token}}]\n",
+    );
+    let second = file(
+        "second",
+        "current-context: other\nusers: [{name: u, user: {token: second}}]\n\
+         clusters: [{name: k, cluster: {server: 'https://h:1', certificate-authority: ca.crt}}]\n",
+    );
+    std::fs::write(directory.path().join("first/token"), "first").unwrap();
+    std::fs::write(directory.path().join("second/ca.crt"), "the ca").unwrap();
+    let paths = std::env::join_paths([first, directory.path().join("gone"), second]).unwrap();
+    let cluster = Cluster::load(Path::new(&paths)).unwrap();
+    assert_eq!((cluster.url.as_str(), cluster.ca.as_deref()), ("https://h:1", Some("the ca".as_bytes())));
+    assert!(matches!(cluster.user, Credentials::Token(token) if token == "first"));
+}
