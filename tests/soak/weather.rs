@@ -85,15 +85,16 @@ pub async fn rage(api: Arc<EmbeddedApi>, proxy: Arc<Proxy>, road: Road, dice: Di
 }
 
 fn gateways(dice: &Dice) -> Vec<Gateway> {
-    let modes = [
-        Mode::Down("connection refused".to_owned()),
-        Mode::Deny("full".to_owned()),
-        Mode::WrongAddress("elsewhere".to_owned()),
+    let foo = || Gateway::new("foo");
+    let gateways = [
+        foo().with_mode(Mode::Down("connection refused".to_owned())),
+        foo().with_mode(Mode::Deny("full".to_owned())),
+        Gateway { address: "elsewhere".to_owned(), ..foo() },
     ];
     match dice.below(4) {
         0 => Vec::new(),
         1 => vec![Gateway::new("bar")],
-        _ => vec![Gateway::new("foo").with_mode(dice.pick(&modes)), Gateway::new("bar")],
+        _ => vec![dice.pick(&gateways), Gateway::new("bar")],
     }
 }
 

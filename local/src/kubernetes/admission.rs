@@ -41,8 +41,6 @@ pub enum Mode {
     Down(String),
     /// It denies the Pods that ask for its gateway, with this message.
     Deny(String),
-    /// It injects another address than its own.
-    WrongAddress(String),
 }
 
 impl Gateway {
@@ -76,17 +74,19 @@ impl Gateway {
             Mode::Down(why) => Err(Status::webhook_failed(&self.webhook(), why)),
             _ if !self.matches(pod) => Ok(()),
             Mode::Deny(message) => Err(Status::denied_by_webhook(&self.webhook(), message)),
-            Mode::Inject => Ok(self.inject(pod, namespace, &self.address)),
-            Mode::WrongAddress(address) => Ok(self.inject(pod, namespace, address)),
+            Mode::Inject => {
+                self.inject(pod, namespace);
+                Ok(())
+            }
         }
     }
 
-    fn inject(&self, pod: &mut Value, namespace: &str, address: &str) {
+    fn inject(&self, pod: &mut Value, namespace: &str) {
         let spec = &mut pod["spec"];
         spec["dnsPolicy"] = json!("None");
         spec["dnsConfig"] = dns_config(namespace);
-        append(&mut spec["initContainers"], container("init", address));
-        append(&mut spec["containers"], container("sidecar", address));
+        append(&mut spec["initContainers"], container("init", &self.address));
+        append(&mut spec["containers"], container("sidecar", &self.address));
         let source = json!({"name": format!("pod-gateway-{}", self.name), "defaultMode": 0o777});
         append(&mut spec["volumes"], json!({"name": "gateway-configmap", "configMap": source}));
     }
@@ -194,7 +194,7 @@ mod tests {
         let deny = [Gateway::new("foo").with_mode(Mode::Deny("full".into()))];
         let status = admitted(&pod(Some("foo"), None), &deny, "true").unwrap_err();
         assert!(status.message.ends_with("denied the request: full"));
-        let wrong = [Gateway::new("foo").with_mode(Mode::WrongAddress("elsewhere".into()))];
+        let wrong = [Gateway { address: "elsewhere".to_owned(), ..Gateway::new("foo") }];
         let pod = admitted(&pod(Some("foo"), None), &wrong, "true").unwrap();
         assert_eq!(pod["spec"]["initContainers"][1]["env"][0]["value"], "elsewhere");
     }

@@ -64,9 +64,9 @@ fn age(created: &Value, now: DateTime<Utc>) -> String {
     let Ok(created) = DateTime::parse_from_rfc3339(text(created)) else { return "<unknown>".to_owned() };
     let seconds = (now - created.to_utc()).num_seconds().max(0);
     match seconds {
-        ..120 => format!("{seconds}s"),
-        ..10_800 => format!("{}m", seconds / 60),
-        ..172_800 => format!("{}h", seconds / 3_600),
+        0..120 => format!("{seconds}s"),
+        120..10_800 => format!("{}m", seconds / 60),
+        10_800..172_800 => format!("{}h", seconds / 3_600),
         _ => format!("{}d", seconds / 86_400),
     }
 }
