@@ -85,11 +85,11 @@ pub async fn rage(api: Arc<EmbeddedApi>, proxy: Arc<Proxy>, road: Road, dice: Di
 }
 
 fn gateways(dice: &Dice) -> Vec<Gateway> {
-    let foo = || Gateway::new("foo");
+    let usual = || Gateway::new("foo");
     let gateways = [
-        foo().with_mode(Mode::Down("connection refused".to_owned())),
-        foo().with_mode(Mode::Deny("full".to_owned())),
-        Gateway { address: "elsewhere".to_owned(), ..foo() },
+        usual().with_mode(Mode::Down("connection refused".to_owned())),
+        usual().with_mode(Mode::Deny("full".to_owned())),
+        Gateway { address: "elsewhere".to_owned(), ..usual() },
     ];
     match dice.below(4) {
         0 => Vec::new(),
