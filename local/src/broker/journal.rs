@@ -105,7 +105,7 @@ impl BrokerEvent {
         let ty = self.event.ty();
         match &self.kind {
             Passed::Received => (last_word(ty), about(&self.event)),
-            Passed::Unmatched => ("unmatched", format!("nobody waits for {ty} here")),
+            Passed::Unmatched => ("unmatched", format!("{}: nobody waits for it here", last_word(ty))),
             Passed::Delivered { status } => ("delivered", answer(Some(*status))),
             Passed::Retry { attempt, status, delay } => {
                 ("retry", format!("{attempt} in {:.1} s, because {}", delay.as_secs_f64(), answer(*status)))
