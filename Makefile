@@ -14,6 +14,12 @@ BUILT := $(or $(shell cargo metadata --format-version 1 --no-deps 2>/dev/null | 
 # By way of the workspace, so that `make run` and `make test` share one build of every dependency.
 BUILD_COMMAND := cargo build --workspace --bin $(COMMAND)
 
+# Both at once: the component and the command lie in directories that cargo locks by themselves.
+define BUILD
+@$(BUILD_COMMAND) & command=$$!; \
+	$(MAKE) --no-print-directory $(WASM) || { kill $$command; exit 1; }; wait $$command
+endef
+
 define BUILD_COMPONENT
 cargo build --package podgateway-client-provisioner --target $(TARGET) --release
 @[ $(BUILT)/$(TARGET)/release/provisioner.wasm -ef $(WASM) ] || \
@@ -73,9 +79,8 @@ help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z\/0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(WASM) ## Run the provisioner with an embedded Kubernetes API and a broker (ARGS="--help" shows its flags)
-	@echo "building the command: the first time takes some minutes"
-	@$(BUILD_COMMAND) --quiet
+run: ## Run the provisioner with an embedded Kubernetes API and a broker (ARGS="--help" shows its flags)
+	$(BUILD)
 	$(BUILT)/debug/$(COMMAND) $(ARGS)
 
 # The cluster that `make doctor` looks at.
@@ -88,8 +93,8 @@ doctor: ## Say for each gateway of a real cluster what would become of a client 
 
 ##@ Build
 .PHONY: build
-build: $(WASM) ## Build the component and the command
-	$(BUILD_COMMAND)
+build: ## Build the component and the command
+	$(BUILD)
 
 .PHONY: component
 component: | wasm-target ## Build the component alone, as `spin build` does
@@ -185,8 +190,8 @@ $(CARGO_CYCLONEDX):
 
 ##@ Check
 .PHONY: test
-test: $(WASM) ## Run the unit and the contract tests, and the model check
-	$(BUILD_COMMAND)
+test: ## Run the unit and the contract tests, and the model check
+	$(BUILD)
 	cargo test --workspace
 
 .PHONY: e2e

@@ -49,7 +49,7 @@ struct Field {
 
 impl Field {
     async fn start(peer: Peer, directory: &Path, other: Option<&str>) -> Self {
-        let host = Role::Host { setup: peer.setup.clone(), cache: None };
+        let host = Role::Host { setup: peer.setup.clone(), is_kept: false };
         let host = Child::start(&host, &directory.join("host.log")).await;
         let native = Child::start(&Role::Native(peer.setup.clone()), &directory.join("native.log")).await;
         let mut targets = vec![
@@ -195,10 +195,9 @@ async fn compare(peer: Peer, plan: &Plan, turns: Turns, directory: &Path) -> Val
 /// How long it is from the start of a process to its first answer, and how long the second takes.
 async fn start(peer: Peer, plan: &Plan, directory: &Path) -> Value {
     let setup = &peer.setup;
-    let host = |cache| Role::Host { setup: setup.clone(), cache };
-    let cache = directory.join("cache");
-    drop(Child::start(&host(Some(cache.clone())), &directory.join("start.log")).await);
-    let roles = [(HOST, host(None)), (HOST_WARM, host(Some(cache))), (NATIVE, Role::Native(setup.clone()))];
+    let host = |is_kept| Role::Host { setup: setup.clone(), is_kept };
+    drop(Child::start(&host(true), &directory.join("start.log")).await);
+    let roles = [(HOST, host(false)), (HOST_WARM, host(true)), (NATIVE, Role::Native(setup.clone()))];
     let mut all = Map::new();
     all.insert(FLOOR.to_owned(), medians(plan, || floor_start(setup)).await);
     for (name, role) in roles {
@@ -233,8 +232,8 @@ async fn start_of(role: &Role, directory: &Path) -> Vec<(&'static str, f64)> {
     let mut times = vec![("listening_ms", listening)];
     times.extend(child.ready["load_ms"].as_f64().map(|load| ("load_ms", load)));
     times.extend(first_events(&Target::http(child.url())).await);
-    let instantiate = child.ask("instantiate").await["instantiate_us"].as_f64();
-    times.extend(instantiate.map(|time| ("instantiate_us", time)));
+    let instance = child.ask("instance").await["instance_us"].as_f64();
+    times.extend(instance.map(|time| ("instance_us", time)));
     times
 }
 

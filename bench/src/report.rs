@@ -195,7 +195,7 @@ fn start_table(text: &mut String, report: &Value) {
         ("× floor", "first_event_of_floor"),
         ("second event, ms", "second_event_ms"),
         ("× floor", "second_event_of_floor"),
-        ("an instance, µs", "instantiate_us"),
+        ("an instance that makes no call, µs", "instance_us"),
     ] {
         let cells = targets.map(|target| digits(&report["start"][target][field]));
         row(text, &[&[what.to_owned()], cells.as_slice()].concat());

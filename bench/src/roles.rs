@@ -2,16 +2,18 @@
 //!
 //! A role says one line of JSON once it is ready, answers each line that it reads with one, and ends with its input.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use host::{Application, Compile, Options, RuntimeConfig, VariableSources};
 use local::kubernetes::{Config, EmbeddedApi, Gateway};
-use local::spin::{Application, CompilationCache, Logs, Options, RuntimeConfig, Server, VariableSources};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tests::cluster::certificates::Authority;
 use tests::provisioner::repository;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
+use tokio::net::TcpListener;
 
 use crate::native;
 use crate::setup::Setup;
@@ -33,8 +35,8 @@ pub enum Role {
     Host {
         /// How it is set up.
         setup: Setup,
-        /// Where the compiled component is kept, or nowhere.
-        cache: Option<PathBuf>,
+        /// Whether the compiled component is kept.
+        is_kept: bool,
     },
     /// The core without WebAssembly.
     Native(Setup),
@@ -50,7 +52,7 @@ pub const ANY_PORT: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 pub async fn play(role: Role) {
     match role {
         Role::Api { ca_file, token, gateways } => api(ca_file, token, gateways).await,
-        Role::Host { setup, cache } => host(&setup, cache).await,
+        Role::Host { setup, is_kept } => host(&setup, is_kept).await,
         Role::Native(setup) => native::serve(&setup, orders()).await,
     }
 }
@@ -87,21 +89,23 @@ async fn api(ca_file: PathBuf, token: String, gateways: bool) {
     }
 }
 
-async fn host(setup: &Setup, cache: Option<PathBuf>) {
+async fn host(setup: &Setup, is_kept: bool) {
     let begin = Instant::now();
-    let cache = cache.map_or(CompilationCache::None, CompilationCache::Directory);
-    let application = Application::load(&repository().join("spin.toml"), Options { cache, ..options(setup) })
+    let how = Compile { is_kept, ..Compile::default() };
+    let application = Application::load(&repository().join("spin.toml"), options(setup), how)
         .unwrap_or_else(|error| panic!("{error} (make bench builds the component first)"));
     let loaded = begin.elapsed();
-    let server = Server::bind(application.clone(), ANY_PORT.into()).await.expect("a port is free");
-    say(&json!({"url": format!("http://{}", server.local_addr()), "load_ms": loaded.as_secs_f64() * 1e3}));
+    let listener = TcpListener::bind(SocketAddr::from(ANY_PORT)).await.expect("a port is free");
+    let address = listener.local_addr().expect("a listener has an address");
+    say(&json!({"url": format!("http://{address}"), "load_ms": loaded.as_secs_f64() * 1e3}));
+    let own = application.clone();
     let answer_orders = async {
         let mut orders = orders();
         while let Ok(Some(_)) = orders.next_line().await {
-            say(&json!({"instantiate_us": instantiate(&application).await}));
+            say(&json!({"instance_us": instance(&own).await}));
         }
     };
-    server.serve(answer_orders).await;
+    host::serve(application, listener, |_| None, answer_orders).await;
 }
 
 fn options(setup: &Setup) -> Options {
@@ -115,17 +119,17 @@ fn options(setup: &Setup) -> Options {
         variables: VariableSources { flags: setup.set_variables(), ..VariableSources::default() },
         runtime_config: RuntimeConfig::from_file(&runtime_config).expect("the runtime config is sound"),
         mounts: [("/serviceaccount".to_owned(), setup.service_account.clone())].into(),
-        logs: Logs::Stderr,
         ..Options::default()
     }
 }
 
-/// The median, in microseconds.
-async fn instantiate(application: &Application) -> f64 {
+/// What every request pays: an instance, from nothing to an answer without a call. The median, in microseconds.
+async fn instance(application: &Application) -> f64 {
     let mut times = Vec::new();
     for _ in 0..INSTANCES {
         let begin = Instant::now();
-        application.instantiate().await.expect("there is room for an instance");
+        let answer = application.handle(tests::events::bare("GET", "/healthz")).await;
+        assert_eq!(answer.status(), 200);
         times.push(begin.elapsed().as_secs_f64() * 1e6);
     }
     middle(times)

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::Utc;
+use host::manifest::{Manifest, Mounts};
 use http::Request;
-use local::spin::manifest::{Manifest, Mounts};
 use provisioner::endpoint::{self, Answered, Body, Surroundings};
 use provisioner::outbound::Outbound;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,7 @@
-//! The native host: the component, and what it needs around it, on one machine.
+//! The command: the component in its [`host`], and what it needs around it, on one machine.
 //!
-//! [`spin`] plays Spin's part: it loads `spin.toml` and the component and serves HTTP with them. [`kubernetes`] is an
-//! embedded Kubernetes API, [`broker`] an in-memory broker, and [`page`] shows in a browser what they do. [`doors`] says
-//! who may ask them, and [`cli`] is the command that wires them together.
+//! [`kubernetes`] is an embedded Kubernetes API, [`broker`] an in-memory broker, and [`page`] shows in a browser what they
+//! do. [`doors`] says who may ask them, and [`cli`] is the command that wires them together.
 
 pub mod broker;
 pub mod cli;
@@ -10,7 +9,6 @@ pub mod doors;
 pub mod kubernetes;
 mod listener;
 pub mod page;
-pub mod spin;
 
 pub use listener::ListenError;
 use listener::{Server, listen};

@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures::StreamExt;
 use local::broker::{BackoffPolicy, Broker, BrokerConfig, Delivery, Passed};
 use local::kubernetes::{Config, EmbeddedApi};
-use local::spin::Server;
 use tests::events::{Reply, pending};
 use tests::{Provisioner, TOKEN};
 
@@ -64,10 +63,9 @@ async fn an_unknown_gateway_leaves_no_pod() {
 async fn an_api_that_is_down_costs_retries_and_no_event() {
     let api = api().await;
     let provisioner = Provisioner::start(&api.url(), &[]);
-    let server = Server::bind(provisioner.application(), ([127, 0, 0, 1], 0).into()).await.unwrap();
-    let subscriber = format!("http://{}/", server.local_addr()).parse().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(server.serve(async { _ = stopped.await }));
+    let (url, serving) = provisioner.serve(async { _ = stopped.await }).await;
+    let subscriber = format!("{url}/").parse().unwrap();
     let delivery = Delivery {
         retry: 40,
         backoff_policy: BackoffPolicy::Linear,

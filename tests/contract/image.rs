@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
-use local::spin::{Application, LogCapture, Logs, Options, RuntimeConfig, VariableSources};
+use host::{Application, Compile, Options, RuntimeConfig, VariableSources};
 use tempfile::TempDir;
 use tests::events::{Delivery, bare, pending};
 use tests::manifests::{knative_container, knative_service, named_values, runtime_config, spin_app, spin_app_env};
 use tests::peer::{happy, json_step};
 use tests::provisioner::repository;
+use tests::recorder::Recorder;
 use tests::{Peer, Reply, TOKEN};
 
 /// The lines of a file that say something, each with its continuation lines.
@@ -71,29 +73,40 @@ fn leaves(directory: &Path) -> BTreeMap<PathBuf, u64> {
 struct Pod {
     _root: TempDir,
     application: Application,
-    logs: LogCapture,
+    logs: Arc<Recorder>,
 }
 
 impl Pod {
     /// Starts with the environment of a container, with what the kubelet mounts or without.
     fn start(env: BTreeMap<String, String>, mounted: bool) -> Self {
         let root = root();
+        let logs = Arc::<Recorder>::default();
         let mut options = Options {
-            variables: VariableSources { env, shim: true, ..VariableSources::default() },
+            variables: VariableSources { env: of_the_shim(env), ..VariableSources::default() },
+            observer: Some(logs.clone()),
             ..Options::default()
         };
         if mounted {
             options.runtime_config = mount(root.path());
         }
-        let logs = LogCapture::default();
-        options.logs = Logs::Capture(logs.clone());
-        let application = Application::load(&root.path().join("spin.toml"), options).unwrap();
+        let application = Application::load(&root.path().join("spin.toml"), options, Compile::default()).unwrap();
         Self { _root: root, application, logs }
     }
 
     async fn deliver(&self, request: Delivery) -> Reply {
-        Reply::read(self.application.handle(request).await.expect("there is an answer")).await
+        Reply::read(self.application.handle(request).await).await
     }
+}
+
+/// The container's environment as the shim gives it to Spin: for a variable that the application declares, `FOO` beats
+/// `SPIN_VARIABLE_FOO`, an empty one too.
+fn of_the_shim(mut env: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    for name in tests::manifests::application().variables.keys().map(|name| name.to_ascii_uppercase()) {
+        if let Some(value) = env.remove(&name) {
+            env.insert(format!("SPIN_VARIABLE_{name}"), value);
+        }
+    }
+    env
 }
 
 /// Puts what the volumes hold into the root: the service account and the Secret's runtime config, which is read from

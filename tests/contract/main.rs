@@ -1,4 +1,4 @@
-//! Contract tests: the built component, in the native host, against a scripted peer.
+//! Contract tests: the built component, in its host, against a scripted peer.
 
 mod answers;
 mod command;
@@ -116,7 +116,7 @@ fn known_reason(reply: &Reply) -> &'static str {
 fn assert_one_log_line(provisioner: &Provisioner, reply: &Reply, name: &str) -> serde_json::Value {
     let writes = provisioner.logs().writes();
     assert_eq!(writes.len(), 1, "{name}: {}", provisioner.logs().text());
-    let line = std::str::from_utf8(&writes[0].bytes).unwrap();
+    let line = std::str::from_utf8(&writes[0]).unwrap();
     assert!(line.ends_with('\n') && line.len() <= 4096, "{name}: {line}");
     let entry: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(entry["status"], reply.status.as_u16(), "{name}: {line}");

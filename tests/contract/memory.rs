@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use local::spin::RuntimeConfig;
+use host::RuntimeConfig;
 use provisioner::testing::{pod_template, wanted};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

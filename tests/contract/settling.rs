@@ -1,6 +1,6 @@
 //! Sinks and dead letters: where a reply goes, and what becomes of an event that the broker gave up on.
 
-use local::spin::RuntimeConfig;
+use host::RuntimeConfig;
 use provisioner::testing::{deleting, released, routed, stored, wanted};
 use serde_json::{Value, json};
 use tests::events::{Delivery, binary, pending, pending_with};

@@ -1,4 +1,4 @@
-//! End-to-end tests: the built component, in the native host, against a real kube-apiserver and its etcd.
+//! End-to-end tests: the built component, in its host, against a real kube-apiserver and its etcd.
 //!
 //! `make e2e` builds the two and runs this. One API server serves the whole run; every test has a namespace of its
 //! own, and the provisioner in it has the rights of `deploy/rbac.yaml` and no others. The gateways' admission is a real

@@ -3,8 +3,8 @@
 
 use std::sync::Mutex;
 
+use host::RuntimeConfig;
 use local::kubernetes::{ChangeKind, Config, EmbeddedApi, PodChange};
-use local::spin::RuntimeConfig;
 use provisioner::testing::pod_template;
 use serde_json::{Value, json};
 use tests::fault::{Call, Proxy, Recorder, Trap, to_server};

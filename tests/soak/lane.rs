@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use local::broker::{BackoffPolicy, Broker, BrokerConfig, Delivery};
-use local::spin::Server;
 use provisioner::event::PENDING;
 use tests::Provisioner;
 use tests::fault::{Proxy, Upstream, to_server};
@@ -94,7 +93,7 @@ fn provisioner(kube_api_url: &str, sink: Option<&String>) -> Provisioner {
     if let Some(sink) = sink {
         variables.extend([("k_sink", k_sink.as_str()), ("sink_origin", sink)]);
     }
-    let config = local::spin::RuntimeConfig { max_instance_memory: Some(64 << 20), ..Default::default() };
+    let config = host::RuntimeConfig { max_instance_memory: Some(64 << 20), ..Default::default() };
     Provisioner::start_with(kube_api_url, &variables, config)
 }
 
@@ -110,9 +109,7 @@ async fn broker(subscriber: &str, retry: u32, dead_letters: Option<&Broker>) -> 
 
 /// Serves a provisioner, behind a proxy that loses what it will, and ends an instance where it stands now and then.
 async fn serve(provisioner: &Arc<Provisioner>, dice: &Dice) -> Proxy {
-    let server = Server::bind(provisioner.application(), ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
-    let served = to_server(&format!("http://{}", server.local_addr()));
-    tokio::spawn(server.serve(std::future::pending()));
+    let served = to_server(&provisioner.serve(std::future::pending()).await.0);
     let (provisioner, chance) = (provisioner.clone(), dice.clone());
     let upstream: Upstream = Arc::new(move |request| {
         if chance.per_mille(40) {

@@ -1,10 +1,8 @@
 //! What an event costs on any machine: the guest's fuel, about one unit for an instruction, and the calls of the API.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use local::kubernetes::{Config, EmbeddedApi, Gateway, Mode};
-use local::spin::FuelMeter;
 
 use crate::TOKEN;
 use crate::events::{Delivery, Reply, pending};
@@ -65,7 +63,6 @@ pub async fn costs() -> Costs {
 /// A provisioner whose work is measured, and its API.
 pub struct Metered {
     provisioner: Provisioner,
-    meter: FuelMeter,
     api: EmbeddedApi,
 }
 
@@ -77,8 +74,7 @@ impl Metered {
     pub async fn start(variables: &[(&str, &str)]) -> Self {
         let config = Config { token: TOKEN.to_owned(), ..Config::demo() };
         let api = EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
-        let (provisioner, meter) = Provisioner::start_metered(&api.url(), variables);
-        Self { provisioner, meter, api }
+        Self { provisioner: Provisioner::start_metered(&api.url(), variables), api }
     }
 
     /// Delivers an event; gives the answer, the fuel and how many calls there were.
@@ -88,11 +84,7 @@ impl Metered {
     pub async fn deliver(&self, event: Delivery) -> (Reply, u64, u64) {
         let before = self.calls();
         let reply = self.provisioner.deliver(event).await;
-        // The guest may work on when it has answered.
-        self.provisioner.application().finish(Duration::from_secs(10)).await;
-        let fuel = self.meter.take();
-        assert_eq!(fuel.len(), 1, "one event is one instance");
-        (reply, fuel[0], self.calls() - before)
+        (reply, self.provisioner.logs().fuel().await, self.calls() - before)
     }
 
     fn calls(&self) -> u64 {

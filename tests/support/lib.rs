@@ -1,6 +1,6 @@
 //! What the tests of the built component share.
 //!
-//! [`Provisioner`] is the `.wasm` in the native host, from the checked-in `spin.toml`; [`Peer`] is an API server whose
+//! [`Provisioner`] is the `.wasm` in its host, from the checked-in `spin.toml`, and [`recorder`] what the host tells of it; [`Peer`] is an API server whose
 //! every answer is scripted, in which a missing call and an extra call are both failures; [`fault`] stands between
 //! the component and a server that works, and loses, delays or spoils a call where a test says so; [`pods`] looks at what
 //! such a server has; [`events`] makes the requests; [`schema`] holds every answer against `docs/schemas`; [`command`] is
@@ -18,6 +18,7 @@ pub mod peer;
 pub mod pods;
 pub mod process;
 pub mod provisioner;
+pub mod recorder;
 pub mod schema;
 pub mod table;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use local::spin::manifest::{Manifest, Mounts};
+use host::manifest::{Manifest, Mounts};
 use serde_json::Value;
 
 use crate::provisioner::repository;

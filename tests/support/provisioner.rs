@@ -1,20 +1,34 @@
-//! The built component in the native host.
+//! The built component in its host.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
 
-use local::spin::{Application, FuelMeter, LogCapture, Logs, Options, RuntimeConfig, VariableSources};
+use host::{Application, Code, Compile, Options, RuntimeConfig, Setup, VariableSources};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::TOKEN;
 use crate::events::{Delivery, Reply};
+use crate::recorder::Recorder;
+
+/// The built component, compiled once for all tests of a process.
+static CODE: LazyLock<Code> = LazyLock::new(|| compiled(Compile::default()));
+/// The same, counting its own work.
+static METERED: LazyLock<Code> = LazyLock::new(|| compiled(Compile { counts_fuel: true, ..Compile::default() }));
+
+fn compiled(how: Compile) -> Code {
+    let component = crate::manifests::application().component.source;
+    Code::compile(&component, how).unwrap_or_else(|error| panic!("{error} (make test builds the component first)"))
+}
 
 /// The checked-in application with its built component; dropping it removes its mounts, and says what was logged where a
 /// test has failed.
 pub struct Provisioner {
     application: Application,
     service_account: TempDir,
-    logs: LogCapture,
+    recorder: Arc<Recorder>,
 }
 
 impl Provisioner {
@@ -24,24 +38,18 @@ impl Provisioner {
     }
 
     /// The same, where the component's work is measured.
-    pub fn start_metered(kube_api_url: &str, variables: &[(&str, &str)]) -> (Self, FuelMeter) {
-        let meter = FuelMeter::default();
-        (Self::load(kube_api_url, variables, RuntimeConfig::default(), Some(meter.clone())), meter)
+    pub fn start_metered(kube_api_url: &str, variables: &[(&str, &str)]) -> Self {
+        Self::load(kube_api_url, variables, RuntimeConfig::default(), &METERED)
     }
 
     /// The same, with a runtime config.
     pub fn start_with(kube_api_url: &str, variables: &[(&str, &str)], runtime_config: RuntimeConfig) -> Self {
-        Self::load(kube_api_url, variables, runtime_config, None)
+        Self::load(kube_api_url, variables, runtime_config, &CODE)
     }
 
-    fn load(
-        kube_api_url: &str,
-        variables: &[(&str, &str)],
-        runtime_config: RuntimeConfig,
-        fuel: Option<FuelMeter>,
-    ) -> Self {
+    fn load(kube_api_url: &str, variables: &[(&str, &str)], runtime_config: RuntimeConfig, code: &Code) -> Self {
         let service_account = tempfile::tempdir().expect("there is room for a token");
-        let logs = LogCapture::default();
+        let recorder = Arc::<Recorder>::default();
         let api = [("kube_api_url", kube_api_url)];
         let flags = api.iter().chain(variables);
         let options = Options {
@@ -51,13 +59,11 @@ impl Provisioner {
             },
             runtime_config,
             mounts: BTreeMap::from([("/serviceaccount".to_owned(), service_account.path().to_owned())]),
-            logs: Logs::Capture(logs.clone()),
-            fuel,
-            ..Options::default()
+            observer: Some(recorder.clone()),
         };
-        let application = Application::load(&repository().join("spin.toml"), options)
-            .unwrap_or_else(|error| panic!("{error} (make test builds the component first)"));
-        let provisioner = Self { application, service_account, logs };
+        let setup = Setup::load(&repository().join("spin.toml"), options).unwrap_or_else(|error| panic!("{error}"));
+        let application = Application::new(setup, code.clone());
+        let provisioner = Self { application, service_account, recorder };
         provisioner.write_token(TOKEN);
         provisioner
     }
@@ -74,24 +80,27 @@ impl Provisioner {
 
     /// Delivers a request and reads the whole answer. Dropping the future ends the instance where it stands.
     pub async fn deliver(&self, request: Delivery) -> Reply {
-        Reply::read(self.application.handle(request).await.expect("there is an answer")).await
+        Reply::read(self.application.handle(request).await).await
     }
 
-    /// The application itself, to be served.
-    pub fn application(&self) -> Application {
-        self.application.clone()
+    /// Serves it at the URL that is given back, until `shutdown` is ready.
+    pub async fn serve(&self, shutdown: impl Future<Output = ()> + Send + 'static) -> (String, JoinHandle<()>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
+        let address = listener.local_addr().expect("a listener has an address");
+        let serving = tokio::spawn(host::serve(self.application.clone(), listener, |_| None, shutdown));
+        (format!("http://{address}"), serving)
     }
 
-    /// Everything that was written to stdout and stderr so far.
-    pub fn logs(&self) -> &LogCapture {
-        &self.logs
+    /// What was written to stdout and stderr so far, and what instances used.
+    pub fn logs(&self) -> &Recorder {
+        &self.recorder
     }
 }
 
 impl Drop for Provisioner {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the provisioner logged:\n{}", self.logs.text());
+            eprintln!("the provisioner logged:\n{}", self.recorder.text());
         }
     }
 }

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use host::outbound::{Outbound, RequestOptions};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use provisioner::outbound::{Answer, Bounds, NoAnswer, Outbound as CoreOutbound};
-use wasmtime_wasi_http::RequestOptions;
-
-use crate::spin::outbound::Outbound;
 
 /// Sends the core's requests natively.
 pub struct Client(pub Outbound);
@@ -23,7 +21,7 @@ impl CoreOutbound for Client {
 impl Client {
     async fn exchange(&self, request: Request<Vec<u8>>, bounds: Bounds) -> Answer {
         let request = request.map(|body| Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync());
-        let response = self.0.send(request, options(bounds.call), None).await;
+        let response = self.0.send(request, options(bounds.call)).await;
         let (parts, body) = response.map_err(|code| NoAnswer::Host(format!("{code:?}")))?.into_parts();
         let body = Limited::new(body, bounds.answer).collect().await;
         let body = body.map_err(|_| NoAnswer::CutOff)?;

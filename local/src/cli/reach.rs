@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use host::outbound::ErrorCode;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use provisioner::config::Config;
 use tokio::time::{Instant, sleep};
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
 use super::client::{Client, options};
 
@@ -41,7 +41,7 @@ async fn ask(client: &Client, config: &Config, timeout: Duration) -> Result<(), 
     let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
     let request = Request::get(config.kube_api_url.join("/version")).body(body);
     let request = request.map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
-    client.0.send(request, options(timeout), None).await.map(drop)
+    client.0.send(request, options(timeout)).await.map(drop)
 }
 
 fn can_heal(code: &ErrorCode) -> bool {

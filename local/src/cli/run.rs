@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use host::{Application, ClientTls, Compile, Options, RuntimeConfig, Setup, VariableSources};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -23,14 +24,8 @@ use super::reach::reach;
 use super::{console, pages};
 use crate::broker::{Broker, BrokerConfig};
 use crate::kubernetes::{Config, EmbeddedApi, WHAT_IT_IS_NOT};
+use crate::listener::{Bound, listen};
 use crate::page::{Page, PageConfig};
-use crate::spin::allowed_hosts::AllowedHosts;
-use crate::spin::manifest::Manifest;
-use crate::spin::outbound::Outbound;
-use crate::spin::variables::Variables;
-use crate::spin::{
-    Application, ClientTls, CompilationCache, LoadError, Logs, Options, RuntimeConfig, Server, VariableSources,
-};
 
 /// The guest's directory for the service account.
 const SERVICE_ACCOUNT: &str = "/serviceaccount";
@@ -69,17 +64,18 @@ async fn serve(args: Args) -> Result<()> {
         return unless_stopped(&mut stop, check_gateways(&args, options, &kubernetes)).await;
     }
     let application = unless_stopped(&mut stop, load(&args, options, &kubernetes)).await?;
-    let server = Server::bind(application, args.listen).await?;
-    let broker = Arc::new(broker(&args, server.local_addr()).await?);
-    let page = page(&args, &server, &broker, &kubernetes).await?;
+    let Bound { listener, local_addr: provisioner } = listen(args.listen).await?;
+    let broker = Arc::new(broker(&args, provisioner).await?);
+    let page = page(&args, provisioner, &broker, &kubernetes).await?;
     // Subscribed to before the addresses are told: from then on nothing that happens is missed.
     let (events, changes) = (broker.subscribe(), kubernetes.embedded.as_ref().map(|api| api.subscribe()));
-    introduce(args.output, &page, &server, &broker, &kubernetes).context(NO_STDOUT)?;
+    introduce(args.output, &page, provisioner, &broker, &kubernetes).context(NO_STDOUT)?;
     tokio::spawn(console::print_events(events, args.output));
     if let Some(changes) = changes {
         tokio::spawn(console::print_pods(changes, args.output));
     }
-    server.serve(stop).await;
+    let doors = args.doors();
+    host::serve(application, listener, move |request| doors.problem(request), stop).await;
     page.shutdown().await;
     // Nobody else holds it, unless a browser's last request is still being answered.
     if let Some(broker) = Arc::into_inner(broker) {
@@ -89,11 +85,16 @@ async fn serve(args: Args) -> Result<()> {
     Ok(())
 }
 
-async fn page(args: &Args, server: &Server, broker: &Arc<Broker>, kubernetes: &Kubernetes) -> Result<Page> {
+async fn page(
+    args: &Args,
+    provisioner: SocketAddr,
+    broker: &Arc<Broker>,
+    kubernetes: &Kubernetes,
+) -> Result<Page> {
     let config = PageConfig {
         listen: args.page_listen,
         doors: args.doors(),
-        provisioner: format!("http://{}", server.local_addr()),
+        provisioner: format!("http://{provisioner}"),
         kubernetes: kubernetes.description.clone(),
     };
     Ok(Page::bind(config, broker.clone(), kubernetes.embedded.clone()).await?)
@@ -127,19 +128,16 @@ async fn check_gateways(args: &Args, options: Options, kubernetes: &Kubernetes) 
 
 /// The provisioner's settings, and a way out that is the provisioner's.
 fn as_the_provisioner(args: &Args, options: Options) -> Result<(Settings, Client)> {
-    let manifest = Manifest::load(&args.from, &options.mounts).map_err(LoadError::Manifest)?;
-    let variables = Variables::resolve(&manifest, &options.variables).map_err(LoadError::Variables)?;
-    let settings =
-        Settings::from_variables(|name| variables.get(name).map(str::to_owned).map_err(|error| error.to_string()))?;
-    let hosts = AllowedHosts::resolve(&manifest.component.allowed_outbound_hosts, &variables);
-    let outbound = Outbound::new(&manifest.component.id, hosts, options.runtime_config, options.logs);
-    Ok((settings, Client(outbound.map_err(LoadError::ClientTls)?)))
+    let setup = Setup::load(&args.from, options)?;
+    let variable = |name: &str| setup.variable(name).map(str::to_owned).ok_or_else(|| format!("there is no {name:?}"));
+    Ok((Settings::from_variables(variable)?, Client(setup.outbound().clone())))
 }
 
 /// Loads the application, and waits for a cluster that does not answer yet.
 async fn load(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<Application> {
     let (from, own) = (args.from.clone(), options.clone());
-    let loading = tokio::task::spawn_blocking(move || Application::load(&from, own));
+    let how = Compile { is_kept: !args.disable_cache, ..Compile::default() };
+    let loading = tokio::task::spawn_blocking(move || Application::load(&from, own, how));
     let loaded = shown("compiling the component", loading).await;
     let application = loaded.context(NO_MACHINE)??;
     if kubernetes.embedded.is_none() {
@@ -166,8 +164,7 @@ fn options(args: &Args) -> Result<Options> {
         None => RuntimeConfig::default(),
     };
     let variables = VariableSources { env: std::env::vars().collect(), ..VariableSources::default() };
-    let cache = if args.disable_cache { CompilationCache::None } else { CompilationCache::Default };
-    Ok(Options { variables, runtime_config, logs: Logs::Stderr, cache, ..Options::default() })
+    Ok(Options { variables, runtime_config, ..Options::default() })
 }
 
 async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker> {
@@ -199,14 +196,12 @@ impl Kubernetes {
     }
 
     fn of_cluster(cluster: Cluster, options: &mut Options) -> Result<Self> {
-        let mut tls = ClientTls::new(vec![cluster.host()], cluster.ca.as_deref())?;
-        let service_account = match &cluster.user {
-            Credentials::Token(token) => mount_token(options, token)?,
-            Credentials::Certificate { cert, key } => {
-                tls = tls.with_client_cert(cert, key)?;
-                mount_token(options, NO_TOKEN)?
-            }
+        let (token, client) = match &cluster.user {
+            Credentials::Token(token) => (token.as_str(), None),
+            Credentials::Certificate { cert, key } => (NO_TOKEN, Some((cert.as_slice(), key.as_slice()))),
         };
+        let tls = ClientTls::new(cluster.host(), cluster.ca.as_deref(), client)?;
+        let service_account = mount_token(options, token)?;
         options.runtime_config.client_tls.push(tls);
         options.variables.flags.insert("kube_api_url".to_owned(), cluster.url.clone());
         Ok(Self { embedded: None, url: cluster.url.clone(), description: cluster.url, service_account })
@@ -234,9 +229,14 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-fn introduce(output: Output, page: &Page, server: &Server, broker: &Broker, kubernetes: &Kubernetes) -> io::Result<()> {
-    let (page, broker) = (page.url(), broker.url());
-    let provisioner = format!("http://{}", server.local_addr());
+fn introduce(
+    output: Output,
+    page: &Page,
+    provisioner: SocketAddr,
+    broker: &Broker,
+    kubernetes: &Kubernetes,
+) -> io::Result<()> {
+    let (page, broker, provisioner) = (page.url(), broker.url(), format!("http://{provisioner}"));
     if output == Output::Json {
         let kubernetes = &kubernetes.url;
         let addresses = json!({"page": page, "provisioner": provisioner, "broker": broker, "kubernetes": kubernetes});

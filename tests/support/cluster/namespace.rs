@@ -7,7 +7,7 @@ use crate::Provisioner;
 use futures::FutureExt;
 use serde_json::{Value, json};
 
-use local::spin::RuntimeConfig;
+use host::RuntimeConfig;
 
 use crate::cluster::Cluster;
 use crate::cluster::client::{Answer, Client, until};
@@ -129,7 +129,7 @@ impl Namespace {
         self.admin().call("POST", &self.path("pods?dryRun=All"), Some(&pod)).await
     }
 
-    /// The component in the native host, set up as in a cluster: HTTPS to the API server, whose authority is named in a
+    /// The component in its host, set up as in a cluster: HTTPS to the API server, whose authority is named in a
     /// file, with the token of the service account mounted, and no other right.
     pub fn provisioner(&self, variables: &[(&str, &str)]) -> Provisioner {
         let mut all = vec![("client_namespace", self.name.as_str())];
