@@ -6,10 +6,11 @@ FROM scratch
 COPY spin.toml /spin.toml
 COPY target/wasm32-wasip2/release/provisioner.wasm /target/wasm32-wasip2/release/provisioner.wasm
 
-# Two empty directories: the mount point of the service account, and Spin's own, which the shim could not make on a
-# read-only root. The source is the same for both: .dockerignore leaves nothing in it, a token least of all. RUN can't
+# Three empty directories: the mount points of the service account and of the token for the sink, and Spin's own, which
+# the shim could not make on a read-only root. The source is the same for all: .dockerignore leaves nothing in it, a token least of all. RUN can't
 # make them, for there is no shell, and neither can WORKDIR, whose directory podman doesn't put into the image.
 COPY serviceaccount /serviceaccount
+COPY serviceaccount /oidc
 COPY serviceaccount /.spin
 
 # Paths in spin.toml are relative to the root.

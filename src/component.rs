@@ -6,7 +6,7 @@
 //! minutes, and has a deadline besides, because none of the three bounds an answer that trickles in.
 
 use std::cell::OnceCell;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -26,6 +26,7 @@ use crate::endpoint::{self, Body, BodyError, LARGEST_BODY, Surroundings};
 use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
 
 const TOKEN_FILE: &str = "/serviceaccount/token";
+const SINK_TOKEN_FILE: &str = "/oidc/token";
 
 /// How long a request's body may take, where no configuration says otherwise.
 const LONGEST_BODY: Duration = Duration::from_secs(30);
@@ -35,7 +36,7 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let started = Instant::now();
     let outbound = WasiHttp { started };
     let request = read_request(request);
-    let surroundings = Surroundings { now: Utc::now(), variable: &variable, token: &token };
+    let surroundings = Surroundings { now: Utc::now(), variable: &variable, token: &token, sink_token: &sink_token };
     let answered = endpoint::answer(request, &surroundings, &outbound).await;
     if let Some(entry) = answered.log {
         // One write of the whole line, so that parallel instances don't interleave.
@@ -51,6 +52,15 @@ fn variable(name: &str) -> Result<String, String> {
 fn token() -> Result<String, String> {
     let content = std::fs::read_to_string(TOKEN_FILE);
     content.map_err(|problem| format!("the token file {TOKEN_FILE} can't be read: {problem}"))
+}
+
+/// A SinkBinding mounts one where its sink wants to know who sends.
+fn sink_token() -> Result<Option<String>, String> {
+    match std::fs::read_to_string(SINK_TOKEN_FILE) {
+        Ok(content) => Ok(Some(content)),
+        Err(problem) if problem.kind() == ErrorKind::NotFound => Ok(None),
+        Err(problem) => Err(format!("the token file {SINK_TOKEN_FILE} can't be read: {problem}")),
+    }
 }
 
 fn read_request(incoming: IncomingRequest) -> Request<Body> {

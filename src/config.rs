@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use crate::names::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
 use crate::outbound::Bounds;
 use crate::sink::Sink;
@@ -16,6 +18,9 @@ pub const GATEWAY_PLACEHOLDER: &str = "{gateway}";
 
 /// How long the longest call to the API server may be allowed to take.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The longest of all other times. Kubernetes counts the seconds of `activeDeadlineSeconds` in 32 bits.
+const LONGEST_TIME: Duration = Duration::from_secs(i32::MAX as u64);
 
 /// The label keys that the client Pod carries in any case, which a `gateway_key` would overwrite.
 const RESERVED_PREFIXES: [&str; 2] = ["app.kubernetes.io/", "podgateway.io/"];
@@ -31,6 +36,12 @@ pub struct Config {
     pub client_command: Vec<String>,
     /// The PodTemplate in the client namespace that clients are made from; `None` for image and command above.
     pub client_pod_template: Option<String>,
+    /// How long a client may run, in seconds, where its PodTemplate doesn't say; `None` for ever.
+    pub client_ttl: Option<u64>,
+    /// How old a gated Pod gets before the sweep ends it.
+    pub client_patience: TimeDelta,
+    /// How long a client that has ended keeps its Pod; `None` for ever.
+    pub client_retention: Option<TimeDelta>,
     /// The key of the annotation and of the label by which the gateways' admission controllers know their clients.
     pub gateway_key: String,
     /// The gateways that may be asked for, separated by commas; empty for any.
@@ -45,6 +56,10 @@ pub struct Config {
     pub kube_api_timeout: Duration,
     /// Where replies go; `None` for the answer to the delivery.
     pub sink: Option<Sink>,
+    /// The audience of the token that a sender has to send; `None` where any sender may deliver.
+    pub sender_audience: Option<String>,
+    /// Who may deliver then, separated by commas; empty for whoever has such a token.
+    sender_subjects: String,
 }
 
 /// Whether the gateway is verified before a client may run.
@@ -85,6 +100,9 @@ impl Config {
             client_image: word("client_image", is_image, NO_IMAGE)?,
             client_command: client_command(&text("client_command")?)?,
             client_pod_template: optional("client_pod_template", is_optional_name, NO_NAME)?,
+            client_ttl: client_ttl(&text("client_ttl")?)?,
+            client_patience: time("client_patience", &text("client_patience")?)?,
+            client_retention: client_retention(&text("client_retention")?)?,
             gateway_key: gateway_key(word("gateway_key", is_qualified_name, NO_KEY)?)?,
             gateways: gateways(text("gateways")?)?,
             gateway_address: optional("gateway_address", is_pattern, NO_PATTERN)?,
@@ -93,6 +111,8 @@ impl Config {
             kube_api_timeout: kube_api_timeout(&text("kube_api_timeout")?)?,
             sink: Sink::parse(&text("k_sink")?, &text("k_ce_overrides")?, &text("sink_origin")?)
                 .map_err(|(variable, problem)| ConfigError { variable, problem })?,
+            sender_audience: optional("sender_audience", is_audience, NO_AUDIENCE)?,
+            sender_subjects: word("sender_subjects", are_subjects, NO_SUBJECTS)?,
         })
     }
 
@@ -104,6 +124,11 @@ impl Config {
     /// Whether clients of `gateway` may be made.
     pub fn allows(&self, gateway: &str) -> bool {
         self.gateways().next().is_none() || self.gateways().any(|allowed| allowed == gateway)
+    }
+
+    /// Who may deliver, where a sender has to say who it is; none for whoever has a token.
+    pub fn sender_subjects(&self) -> impl Iterator<Item = &str> {
+        names(&self.sender_subjects)
     }
 
     /// The address that `gateway` has to inject, or `None` where any will do.
@@ -135,6 +160,12 @@ const NO_PATTERN: &str = ": the only placeholder is {gateway}, and there is no s
 const NO_URL: &str = ": use http:// or https:// with a host and no path";
 const NO_TIMEOUT: &str = ": use a time above 0s and up to 10m, such as 15s or 1m30s";
 
+const NO_AUDIENCE: &str = ", which has a space in it: use the audience that the Trigger's subscriber has";
+const NO_SUBJECTS: &str = ": use names such as system:serviceaccount:client-system:trigger, separated by commas";
+const NO_TTL: &str = ": use a time of 1s or more, such as 12h, or leave it empty";
+const NO_TIME: &str = ": use a time such as 20m or 1h30m";
+const NO_RETENTION: &str = ": use a time such as 1h, 0s for at once, or off";
+
 /// The error about a value that can't be used, with what is wrong with it as the end of the sentence.
 fn bad(variable: &'static str, value: &str, problem: &str) -> ConfigError {
     ConfigError { variable, problem: format!("is {value:?}{problem}") }
@@ -151,6 +182,14 @@ fn is_optional_name(value: &str) -> bool {
 fn is_pattern(value: &str) -> bool {
     let rest = value.replace(GATEWAY_PLACEHOLDER, "");
     !rest.contains(['{', '}']) && !rest.contains(char::is_whitespace)
+}
+
+fn is_audience(value: &str) -> bool {
+    !value.contains(char::is_whitespace)
+}
+
+fn are_subjects(value: &str) -> bool {
+    names(value).all(|name| !name.contains(char::is_whitespace))
 }
 
 fn client_command(value: &str) -> Result<Vec<String>, ConfigError> {
@@ -194,8 +233,32 @@ fn kube_api_url(value: &str) -> Result<BaseUrl, ConfigError> {
     }
 }
 
+fn duration(value: &str) -> Option<Duration> {
+    humantime::parse_duration(value).ok().filter(|time| *time <= LONGEST_TIME)
+}
+
+fn time(variable: &'static str, value: &str) -> Result<TimeDelta, ConfigError> {
+    let time = duration(value).and_then(|time| TimeDelta::from_std(time).ok());
+    time.ok_or_else(|| bad(variable, value, NO_TIME))
+}
+
+fn client_ttl(value: &str) -> Result<Option<u64>, ConfigError> {
+    match duration(value).map(|time| time.as_secs()) {
+        _ if value.is_empty() => Ok(None),
+        Some(seconds) if seconds > 0 => Ok(Some(seconds)),
+        _ => Err(bad("client_ttl", value, NO_TTL)),
+    }
+}
+
+fn client_retention(value: &str) -> Result<Option<TimeDelta>, ConfigError> {
+    match value {
+        "off" => Ok(None),
+        _ => time("client_retention", value).map(Some).map_err(|_| bad("client_retention", value, NO_RETENTION)),
+    }
+}
+
 fn kube_api_timeout(value: &str) -> Result<Duration, ConfigError> {
-    let timeout = humantime::parse_duration(value).ok();
+    let timeout = duration(value);
     let usable = timeout.filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT);
     usable.ok_or_else(|| bad("kube_api_timeout", value, NO_TIMEOUT))
 }

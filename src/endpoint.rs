@@ -11,16 +11,19 @@ mod delivery;
 mod tests;
 
 use chrono::{DateTime, Utc};
-use http::header::{ALLOW, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 
 use self::delivery::{Delivery, Route};
 use crate::cloudevents::read;
+use crate::cluster::Cluster;
 use crate::config::Config;
-use crate::kubernetes::Token;
+use crate::kubernetes::{Api, Token};
 use crate::log::Entry;
 use crate::outbound::Outbound;
 use crate::response;
+use crate::sender::{self, Refused};
+use crate::text::Redactor;
 
 /// How many bytes of a request's body are taken, at most.
 pub const LARGEST_BODY: usize = 1 << 20;
@@ -52,6 +55,8 @@ pub struct Surroundings<'a> {
     pub variable: &'a dyn Fn(&str) -> Result<String, String>,
     /// The content of the token file, or why it can't be had. Asked anew for every event.
     pub token: &'a dyn Fn() -> Result<String, String>,
+    /// The content of the file that holds the token for the sink, where there is one, or why it can't be had.
+    pub sink_token: &'a dyn Fn() -> Result<Option<String>, String>,
 }
 
 impl Surroundings<'_> {
@@ -60,8 +65,12 @@ impl Surroundings<'_> {
     }
 
     fn token(&self, config: &Config) -> Result<Token, String> {
-        let content = (self.token)()?;
-        Token::parse(&content, &config.kube_api_url).map_err(|error| error.to_string())
+        Token::parse(&(self.token)()?, &config.kube_api_url).map_err(|error| error.to_string())
+    }
+
+    fn sink_token(&self) -> Result<Option<Token>, String> {
+        let token = (self.sink_token)()?.map(|content| Token::bearer(&content)).transpose();
+        token.map_err(|error| format!("for the sink, {error}"))
     }
 }
 
@@ -94,9 +103,12 @@ pub async fn answer(request: Request<Body>, surroundings: &Surroundings<'_>, out
     let (parts, body) = request.into_parts();
     let route = if parts.uri.path() == DEAD_LETTER { Route::DeadLetter } else { Route::Subscriber };
     match (parts.uri.path(), &parts.method) {
-        ("/" | DEAD_LETTER, &Method::POST) => match read_event(route, &parts.headers, body) {
-            Ok(delivery) => delivery.end(surroundings, outbound).await,
-            Err((status, detail)) => Answered::problem(status, &detail),
+        ("/" | DEAD_LETTER, &Method::POST) => match admit(&parts.headers, surroundings, outbound).await {
+            Err(refused) => refused,
+            Ok(sender) => match read_event(route, &parts.headers, body) {
+                Ok(delivery) => delivery.end(sender, surroundings, outbound).await,
+                Err((status, detail)) => Answered::problem(status, &detail),
+            },
         },
         ("/" | DEAD_LETTER, &Method::OPTIONS) => Answered::silent(handshake(&parts.headers)),
         ("/" | DEAD_LETTER, _) => method_not_allowed(EVENT_METHODS),
@@ -105,6 +117,34 @@ pub async fn answer(request: Request<Body>, surroundings: &Surroundings<'_>, out
         ("/healthz" | "/readyz", _) => method_not_allowed(PROBE_METHODS),
         (path, _) => Answered::problem(StatusCode::NOT_FOUND, &format!("there is no {path}: POST events to /")),
     }
+}
+
+/// Lets a sender in, where one has to say who it is. Then its token is looked for in what leaves, as ours are.
+async fn admit<'a>(
+    headers: &'a HeaderMap,
+    surroundings: &Surroundings<'_>,
+    outbound: &impl Outbound,
+) -> Result<Option<&'a str>, Answered> {
+    if (surroundings.variable)("sender_audience").is_ok_and(|audience| audience.trim().is_empty()) {
+        return Ok(None);
+    }
+    let unready = |problem: String| Answered::problem(StatusCode::SERVICE_UNAVAILABLE, &problem);
+    let config = surroundings.config().map_err(unready)?;
+    let own = surroundings.token(&config).map_err(unready)?;
+    let token = sender::token(headers);
+    let cluster = Cluster { config: &config, api: Api::new(&config, &own, HeaderMap::new()), outbound };
+    let Err(refused) = sender::admit(token, &cluster).await else { return Ok(token) };
+    let status = match &refused {
+        Refused::Unknown(_) => StatusCode::UNAUTHORIZED,
+        Refused::Forbidden(_) => StatusCode::FORBIDDEN,
+        Refused::Unreviewed(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let redactor = Redactor::new([own.secret()].into_iter().chain(token));
+    let mut answered = Answered::problem(status, &redactor.text(&refused.to_string()));
+    if status == StatusCode::UNAUTHORIZED {
+        answered.response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    Err(answered)
 }
 
 fn method_not_allowed(allowed: &'static str) -> Answered {

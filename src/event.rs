@@ -14,10 +14,25 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::names::is_label_value;
 use crate::reason::{Failure, Reason};
+use crate::state::Observed;
 use crate::text::cut;
 
-/// The type of the events that are acted upon.
+/// The type of the events that ask for a client.
 pub const PENDING: &str = "io.podgateway.client.pending";
+/// The type of the events that ask for a client's end.
+pub const TERMINATION: &str = "io.podgateway.client.termination.pending";
+/// The type of an ApiServerSource's events about an object that is there.
+pub const ADDED: &str = "dev.knative.apiserver.resource.add";
+/// The type of an ApiServerSource's events about an object that was changed.
+pub const UPDATED: &str = "dev.knative.apiserver.resource.update";
+/// The type of an ApiServerSource's events about an object that is gone.
+pub const DELETED: &str = "dev.knative.apiserver.resource.delete";
+/// The type of the events of a PingSource.
+pub const PING: &str = "dev.knative.sources.ping";
+
+/// The largest object that is read of an event, in bytes: no Pod that an API server stores for us is as large, but for
+/// one whose event has an id of that size.
+const LARGEST_HINT: usize = 512 << 10;
 
 /// How much of a dead letter's last answer is quoted, in bytes.
 const LONGEST_QUOTE: usize = 512;
@@ -61,15 +76,60 @@ impl<'a> Pending<'a> {
 /// # Errors
 /// `InvalidEventData` where there is none, with what stands there instead.
 pub fn requested_gateway(data: &Data) -> Result<String, Failure> {
-    let error = |problem: &str| {
+    json(data).and_then(gateway_name).map_err(|problem| {
         let message = format!(r#"{problem}: send JSON such as {{"gateway_name": "foo"}} as application/json"#);
         Failure::new(Reason::InvalidEventData, message)
-    };
+    })
+}
+
+/// The identity of the pending event whose client is to end: the member `pending_event`, as every answer has it.
+///
+/// # Errors
+/// `InvalidEventData` where there is none.
+pub fn pending_event(data: &Data) -> Result<Context, Failure> {
+    #[derive(Deserialize)]
+    #[serde(expecting = "an object with the member pending_event")]
+    struct TerminationData {
+        pending_event: PendingEvent,
+    }
+    #[derive(Deserialize)]
+    #[serde(expecting = "an object with the members source and id")]
+    struct PendingEvent {
+        source: String,
+        id: String,
+    }
+    let read: Result<TerminationData, _> = json(data).and_then(|json| object(json, |error| error.to_string()));
+    let identity = read.map(|data| (data.pending_event.source, data.pending_event.id)).and_then(|(source, id)| {
+        let is_whole = !source.is_empty() && !id.is_empty();
+        if is_whole { Ok((source, id)) } else { Err("source or id of pending_event is empty".to_owned()) }
+    });
+    let (source, id) = identity.map_err(|problem| {
+        let example = r#"{"pending_event": {"source": "/me", "id": "1"}}"#;
+        Failure::new(Reason::InvalidEventData, format!("{problem}: send JSON such as {example} as application/json"))
+    })?;
+    Ok(Context { source, id, ..Context::default() })
+}
+
+/// The Pod that an event of an ApiServerSource is about; nothing where it is about something else.
+pub fn observed(data: &Data) -> Option<Box<Observed>> {
+    let json = json(data).ok().filter(|json| json.len() <= LARGEST_HINT)?;
+    serde_json::from_slice(json).ok()
+}
+
+fn json<'a>(data: &'a Data) -> Result<&'a [u8], String> {
     match data {
-        Data::Json(json) => gateway_name(json).map_err(|problem| error(&problem)),
-        Data::Other(media_type) => Err(error(&format!("the event's data is {media_type} and not JSON"))),
-        Data::Compressed => Err(error("the event's data is compressed with gzip")),
-        Data::Absent => Err(error("the event has no data")),
+        Data::Json(json) => Ok(json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json)),
+        Data::Other(media_type) => Err(format!("the event's data is {media_type} and not JSON")),
+        Data::Compressed => Err("the event's data is compressed with gzip".to_owned()),
+        Data::Absent => Err("the event has no data".to_owned()),
+    }
+}
+
+/// Reads an object. Of a list serde's derive would take the items by their order.
+fn object<'a, T: Deserialize<'a>>(json: &'a [u8], why: impl Fn(serde_json::Error) -> String) -> Result<T, String> {
+    match json.trim_ascii_start().starts_with(b"[") {
+        true => Err("the event's data is a list and not an object".to_owned()),
+        false => serde_json::from_slice(json).map_err(why),
     }
 }
 
@@ -86,12 +146,7 @@ fn given<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'
 }
 
 fn gateway_name(json: &[u8]) -> Result<String, String> {
-    let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json);
-    if json.trim_ascii_start().starts_with(b"[") {
-        // Of a list serde's derive would take the items by their order.
-        return Err("the event's data is a list and not an object".to_owned());
-    }
-    let data: PendingData = serde_json::from_slice(json).map_err(|error| not_an_object(json, &error))?;
+    let data: PendingData = object(json, |error| not_an_object(json, &error))?;
     match data.gateway_name.map(RawValue::get) {
         None => Err("the event's data has no gateway_name".to_owned()),
         Some("null") => Err("gateway_name is null".to_owned()),
@@ -148,6 +203,11 @@ pub fn is_expired(extensions: &Extensions, now: DateTime<Utc>) -> Result<bool, F
 /// The failure of an event that came too late.
 pub fn expired() -> Failure {
     Failure::new(Reason::EventExpired, "the event's expirytime has passed: send a new event")
+}
+
+/// The failure of an event whose Pod was left gated, of which no delivery came any more.
+pub fn forgotten() -> Failure {
+    Failure::new(Reason::Undeliverable, "no delivery of the event came any more, and no Pod was left: send a new event")
 }
 
 /// The failure of an event that the broker gave up on, with what Knative says of its last delivery.

@@ -78,11 +78,11 @@ fn check_gate(pod: &Pod) -> Result<(), Failure> {
 fn check_marks(pod: &Pod, pending: &Pending, config: &Config) -> Result<(), Failure> {
     let (context, key) = (pending.context, config.gateway_key.as_str());
     let marks = [
-        (Reason::WrongGatewayInjected, "annotation", key, pod.annotation(key), pending.gateway),
-        (Reason::WrongGatewayInjected, "label", key, pod.label(key), pending.gateway),
-        (Reason::UnsafePod, "label", MANAGED_BY_LABEL, pod.label(MANAGED_BY_LABEL), MANAGED_BY),
-        (Reason::UnsafePod, "annotation", EVENT_SOURCE, pod.annotation(EVENT_SOURCE), &context.source),
-        (Reason::UnsafePod, "annotation", EVENT_ID, pod.annotation(EVENT_ID), &context.id),
+        (Reason::WrongGatewayInjected, "annotation", key, pod.metadata.annotation(key), pending.gateway),
+        (Reason::WrongGatewayInjected, "label", key, pod.metadata.label(key), pending.gateway),
+        (Reason::UnsafePod, "label", MANAGED_BY_LABEL, pod.metadata.label(MANAGED_BY_LABEL), MANAGED_BY),
+        (Reason::UnsafePod, "annotation", EVENT_SOURCE, pod.metadata.annotation(EVENT_SOURCE), &context.source),
+        (Reason::UnsafePod, "annotation", EVENT_ID, pod.metadata.annotation(EVENT_ID), &context.id),
     ];
     for (reason, what, key, found, sent) in marks {
         if found != Some(sent) {

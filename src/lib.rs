@@ -38,9 +38,10 @@ pub mod sink;
 
 pub mod config;
 
-pub mod event;
-
 pub mod pod;
+pub mod state;
+
+pub mod event;
 
 pub mod bypass;
 pub mod template;
@@ -49,10 +50,16 @@ pub mod gateway;
 pub mod kubernetes;
 pub mod manifest;
 
+pub mod cluster;
+pub mod sender;
+
 pub mod provision;
 
-pub mod log;
 pub mod reply;
+
+pub mod lifecycle;
+
+pub mod log;
 pub mod response;
 
 pub mod endpoint;

@@ -23,10 +23,16 @@ const TEXT_LIMITS: [usize; 4] = [1_024, 256, 64, 16];
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A client is there.
+    /// A client is there; or it is ending, where that was asked for.
     Done,
-    /// There will be no client.
+    /// There will be no client; or it can't be ended.
     Failed,
+    /// It was told that a client runs.
+    Running,
+    /// It was told that a client has ended.
+    Ended,
+    /// All clients were looked at.
+    Swept,
     /// The broker will redeliver.
     Retry,
     /// An event of another type.
@@ -81,7 +87,13 @@ impl Entry {
         let text = |text: &Option<String>| text.as_ref().map(|text| cut(&self.redactor.text(text), limit).to_owned());
         let fields = [
             ("time", json!(time.to_rfc3339_opts(SecondsFormat::Millis, true))),
-            ("level", json!(if matches!(self.outcome, Kind::Done | Kind::Ignored) { "info" } else { "warn" })),
+            (
+                "level",
+                json!(match self.outcome {
+                    Kind::Failed | Kind::Retry | Kind::Rejected => "warn",
+                    _ => "info",
+                }),
+            ),
             ("outcome", json!(self.outcome)),
             ("status", json!(self.status)),
             ("reason", json!(self.reason)),

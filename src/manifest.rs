@@ -27,6 +27,9 @@ pub fn manifest(pending: &Pending, config: &Config, base: Option<Base>) -> Value
     annotations.extend(texts([(key, pending.gateway), (EVENT_SOURCE, &context.source), (EVENT_ID, &context.id)]));
     let correlation_id = context.correlation_id.as_deref().filter(|id| id.len() <= LONGEST_CORRELATION_ID);
     annotations.extend(texts(correlation_id.map(|id| (CORRELATION_ID, id))));
+    if let (true, Some(seconds)) = (spec["activeDeadlineSeconds"].is_null(), config.client_ttl) {
+        spec["activeDeadlineSeconds"] = json!(seconds);
+    }
     secure(&mut spec, config.gateway_verification);
     let mut pod = json!({
         "apiVersion": "v1",

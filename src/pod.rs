@@ -27,6 +27,10 @@ pub const EVENT_SOURCE: &str = "podgateway.io/event-source";
 pub const EVENT_ID: &str = "podgateway.io/event-id";
 /// The annotation that holds the pending event's `correlationid`, where it has one.
 pub const CORRELATION_ID: &str = "podgateway.io/correlation-id";
+/// The annotation that says which state of the client was told last: the value is `running` or `ended`.
+pub const REPORTED: &str = "podgateway.io/reported";
+/// The annotation on a client that was asked to end: the id of the answer to whoever asked.
+pub const TERMINATION: &str = "podgateway.io/termination";
 
 /// Part of a core/v1 Pod.
 ///
@@ -38,30 +42,11 @@ pub const CORRELATION_ID: &str = "podgateway.io/correlation-id";
 /// assert!(!pod.is_gated());
 /// ```
 #[derive(Clone, Debug, Deserialize)]
-pub struct Pod<Spec = Value> {
+pub struct Pod {
     /// Name, identity and the marks that the provisioner left on it.
     pub metadata: Metadata,
     /// What runs in it, and what holds it back: a core/v1 PodSpec.
-    pub spec: Spec,
-}
-
-/// What holds a Pod back: of a core/v1 PodSpec all that is read once its Pod was judged.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Gates {
-    scheduling_gates: Vec<Gate>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Gate {
-    name: String,
-}
-
-impl Gates {
-    /// Whether our gate is among them.
-    pub fn has_ours(&self) -> bool {
-        self.scheduling_gates.iter().any(|gate| gate.name == GATE)
-    }
+    pub spec: Value,
 }
 
 /// Part of a meta/v1 ObjectMeta.
@@ -90,15 +75,23 @@ pub struct Metadata {
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
+impl AsRef<Metadata> for Pod {
+    fn as_ref(&self) -> &Metadata {
+        &self.metadata
+    }
+}
+
 impl Pod {
     /// Whether our gate still holds the Pod back.
     pub fn is_gated(&self) -> bool {
         each(&self.spec["schedulingGates"]).any(|gate| gate["name"] == GATE)
     }
+}
 
+impl Metadata {
     /// Whether the Pod is on its way out.
     pub fn is_being_deleted(&self) -> bool {
-        self.metadata.deletion_timestamp.is_some()
+        self.deletion_timestamp.is_some()
     }
 
     /// Whether the Pod was made of this very event.
@@ -106,14 +99,22 @@ impl Pod {
         self.annotation(EVENT_SOURCE) == Some(&context.source) && self.annotation(EVENT_ID) == Some(&context.id)
     }
 
+    /// The event that the Pod was made of, as far as the Pod says it; `None` where it isn't a client of ours.
+    pub fn context(&self) -> Option<Context> {
+        let text = |key| self.annotation(key).map(str::to_owned);
+        let (source, id) = (text(EVENT_SOURCE)?, text(EVENT_ID)?);
+        let context = Context { source, id, correlation_id: text(CORRELATION_ID), ..Context::default() };
+        (self.label(MANAGED_BY_LABEL) == Some(MANAGED_BY) && self.name == context.pod_name()).then_some(context)
+    }
+
     /// The value of an annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+        self.annotations.as_ref()?.get(key).map(String::as_str)
     }
 
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.metadata.labels.as_ref()?.get(key).map(String::as_str)
+        self.labels.as_ref()?.get(key).map(String::as_str)
     }
 }
 

@@ -9,14 +9,16 @@ use http::Request;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::{Config, Verification};
+use crate::cluster::Cluster;
+use crate::config::Verification;
 use crate::event::Pending;
 use crate::gateway::{has_gateway, verify};
-use crate::kubernetes::{Api, Call, Retry, Verdict, read_deletion, read_object, read_pod, verdict};
+use crate::kubernetes::{Call, Retry, Verdict, read_deletion, read_object};
 use crate::manifest::manifest;
-use crate::outbound::{Bounds, Outbound};
-use crate::pod::{Gates, Metadata, Pod};
+use crate::outbound::Outbound;
+use crate::pod::{Metadata, Pod};
 use crate::reason::{Failure, Reason};
+use crate::state::Observed;
 use crate::template;
 
 /// How a delivery of a pending event ends.
@@ -34,8 +36,7 @@ impl From<Verdict> for Outcome {
     fn from(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Terminal(failure) => Self::Failed(failure),
-            Verdict::Heals(retry) | Verdict::NotYet(retry) => Self::Retry(retry),
-            Verdict::AlreadyExists(retry) | Verdict::NotFound(retry) => Self::Retry(retry),
+            passing => Self::Retry(passing.into()),
         }
     }
 }
@@ -44,16 +45,9 @@ impl From<Verdict> for Outcome {
 pub struct Provisioning<'a, O> {
     /// What is asked for.
     pub pending: &'a Pending<'a>,
-    /// How the provisioner was set up.
-    pub config: &'a Config,
-    /// The Kubernetes API.
-    pub api: Api<'a>,
-    /// The way to it.
-    pub outbound: &'a O,
+    /// Where.
+    pub cluster: &'a Cluster<'a, O>,
 }
-
-/// The largest answer that is read, in bytes: well above the largest object that etcd holds, 1.5 MiB by default.
-pub const LARGEST_ANSWER: usize = 2 << 20;
 
 impl<O: Outbound> Provisioning<'_, O> {
     /// Makes the client, or finds it where an earlier delivery made it.
@@ -64,7 +58,7 @@ impl<O: Outbound> Provisioning<'_, O> {
             Err(failed @ Outcome::Failed(_)) => return self.settle_or(failed).await,
             Err(other) => return other,
         };
-        match self.pod(Call::Create, self.api.create(&manifest)).await {
+        match self.pod(Call::Create, self.cluster.api.create(&manifest)).await {
             Ok(pod) => self.settle(pod).await,
             Err(Verdict::Heals(retry)) => Outcome::Retry(retry),
             Err(Verdict::AlreadyExists(_)) => {
@@ -82,7 +76,7 @@ impl<O: Outbound> Provisioning<'_, O> {
     /// The outcome that a delivery would have in place of a client.
     pub async fn rehearse(&self) -> Result<Pod, Outcome> {
         let manifest = self.manifest().await?;
-        let pod = self.pod(Call::Create, self.api.rehearse(&manifest)).await?;
+        let pod = self.pod(Call::Create, self.cluster.api.rehearse(&manifest)).await?;
         self.verify(&pod).map_err(Outcome::Failed)?;
         Ok(pod)
     }
@@ -91,24 +85,26 @@ impl<O: Outbound> Provisioning<'_, O> {
     pub async fn settle_or(&self, absent: Outcome) -> Outcome {
         let is_forbidden = matches!(&absent, Outcome::Failed(failure) if failure.reason == Reason::Forbidden);
         let call = if is_forbidden { Call::GetAfterForbidden } else { Call::Get };
-        match self.pod(call, self.api.get(&self.pending.pod_name)).await {
+        match self.pod(call, self.cluster.api.get(&self.pending.pod_name)).await {
             Ok(pod) => self.settle_found(pod).await,
             Err(Verdict::NotFound(_)) => absent,
             // Both the create and the look for the Pod were forbidden. The refusal stands, if it is meant.
-            Err(Verdict::Terminal(_)) => match self.ask(Call::Readiness, self.api.get_readiness()).await {
-                Err(unready @ Verdict::Heals(_)) => unready.into(),
-                _ => absent,
-            },
+            Err(Verdict::Terminal(_)) => {
+                match self.cluster.ask(Call::Readiness, self.cluster.api.get_readiness()).await {
+                    Err(unready @ Verdict::Heals(_)) => unready.into(),
+                    _ => absent,
+                }
+            }
             Err(verdict) => verdict.into(),
         }
     }
 
     async fn settle_found(&self, pod: Pod) -> Outcome {
-        if !pod.belongs_to(self.pending.context) {
+        if !pod.metadata.belongs_to(self.pending.context) {
             let name = &self.pending.pod_name;
             return conflict(format!("a Pod {name} exists that was not made of this event: remove or rename it"));
         }
-        match (pod.is_gated(), pod.is_being_deleted()) {
+        match (pod.is_gated(), pod.metadata.is_being_deleted()) {
             (true, true) => retry("the Pod is being removed by another delivery"),
             (true, false) => self.settle(pod).await,
             (false, _) => self.settle_released(pod).await,
@@ -118,7 +114,7 @@ impl<O: Outbound> Provisioning<'_, O> {
     /// A client that was released is never taken away, whatever the configuration says today, unless nothing in it is a
     /// gateway's. It runs, and another could follow it before it has ended.
     async fn settle_released(&self, pod: Pod) -> Outcome {
-        let gateway = pod.annotation(&self.config.gateway_key);
+        let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key);
         // Whoever sends an id a second time with another wish must not end the client that it stands for.
         if let Some(other) = gateway.filter(|gateway| *gateway != self.pending.gateway) {
             return conflict(format!(
@@ -130,7 +126,7 @@ impl<O: Outbound> Provisioning<'_, O> {
             return done(pod.metadata);
         }
         let message = "it ran without its gateway: nothing in it is a gateway's";
-        match pod.is_being_deleted() {
+        match pod.metadata.is_being_deleted() {
             true => retry(message),
             false => self.remove(&pod, Failure::new(Reason::GatewayNotInjected, message)).await,
         }
@@ -146,8 +142,8 @@ impl<O: Outbound> Provisioning<'_, O> {
     }
 
     async fn release(&self, pod: Pod) -> Outcome {
-        match self.pod::<Gates>(Call::Release, self.api.release(&pod)).await {
-            Ok(released) if !released.spec.has_ours() => done(released.metadata),
+        match self.pod::<Observed>(Call::Release, self.cluster.api.release(&pod.metadata)).await {
+            Ok(released) if !released.is_gated() => done(released.metadata),
             Ok(_) => retry("the gate is still there after its removal"),
             // What can't be released for good must not be left behind, or a later delivery would answer otherwise.
             Err(Verdict::Terminal(Failure { reason, message })) => {
@@ -161,7 +157,7 @@ impl<O: Outbound> Provisioning<'_, O> {
     /// Pod is gone.
     async fn remove(&self, pod: &Pod, Failure { reason, message }: Failure) -> Outcome {
         let name = &pod.metadata.name;
-        let answer = self.ask(Call::Delete, self.api.delete(pod)).await;
+        let answer = self.cluster.ask(Call::Delete, self.cluster.api.delete(&pod.metadata, pod.is_gated())).await;
         match answer.and_then(|body| read_deletion(&body, name)) {
             Ok(retry_after @ Some(_)) => {
                 Outcome::Retry(Retry { retry_after, ..Retry::because(format!("the Pod {name} is ending: {message}")) })
@@ -176,10 +172,10 @@ impl<O: Outbound> Provisioning<'_, O> {
 
     /// The Pod that this event is to have, made from the PodTemplate where there is one.
     async fn manifest(&self) -> Result<Value, Outcome> {
-        let Some(name) = &self.config.client_pod_template else {
-            return Ok(manifest(self.pending, self.config, None));
+        let Some(name) = &self.cluster.config.client_pod_template else {
+            return Ok(manifest(self.pending, self.cluster.config, None));
         };
-        let answer = self.ask(Call::GetTemplate, self.api.get_template(name)).await;
+        let answer = self.cluster.ask(Call::GetTemplate, self.cluster.api.get_template(name)).await;
         let template = answer.and_then(|body| read_object(&body, "PodTemplate")).map_err(|verdict| match verdict {
             Verdict::Terminal(Failure { reason: Reason::PodTemplateInvalid, message }) => {
                 Outcome::Failed(template::invalid(name, &message))
@@ -187,24 +183,23 @@ impl<O: Outbound> Provisioning<'_, O> {
             verdict => verdict.into(),
         })?;
         let base = template::base(name, template).map_err(Outcome::Failed)?;
-        Ok(manifest(self.pending, self.config, Some(base)))
+        Ok(manifest(self.pending, self.cluster.config, Some(base)))
     }
 
-    async fn pod<Spec: DeserializeOwned>(&self, call: Call, request: Request<Vec<u8>>) -> Result<Pod<Spec>, Verdict> {
-        read_pod(&self.ask(call, request).await?, self.api.namespace(), &self.pending.pod_name)
-    }
-
-    async fn ask(&self, call: Call, request: Request<Vec<u8>>) -> Result<Vec<u8>, Verdict> {
-        let bounds = Bounds { answer: LARGEST_ANSWER, ..self.config.bounds() };
-        verdict(call, self.outbound.send(request, bounds).await)
+    async fn pod<T: DeserializeOwned + AsRef<Metadata>>(
+        &self,
+        call: Call,
+        request: Request<Vec<u8>>,
+    ) -> Result<T, Verdict> {
+        self.cluster.pod(call, &self.pending.pod_name, request).await
     }
 
     fn verify(&self, pod: &Pod) -> Result<(), Failure> {
-        if self.is_verifying() { verify(pod, self.pending, self.config) } else { Ok(()) }
+        if self.is_verifying() { verify(pod, self.pending, self.cluster.config) } else { Ok(()) }
     }
 
     fn is_verifying(&self) -> bool {
-        self.config.gateway_verification == Verification::Required
+        self.cluster.config.gateway_verification == Verification::Required
     }
 }
 

@@ -1,66 +1,161 @@
-//! Outcome in, `done` or `failed` event out.
+//! What is told: answers to whoever asked, and reports on a client's life, each an event.
 //!
-//! An answer's id is a function of the pending event's identity and of the answer's type, so that a repeated answer is
-//! recognisably the same event; a repeated `done` even is the same to the byte, because its time is the Pod's.
-//! `docs/contract.md`, "The answer".
+//! An answer's id is a function of the identity of the event that it answers and of its type, and a report's of the Pod's
+//! uid and of its type. So what is told twice is recognisably the same event; a repeated `done` even is the same to the
+//! byte, because its time is the Pod's. `docs/contract.md`, "The answer" and "A client's life".
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use cloudevents::{Event, EventBuilder, EventBuilderV10};
 use serde_json::{Value, json};
 
 use crate::config::Verification;
-use crate::context::Context;
+use crate::context::{Context, name_based_uuid};
 use crate::event::repeated;
+use crate::kubernetes::{Retry, Verdict};
 use crate::pod::Metadata;
+use crate::provision::Outcome;
 use crate::reason::Failure;
+use crate::state::{End, Observed};
+use crate::text::cut;
 
 /// The type of the answer to an event whose client is there.
 pub const DONE: &str = "io.podgateway.client.scheduling.done";
 /// The type of the answer to an event of which there will never be a client.
 pub const FAILED: &str = "io.podgateway.client.scheduling.failed";
-/// The `source` of every answer.
+/// The type of the answer to an event whose client is gone, or is ending.
+pub const TERMINATED: &str = "io.podgateway.client.termination.done";
+/// The type of the answer to an event whose client can't be ended.
+pub const NOT_TERMINATED: &str = "io.podgateway.client.termination.failed";
+/// The type of the report that a client runs behind its gateway.
+pub const RUNNING: &str = "io.podgateway.client.running";
+/// The type of the report that a client has ended.
+pub const ENDED: &str = "io.podgateway.client.ended";
+/// The types of everything that is told.
+pub const ALL: [&str; 6] = [DONE, FAILED, TERMINATED, NOT_TERMINATED, RUNNING, ENDED];
+/// The `source` of everything that is told.
 pub const SOURCE: &str = "podgateway/eventing/client/provisioner";
 
 const JSON: &str = "application/json";
+/// The longest text that is told, in bytes.
+const LONGEST_MESSAGE: usize = 2_048;
 
-/// The event that says where the client is.
-pub fn done(context: &Context, gateway: &str, pod: &Metadata, verification: Verification, now: DateTime<Utc>) -> Event {
+/// The answer to a pending event. `gateway` is what the event asked for, if it could be read.
+///
+/// # Errors
+/// None is told while something may heal.
+pub fn scheduling(
+    context: &Context,
+    gateway: Option<&str>,
+    outcome: Outcome,
+    verification: Verification,
+    now: DateTime<Utc>,
+) -> Result<Event, Retry> {
+    match outcome {
+        Outcome::Done(pod) => Ok(done(context, gateway.unwrap_or_default(), &pod, verification, now)),
+        Outcome::Failed(failure) => Ok(failed(context, gateway, &failure, now)),
+        Outcome::Retry(retry) => Err(retry),
+    }
+}
+
+fn done(context: &Context, gateway: &str, pod: &Metadata, verification: Verification, now: DateTime<Utc>) -> Event {
     let message = match verification {
         Verification::Required => format!("the client goes out through the gateway {gateway}"),
         Verification::Off => format!("the client was created; its gateway {gateway} was not verified"),
     };
+    let answer = event(context, context.answer_id(DONE), DONE, pod.creation_timestamp.unwrap_or(now));
+    about(answer, pod, client(pod, context, gateway, &message))
+}
+
+fn failed(context: &Context, gateway: Option<&str>, failure: &Failure, now: DateTime<Utc>) -> Event {
     let data = json!({
+        "message": cut(&failure.message, LONGEST_MESSAGE),
+        "reason": failure.reason,
+        "gateway_name": gateway.and_then(repeated),
+        "pending_event": pending_event(context),
+    });
+    build(event(context, context.answer_id(FAILED), FAILED, now).data(JSON, data))
+}
+
+/// The answer to an event that asks for the end of the client of `pending`.
+///
+/// # Errors
+/// None is told while something may heal.
+pub fn termination(
+    context: &Context,
+    pending: Option<&Context>,
+    ended: Result<Option<Metadata>, Verdict>,
+    now: DateTime<Utc>,
+) -> Result<Event, Retry> {
+    let (ty, message, reason) = match ended {
+        Ok(Some(_)) => (TERMINATED, "the client is ending: when it has ended, that is told".to_owned(), None),
+        Ok(None) => (TERMINATED, "there is no client of this event".to_owned(), None),
+        Err(Verdict::Terminal(failure)) => (NOT_TERMINATED, failure.message, Some(failure.reason)),
+        Err(passing) => return Err(passing.into()),
+    };
+    let mut data = json!({
+        "message": cut(&message, LONGEST_MESSAGE),
+        "pod_name": pending.map(Context::pod_name),
+        "pending_event": pending.map(pending_event),
+    });
+    if let Some(reason) = reason {
+        data["reason"] = json!(reason);
+    }
+    Ok(build(event(context, context.answer_id(ty), ty, now).data(JSON, data)))
+}
+
+/// The report that a client runs behind its gateway, since this time.
+pub fn running(pod: &Observed, context: &Context, gateway: &str, since: DateTime<Utc>) -> Event {
+    let mut data = client(&pod.metadata, context, gateway, "the client runs behind its gateway");
+    data["pod_ip"] = json!(pod.ip());
+    data["node_name"] = json!(pod.node());
+    data["started_at"] = json!(timestamp(since));
+    report(pod, context, RUNNING, since, data)
+}
+
+/// The report that a client has ended.
+pub fn ended(pod: &Observed, context: &Context, gateway: &str, end: &End, now: DateTime<Utc>) -> Event {
+    let at = end.ended_at.unwrap_or(now);
+    let message = end.message.as_deref().unwrap_or("the client has ended");
+    let mut data = client(&pod.metadata, context, gateway, cut(message, LONGEST_MESSAGE));
+    data["reason"] = json!(end.reason);
+    data["exit_code"] = json!(end.exit_code);
+    data["ended_at"] = json!(timestamp(at));
+    report(pod, context, ENDED, at, data)
+}
+
+fn report(pod: &Observed, context: &Context, ty: &str, time: DateTime<Utc>, data: Value) -> Event {
+    let id = name_based_uuid(&[&pod.metadata.uid, ty]).to_string();
+    about(event(context, id, ty, time), &pod.metadata, data)
+}
+
+fn timestamp(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// The data of an event about a client that is, or was, there.
+fn client(pod: &Metadata, context: &Context, gateway: &str, message: &str) -> Value {
+    json!({
         "message": message,
         "pod_name": pod.name,
         "namespace": pod.namespace,
         "gateway_name": gateway,
         "pod_uid": pod.uid,
         "pending_event": pending_event(context),
-    });
-    let subject = format!("{}/{}", pod.namespace, pod.name);
-    let time = pod.creation_timestamp.unwrap_or(now);
-    build(answer(context, DONE, time).subject(subject).data(JSON, data))
+    })
 }
 
-/// The event that says why there will be no client. `gateway` is what the event asked for, if it could be read.
-pub fn failed(context: &Context, gateway: Option<&str>, failure: &Failure, now: DateTime<Utc>) -> Event {
-    let data = json!({
-        "message": failure.message,
-        "reason": failure.reason,
-        "gateway_name": gateway.and_then(repeated),
-        "pending_event": pending_event(context),
-    });
-    build(answer(context, FAILED, now).data(JSON, data))
+fn about(event: EventBuilderV10, pod: &Metadata, data: Value) -> Event {
+    build(event.subject(format!("{}/{}", pod.namespace, pod.name)).data(JSON, data))
 }
 
 fn pending_event(context: &Context) -> Value {
     json!({ "source": context.source, "id": context.id })
 }
 
-fn answer(context: &Context, ty: &str, time: DateTime<Utc>) -> EventBuilderV10 {
+fn event(context: &Context, id: String, ty: &str, time: DateTime<Utc>) -> EventBuilderV10 {
     let correlation_id = context.correlation_id.as_ref().unwrap_or(&context.id);
-    let mut answer = EventBuilderV10::new()
-        .id(context.answer_id(ty))
+    let mut event = EventBuilderV10::new()
+        .id(id)
         .ty(ty)
         .source(SOURCE)
         .time(time)
@@ -68,14 +163,14 @@ fn answer(context: &Context, ty: &str, time: DateTime<Utc>) -> EventBuilderV10 {
         .extension("correlationid", correlation_id.as_str());
     for (name, value) in [("traceparent", &context.traceparent), ("tracestate", &context.tracestate)] {
         if let Some(value) = value {
-            answer = answer.extension(name, value.as_str());
+            event = event.extension(name, value.as_str());
         }
     }
-    answer
+    event
 }
 
-fn build(answer: EventBuilderV10) -> Event {
-    answer.build().expect("an answer has its id, type and source")
+fn build(event: EventBuilderV10) -> Event {
+    event.build().expect("what is told has its id, type and source")
 }
 
 #[cfg(test)]

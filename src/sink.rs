@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use cloudevents::Event;
-use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Request, Uri};
 use serde::Deserialize;
@@ -66,14 +66,20 @@ impl Sink {
         event
     }
 
-    /// The request that hands an event, written as headers and body, to the sink.
-    pub fn request(&self, (headers, body): (HeaderMap, Vec<u8>), trace: HeaderMap) -> Request<Vec<u8>> {
+    /// The request that hands an event, written as headers and body, to the sink, with the token that the sink may want.
+    pub fn request(
+        &self,
+        (headers, body): (HeaderMap, Vec<u8>),
+        trace: HeaderMap,
+        token: Option<&HeaderValue>,
+    ) -> Request<Vec<u8>> {
         let length = body.len();
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.clone();
         *request.headers_mut() = headers;
         request.headers_mut().extend(trace);
+        request.headers_mut().extend(token.map(|token| (AUTHORIZATION, token.clone())));
         request.headers_mut().insert(CONTENT_LENGTH, length.into());
         request
     }

@@ -23,33 +23,23 @@ const SHORTEST_BEGINNING: usize = 40;
 
 const REDACTED: &str = "[redacted]";
 
-/// Takes the service account's token out of whatever is about to leave: responses, events, log lines.
+/// Takes tokens out of whatever is about to leave: responses, events, log lines.
 #[derive(Clone, Default)]
-pub struct Redactor(Option<String>);
+pub struct Redactor(Vec<String>);
 
 impl Redactor {
-    /// One that looks for this token, or for nothing where there is none.
-    pub fn new(token: &str) -> Self {
-        Self(Some(token.to_owned()).filter(|token| token.len() >= SHORTEST_TOKEN))
+    /// Looks for these tokens.
+    pub fn new<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
+        let long = tokens.into_iter().filter(|token| token.len() >= SHORTEST_TOKEN);
+        Self(long.map(str::to_owned).collect())
     }
 
-    /// The text without the token, and without the beginning of one: quotations are cut.
+    /// The text without a token, and without the beginning of one: quotations are cut.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let Some(token) = &self.0 else { return text.into() };
-        let beginning = &token[..token.ceil_char_boundary(SHORTEST_BEGINNING)];
-        // Most texts are too short to hold one, and to prepare the search takes longer than to see that.
-        if text.len() < beginning.len() {
-            return text.into();
-        }
-        let (mut clean, mut rest) = (String::new(), text);
-        while let Some((before, _)) = rest.split_once(beginning) {
-            let found = &rest[before.len()..];
-            let same = found.bytes().zip(token.bytes()).take_while(|(found, sought)| found == sought).count();
-            clean += before;
-            clean += REDACTED;
-            rest = &found[found.floor_char_boundary(same)..];
-        }
-        if clean.is_empty() { text.into() } else { (clean + rest).into() }
+        self.0.iter().fold(text.into(), |text, token| match without(token, &text) {
+            Some(clean) => clean.into(),
+            None => text,
+        })
     }
 
     /// A header's value without the token, where it holds it.
@@ -68,6 +58,24 @@ impl Redactor {
             _ => bytes,
         }
     }
+}
+
+/// The text without the token; `None` where it isn't in it.
+fn without(token: &str, text: &str) -> Option<String> {
+    let beginning = &token[..token.ceil_char_boundary(SHORTEST_BEGINNING)];
+    // Most texts are too short to hold one, and to prepare the search takes longer than to see that.
+    if text.len() < beginning.len() {
+        return None;
+    }
+    let (mut clean, mut rest) = (String::new(), text);
+    while let Some((before, _)) = rest.split_once(beginning) {
+        let found = &rest[before.len()..];
+        let same = found.bytes().zip(token.bytes()).take_while(|(found, sought)| found == sought).count();
+        clean += before;
+        clean += REDACTED;
+        rest = &found[found.floor_char_boundary(same)..];
+    }
+    if clean.is_empty() { None } else { Some(clean + rest) }
 }
 
 #[cfg(test)]

@@ -136,3 +136,24 @@ fn a_variable_that_cannot_be_read_is_named() {
     let error = Config::from_variables(|_| Err("undefined".into())).unwrap_err();
     assert_eq!(error.to_string(), "the variable client_namespace can't be read: undefined");
 }
+
+#[test]
+fn a_clients_times_are_read() {
+    let minutes = TimeDelta::minutes;
+    let times = |changes: &[(&str, &str)]| {
+        let config = config(changes);
+        (config.client_ttl, config.client_patience, config.client_retention)
+    };
+    assert_eq!(times(&[]), (None, minutes(20), Some(minutes(60))));
+    let changes = [("client_ttl", "1h30m"), ("client_patience", "1d"), ("client_retention", "0s")];
+    assert_eq!(times(&changes), (Some(5_400), minutes(1_440), Some(minutes(0))));
+    assert_eq!(times(&[("client_retention", "off")]).2, None);
+    // As many seconds as Kubernetes takes.
+    assert_eq!(times(&[("client_ttl", "2147483647s")]).0, Some(i32::MAX as u64));
+    check_grammar("client_ttl", &["", "1s", "365d"], &["0s", "999ms", "12", "off", "-1s", "2147483648s"]);
+    check_grammar("client_patience", &["0s", "20m"], &["", "20", "off", "100years"]);
+    check_grammar("client_retention", &["off", "0s", "1h"], &["", "Off", "1", "100years"]);
+    check_error("client_ttl", "0s", "is \"0s\": use a time of 1s or more, such as 12h, or leave it empty");
+    check_error("client_patience", "soon", "is \"soon\": use a time such as 20m or 1h30m");
+    check_error("client_retention", "no", "is \"no\": use a time such as 1h, 0s for at once, or off");
+}

@@ -9,23 +9,26 @@ use http::{Request, Response, StatusCode};
 
 use super::{Answered, Surroundings};
 use crate::cloudevents::{Extensions, Mode, Received, write};
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::context::Context;
-use crate::event::{PENDING, Pending, expired, is_expired, requested_gateway, undeliverable};
-use crate::kubernetes::{Api, Retry};
+use crate::event::{self, Pending, expired, is_expired, undeliverable};
+use crate::kubernetes::{Api, Retry, Token, Verdict};
+use crate::lifecycle::Lifecycle;
 use crate::log::{Entry, Kind};
 use crate::outbound::{Answer, Bounds, Outbound};
 use crate::provision::{Outcome, Provisioning};
 use crate::reason::Failure;
 use crate::sink::Sink;
+use crate::state::Observed;
 use crate::text::{Redactor, cut};
 use crate::{reply, response};
 
-/// The longest text that is told, in bytes.
-const LONGEST_MESSAGE: usize = 2_048;
+/// The longest text that is kept of an event for the log, in bytes.
+const LONGEST_TEXT: usize = 2_048;
 
-const NO_SINK: &str = "dead letters are settled by way of a sink, because Knative throws away what a dead letter sink \
-                       answers: set k_sink, which a SinkBinding does";
+const NO_SINK: &str = "dead letters are settled, and clients are swept, by way of a sink, because Knative throws away what \
+                       a dead letter sink answers: set k_sink, which a SinkBinding does";
 
 /// By which way an event comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,18 @@ pub(super) enum Route {
     DeadLetter,
 }
 
+/// What an event asks for.
+enum Wish {
+    /// A client of this gateway.
+    Client(Result<String, Failure>),
+    /// The end of the client of this pending event.
+    End(Result<Context, Failure>),
+    /// A look at a Pod, which may have been deleted.
+    Look(Box<Observed>, bool),
+    /// A look at all clients.
+    Sweep,
+}
+
 /// An event, read once: everything that its end needs to know of it.
 pub(super) struct Delivery {
     route: Route,
@@ -43,39 +58,52 @@ pub(super) struct Delivery {
     ty: String,
     context: Context,
     extensions: Extensions,
-    /// The gateway asked for, of a pending event.
-    gateway: Result<String, Failure>,
+    /// Nothing where it asks for nothing that is done here.
+    wish: Option<Wish>,
 }
 
-/// How a pending event ended, and what it took.
-struct Ended {
-    outcome: Outcome,
-    /// The name of the client's Pod, where one may be had.
-    pod: Option<String>,
-    api_calls: u32,
-    redactor: Redactor,
+/// How a delivery ended: what is answered, and what the log says of it.
+struct End {
+    response: Response<Vec<u8>>,
+    outcome: Kind,
+    failure: Option<Failure>,
 }
 
 impl Delivery {
     pub(super) fn new(route: Route, received: Received) -> Self {
         let Received { ty, context, extensions, data, mode } = received;
-        Self { route, mode, ty, context, extensions, gateway: requested_gateway(&data) }
+        let look = |is_deletion| Some(Wish::Look(event::observed(&data)?, is_deletion));
+        let wish = match ty.as_str() {
+            event::PENDING => Some(Wish::Client(event::requested_gateway(&data))),
+            event::TERMINATION => Some(Wish::End(event::pending_event(&data))),
+            // No sweep finds a Pod that is gone.
+            event::DELETED => look(true),
+            // What else the broker gave up on is found by the next one.
+            _ if route == Route::DeadLetter => None,
+            event::PING => Some(Wish::Sweep),
+            event::ADDED | event::UPDATED => look(false),
+            _ => None,
+        };
+        Self { route, mode, ty, context, extensions, wish }
     }
 
-    /// Brings the delivery to its end.
-    pub(super) async fn end(self, surroundings: &Surroundings<'_>, outbound: &impl Outbound) -> Answered {
-        if self.ty != PENDING {
+    /// Brings the delivery to its end. `sender` is the token of whoever sent it, where that was reviewed.
+    pub(super) async fn end(
+        self,
+        sender: Option<&str>,
+        surroundings: &Surroundings<'_>,
+        outbound: &impl Outbound,
+    ) -> Answered {
+        let Some(wish) = &self.wish else {
             return Answered::logged(response::empty(StatusCode::ACCEPTED), self.entry(Kind::Ignored));
-        }
-        let config = surroundings.config().and_then(|config| match (self.route, &config.sink) {
-            (Route::DeadLetter, None) => Err(NO_SINK.to_owned()),
-            _ => Ok(config),
+        };
+        let needs_sink = self.route == Route::DeadLetter || matches!(wish, Wish::Sweep);
+        let config = surroundings.config().and_then(|config| match needs_sink && config.sink.is_none() {
+            true => Err(NO_SINK.to_owned()),
+            false => Ok(config),
         });
         match config {
-            Ok(config) => {
-                let ended = self.settle(&config, surroundings, outbound).await;
-                self.tell(ended, &config, surroundings.now, outbound).await
-            }
+            Ok(config) => self.settle(wish, &Means::new(&self, sender, &config, surroundings, outbound)).await,
             Err(missing) => {
                 let response = response::problem(StatusCode::SERVICE_UNAVAILABLE, &missing);
                 Answered::logged(response, Entry { message: Some(missing), ..self.entry(Kind::Retry) })
@@ -83,103 +111,96 @@ impl Delivery {
         }
     }
 
-    async fn settle(&self, config: &Config, surroundings: &Surroundings<'_>, outbound: &impl Outbound) -> Ended {
-        let ended = |outcome| Ended { outcome, pod: None, api_calls: 0, redactor: Redactor::default() };
-        let (pending, is_expired) = match self.pending(config, surroundings.now) {
-            Ok(pending) => pending,
-            Err(failure) => return ended(Outcome::Failed(failure)),
+    async fn settle(&self, wish: &Wish, means: &Means<'_, impl Outbound>) -> Answered {
+        let end = match wish {
+            Wish::Client(gateway) => self.provide(gateway, means).await,
+            Wish::End(client) => self.terminate(client, means).await,
+            Wish::Look(pod, is_deletion) => means.look(pod, *is_deletion).await,
+            Wish::Sweep => means.sweep().await,
         };
-        let pod = Some(pending.pod_name.clone());
-        let token = match surroundings.token(config) {
-            Ok(token) => token,
-            Err(problem) => return Ended { pod, ..ended(Outcome::Retry(Retry::because(problem))) },
+        let pod = match wish {
+            Wish::Client(gateway) => gateway.is_ok().then(|| self.context.pod_name()),
+            Wish::End(client) => client.as_ref().ok().map(Context::pod_name),
+            Wish::Look(pod, _) => Some(pod.metadata.name.clone()),
+            Wish::Sweep => None,
         };
-        let outbound = Counting { inner: outbound, calls: Cell::new(0) };
-        let api = Api::new(config, &token, self.context.trace());
-        let provisioning = Provisioning { pending: &pending, config, api, outbound: &outbound };
-        let outcome = match self.route {
-            Route::DeadLetter => provisioning.settle_or(Outcome::Failed(undeliverable(&self.extensions))).await,
-            // An earlier delivery may have made the Pod while there was time: then that is this event's answer.
-            Route::Subscriber if is_expired => provisioning.settle_or(Outcome::Failed(expired())).await,
-            Route::Subscriber => provisioning.provision().await,
+        // Where an answer took no call, it is about no Pod.
+        let api_calls = means.outbound.calls.get();
+        let pod = pod.filter(|_| api_calls > 0 || end.is_err());
+        let entry = Entry {
+            namespace: pod.as_ref().map(|_| means.config.client_namespace.clone()),
+            pod,
+            api_calls,
+            redactor: means.redactor.clone(),
+            ..self.entry(Kind::Retry)
         };
-        Ended { pod, api_calls: outbound.calls.get(), redactor: Redactor::new(token.secret()), outcome }
+        match end {
+            Ok(End { response, outcome, failure }) => {
+                let (reason, message) = failure.map(|failure| (failure.reason, failure.message)).unzip();
+                Answered::logged(response, Entry { outcome, reason, message, ..entry })
+            }
+            Err(retry) => Answered::logged(response::retry(&retry), Entry { message: Some(retry.cause), ..entry }),
+        }
+    }
+
+    async fn provide(&self, gateway: &Result<String, Failure>, means: &Means<'_, impl Outbound>) -> Result<End, Retry> {
+        let outcome = match self.pending(gateway, means) {
+            // Who asks for what can't be had is told so without a call.
+            Err(failure) => Outcome::Failed(failure),
+            Ok((pending, is_expired)) => {
+                let provisioning = Provisioning { pending: &pending, cluster: &means.cluster()? };
+                match self.route {
+                    Route::DeadLetter => provisioning.settle_or(Outcome::Failed(undeliverable(&self.extensions))).await,
+                    // An earlier delivery may have made the Pod while there was time: then that is this event's answer.
+                    Route::Subscriber if is_expired => provisioning.settle_or(Outcome::Failed(expired())).await,
+                    Route::Subscriber => provisioning.provision().await,
+                }
+            }
+        };
+        let failure = if let Outcome::Failed(failure) = &outcome { Some(failure.clone()) } else { None };
+        let (gateway, verification) = (gateway.as_deref().ok(), means.config.gateway_verification);
+        let event = reply::scheduling(&self.context, gateway, outcome, verification, means.now)?;
+        means.end(event, failure).await
     }
 
     /// The client asked for, and whether it is too late for it.
-    fn pending(&self, config: &Config, now: DateTime<Utc>) -> Result<(Pending<'_>, bool), Failure> {
-        let gateway = self.gateway.as_ref().map_err(Clone::clone)?;
-        let pending = Pending::new(&self.context, gateway, config)?;
-        Ok((pending, is_expired(&self.extensions, now)?))
+    fn pending<'a>(
+        &'a self,
+        gateway: &'a Result<String, Failure>,
+        means: &Means<'_, impl Outbound>,
+    ) -> Result<(Pending<'a>, bool), Failure> {
+        let gateway = gateway.as_ref().map_err(Clone::clone)?;
+        let pending = Pending::new(&self.context, gateway, means.config)?;
+        Ok((pending, is_expired(&self.extensions, means.now)?))
     }
 
-    /// Tells the end: to the sink where there is one, to whoever delivered, and to the log.
-    async fn tell(&self, ended: Ended, config: &Config, now: DateTime<Utc>, outbound: &impl Outbound) -> Answered {
-        let told = match self.reply(&ended, config, now) {
-            Ok(reply) => self.send(reply, &ended.redactor, config, outbound).await,
-            Err(retry) => Err(retry),
-        };
-        let entry = Entry {
-            namespace: ended.pod.as_ref().map(|_| config.client_namespace.clone()),
-            pod: ended.pod,
-            api_calls: ended.api_calls,
-            redactor: ended.redactor,
-            ..self.entry(Kind::Done)
-        };
-        match (told, ended.outcome) {
-            (Err(retry), _) => {
-                let response = response::retry(&retry);
-                Answered::logged(response, Entry { outcome: Kind::Retry, message: Some(retry.cause), ..entry })
-            }
-            (Ok(response), Outcome::Failed(Failure { reason, message })) => {
-                let (reason, message) = (Some(reason), Some(message));
-                Answered::logged(response, Entry { outcome: Kind::Failed, reason, message, ..entry })
-            }
-            (Ok(response), _) => Answered::logged(response, entry),
-        }
-    }
-
-    /// The event that tells the outcome; none while something may heal.
-    fn reply(&self, ended: &Ended, config: &Config, now: DateTime<Utc>) -> Result<Event, Retry> {
-        let gateway = self.gateway.as_deref().ok();
-        match &ended.outcome {
-            Outcome::Done(pod) => {
-                Ok(reply::done(&self.context, gateway.unwrap_or_default(), pod, config.gateway_verification, now))
-            }
-            Outcome::Failed(failure) => {
-                let message = cut(&failure.message, LONGEST_MESSAGE);
-                Ok(reply::failed(&self.context, gateway, &Failure::new(failure.reason, message), now))
-            }
-            Outcome::Retry(retry) => Err(retry.clone()),
-        }
-    }
-
-    /// Hands the reply to the sink, where there is one, or else makes it the response.
-    async fn send(
+    async fn terminate(
         &self,
-        reply: Event,
-        redactor: &Redactor,
-        config: &Config,
-        outbound: &impl Outbound,
-    ) -> Result<Response<Vec<u8>>, Retry> {
-        let Some(sink) = &config.sink else {
-            return Ok(response::respond(StatusCode::OK, redacted(write(&reply, self.mode), redactor)));
+        client: &Result<Context, Failure>,
+        means: &Means<'_, impl Outbound>,
+    ) -> Result<End, Retry> {
+        let ended = match client {
+            Ok(client) => {
+                let lifecycle = Lifecycle { cluster: &means.cluster()?, now: means.now };
+                lifecycle.terminate(client, &self.context.answer_id(reply::TERMINATED)).await
+            }
+            Err(failure) => Err(Verdict::Terminal(failure.clone())),
         };
-        let reply = redacted(write(&sink.overridden(reply), self.mode), redactor);
-        let answer = outbound.send(sink.request(reply, self.context.trace()), config.bounds()).await;
-        Sink::read_answer(answer).map_err(|problem| Retry::because(problem.to_string()))?;
-        Ok(response::empty(StatusCode::ACCEPTED))
+        let failure = if let Err(Verdict::Terminal(failure)) = &ended { Some(failure.clone()) } else { None };
+        let event = reply::termination(&self.context, client.as_ref().ok(), ended, means.now)?;
+        means.end(event, failure).await
     }
 
     /// What the log says of the event, whatever becomes of it.
     fn entry(&self, outcome: Kind) -> Entry {
-        let text = |text: &str| Some(cut(text, LONGEST_MESSAGE).to_owned());
+        let text = |text: &str| Some(cut(text, LONGEST_TEXT).to_owned());
+        let gateway = if let Some(Wish::Client(Ok(gateway))) = &self.wish { text(gateway) } else { None };
         Entry {
             outcome,
             event_source: text(&self.context.source),
             event_id: text(&self.context.id),
             event_type: text(&self.ty),
-            gateway: self.gateway.as_deref().ok().and_then(text),
+            gateway,
             trace_id: self.context.trace_id().map(str::to_owned),
             dead_letter: self.route == Route::DeadLetter,
             ..Entry::default()
@@ -187,14 +208,90 @@ impl Delivery {
     }
 }
 
-/// A message without the token, whatever it quotes.
-fn redacted((mut headers, body): (HeaderMap, Vec<u8>), redactor: &Redactor) -> (HeaderMap, Vec<u8>) {
-    for value in headers.values_mut() {
-        if let Some(clean) = redactor.header(value) {
-            *value = clean;
-        }
+/// What a delivery has at hand.
+struct Means<'a, O> {
+    config: &'a Config,
+    token: Result<Token, String>,
+    sink_token: Result<Option<Token>, String>,
+    redactor: Redactor,
+    now: DateTime<Utc>,
+    mode: Mode,
+    trace: HeaderMap,
+    outbound: Counting<'a, O>,
+}
+
+impl<'a, O: Outbound> Means<'a, O> {
+    fn new(
+        delivery: &Delivery,
+        sender: Option<&str>,
+        config: &'a Config,
+        surroundings: &Surroundings<'_>,
+        outbound: &'a O,
+    ) -> Self {
+        let (token, sink_token) = (surroundings.token(config), surroundings.sink_token());
+        let secrets = [token.as_ref().ok(), sink_token.as_ref().ok().and_then(Option::as_ref)];
+        let redactor = Redactor::new(secrets.into_iter().flatten().map(Token::secret).chain(sender));
+        let (mode, trace) = (delivery.mode, delivery.context.trace());
+        // The review of the sender's token was one.
+        let outbound = Counting { inner: outbound, calls: Cell::new(sender.is_some().into()) };
+        Self { config, token, sink_token, redactor, now: surroundings.now, mode, trace, outbound }
     }
-    (headers, redactor.bytes(body))
+
+    fn cluster(&self) -> Result<Cluster<'_, Counting<'a, O>>, Retry> {
+        let token = self.token.as_ref().map_err(Retry::because)?;
+        let api = Api::new(self.config, token, self.trace.clone());
+        Ok(Cluster { config: self.config, api, outbound: &self.outbound })
+    }
+
+    async fn look(&self, pod: &Observed, is_deletion: bool) -> Result<End, Retry> {
+        let cluster = self.cluster()?;
+        let lifecycle = Lifecycle { cluster: &cluster, now: self.now };
+        let Some(report) = lifecycle.report(pod.clone(), is_deletion).await? else {
+            return Ok(End { response: response::empty(StatusCode::ACCEPTED), outcome: Kind::Ignored, failure: None });
+        };
+        let response = self.tell(report.event.clone()).await?;
+        // Whether an answer arrives nobody knows, so only what a sink has taken is noted.
+        if self.config.sink.is_some() {
+            lifecycle.note(&report).await?;
+        }
+        let outcome = if report.is_end { Kind::Ended } else { Kind::Running };
+        Ok(End { response, outcome, failure: None })
+    }
+
+    async fn sweep(&self) -> Result<End, Retry> {
+        let tell = async |event| self.tell(event).await.map(drop);
+        Lifecycle { cluster: &self.cluster()?, now: self.now }.sweep(&tell).await?;
+        Ok(End { response: response::empty(StatusCode::ACCEPTED), outcome: Kind::Swept, failure: None })
+    }
+
+    /// The end of a delivery whose event is answered with this one.
+    async fn end(&self, event: Event, failure: Option<Failure>) -> Result<End, Retry> {
+        let outcome = if failure.is_some() { Kind::Failed } else { Kind::Done };
+        Ok(End { response: self.tell(event).await?, outcome, failure })
+    }
+
+    /// Hands an event to the sink, where there is one, or else makes it the response.
+    async fn tell(&self, event: Event) -> Result<Response<Vec<u8>>, Retry> {
+        let Some(sink) = &self.config.sink else {
+            return Ok(response::respond(StatusCode::OK, self.redacted(write(&event, self.mode))));
+        };
+        let token = self.sink_token.as_ref().map_err(Retry::because)?.as_ref().map(Token::header);
+        let message = self.redacted(write(&sink.overridden(event), self.mode));
+        let request = sink.request(message, self.trace.clone(), token);
+        let answer = self.outbound.inner.send(request, self.config.bounds()).await;
+        Sink::read_answer(answer).map_err(|problem| Retry::because(problem.to_string()))?;
+        Ok(response::empty(StatusCode::ACCEPTED))
+    }
+
+    /// A message without the token, whatever it quotes.
+    fn redacted(&self, (mut headers, body): (HeaderMap, Vec<u8>)) -> (HeaderMap, Vec<u8>) {
+        for value in headers.values_mut() {
+            if let Some(clean) = self.redactor.header(value) {
+                *value = clean;
+            }
+        }
+        (headers, self.redactor.bytes(body))
+    }
 }
 
 /// Counts the calls that go through.

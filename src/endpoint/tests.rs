@@ -1,4 +1,5 @@
-use std::cell::RefCell;
+mod senders;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -6,11 +7,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::event::PENDING;
 use crate::log::Kind;
-use crate::outbound::{Answer, Bounds};
+use crate::outbound::Answer;
 use crate::reply;
 use crate::testing::{
-    Script, answer as api_answer, cut, merged, now, object, pod_template, released, routed, run, status, stored,
-    variable, wanted,
+    Script, answer as api_answer, client_ended, client_running, cut, deleting, merged, now, object, pod_template,
+    released, routed, run, status, stored, variable, wanted,
 };
 
 const SINK: [(&str, &str); 2] = [("k_sink", "http://sink/default"), ("sink_origin", "http://sink")];
@@ -32,6 +33,7 @@ struct Case {
     body: Body,
     variables: Vec<(&'static str, &'static str)>,
     token: Result<String, String>,
+    sink_token: Result<Option<String>, String>,
     script: Vec<(&'static str, Answer)>,
 }
 
@@ -41,20 +43,11 @@ struct Ended {
     requests: Vec<Request<Vec<u8>>>,
 }
 
-/// A conversation that keeps what was sent.
-struct Recorder(Script, RefCell<Vec<Request<Vec<u8>>>>);
-
-impl Outbound for Recorder {
-    async fn send(&self, request: Request<Vec<u8>>, bounds: Bounds) -> Answer {
-        self.1.borrow_mut().push(request.clone());
-        self.0.send(request, bounds).await
-    }
-}
-
 impl Case {
     fn new(method: Method, path: &'static str) -> Self {
         let (token, script) = (Ok(token()), Vec::new());
-        Self { method, path, headers: Vec::new(), body: Ok(Vec::new()), variables: Vec::new(), token, script }
+        let (headers, variables, sink_token) = (Vec::new(), Vec::new(), Ok(None));
+        Self { method, path, headers, body: Ok(Vec::new()), variables, token, sink_token, script }
     }
 
     fn event(ty: &str, data: &str) -> Self {
@@ -110,10 +103,11 @@ impl Case {
             request = request.header(*name, value);
         }
         let (variable, token) = (|name: &str| variable(&self.variables, name), || self.token.clone());
-        let surroundings = Surroundings { now: now(), variable: &variable, token: &token };
-        let outbound = Recorder(Script::new(self.script), RefCell::default());
+        let sink_token = || self.sink_token.clone();
+        let surroundings = Surroundings { now: now(), variable: &variable, token: &token, sink_token: &sink_token };
+        let outbound = Script::new(self.script);
         let answered = run(answer(request.body(self.body).unwrap(), &surroundings, &outbound));
-        Ended { answered, requests: outbound.1.take() }
+        Ended { answered, requests: outbound.sent() }
     }
 }
 
@@ -479,7 +473,7 @@ fn a_sink_that_does_not_take_the_answer_keeps_the_event_with_the_broker() {
 #[test]
 fn a_dead_letter_is_settled_by_way_of_the_sink_and_not_without() {
     let dead = || Case { path: "/dead-letter", ..Case::pending() };
-    let detail = "dead letters are settled by way of a sink, because Knative throws away what a dead letter sink \
+    let detail = "dead letters are settled, and clients are swept, by way of a sink, because Knative throws away what a dead letter sink \
                   answers: set k_sink, which a SinkBinding does";
     check_problem(dead(), 503, Kind::Retry, detail);
 
@@ -588,3 +582,5 @@ fn a_template_that_quotes_the_token_is_no_way_out() {
     let case = Case::pending().configured(&[("client_pod_template", "crawler")]).scripted(script);
     check_no_token(&check(case, 200, Some(Kind::Failed)), true);
 }
+
+mod life;

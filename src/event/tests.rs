@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{config, context, now};
+use crate::testing::{config, context, now, routed, wanted};
 
 fn read(json: &str) -> Result<String, Failure> {
     requested_gateway(&Data::Json(json.as_bytes().into()))
@@ -144,4 +144,53 @@ fn a_dead_letter_says_why_the_broker_gave_up() {
     // Bytes that are no text, and more of them than anybody reads.
     assert_eq!(message("500", "/w=="), expected(" with 500: \u{fffd}"));
     assert_eq!(message("", &"!".repeat(1_000)), expected(&format!(": {}", "!".repeat(512))));
+}
+
+#[test]
+fn a_termination_names_the_pending_event_as_every_answer_does() {
+    let read = |json: &str| pending_event(&Data::Json(json.as_bytes().into()));
+    for json in [
+        r#"{"pending_event": {"source": "/test", "id": "1"}}"#,
+        "\u{feff} {\"message\": \"done\", \"pending_event\": {\"id\": \"1\", \"source\": \"/test\", \"more\": 1}, \"x\": []}",
+    ] {
+        assert_eq!(read(json), Ok(context("/test", "1")));
+    }
+    for (json, expected) in [
+        ("{}", "missing field `pending_event`"),
+        (r#"{"pending_event": null}"#, "expected an object with the members source and id"),
+        (r#"{"pending_event": "1"}"#, "expected an object with the members source and id"),
+        (r#"{"pending_event": {"source": "/test"}}"#, "missing field `id`"),
+        (r#"{"pending_event": {"source": "/test", "id": 1}}"#, "expected a string"),
+        (r#"[{"source": "/test", "id": "1"}]"#, "is a list and not an object"),
+        ("7", "expected an object with the member pending_event"),
+        ("", "EOF while parsing"),
+    ] {
+        let failure = read(json).unwrap_err();
+        assert_eq!(failure.reason, Reason::InvalidEventData);
+        assert!(failure.message.contains(expected), "{}", failure.message);
+        assert!(
+            failure
+                .message
+                .ends_with(r#"send JSON such as {"pending_event": {"source": "/me", "id": "1"}} as application/json"#)
+        );
+    }
+    let failure = pending_event(&Data::Absent).unwrap_err();
+    assert!(failure.message.starts_with("the event has no data: send JSON"), "{}", failure.message);
+}
+
+#[test]
+fn what_a_source_says_of_a_pod_is_read_and_nothing_else_is() {
+    let pod = routed(wanted(&[]));
+    let read = observed(&Data::Json(pod.to_string().as_bytes().into())).unwrap();
+    assert_eq!((read.metadata.context(), read.is_gated()), (Some(context("/test", "1")), true));
+    for data in [Data::Absent, Data::Compressed, Data::Other("text/plain".into()), Data::Json(b"{}".as_slice().into())]
+    {
+        assert!(observed(&data).is_none());
+    }
+}
+
+#[test]
+fn an_event_that_the_broker_has_forgotten_may_be_sent_anew() {
+    assert_eq!(forgotten().reason, Reason::Undeliverable);
+    assert!(forgotten().message.ends_with("no Pod was left: send a new event"));
 }

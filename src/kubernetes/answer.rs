@@ -5,11 +5,12 @@ use std::fmt;
 use http::Response;
 use http::header::RETRY_AFTER;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::verdict::Verdict;
-use crate::pod::Pod;
+use crate::pod::Metadata;
+use crate::state::Observed;
 use crate::text::cut;
 
 /// How much of an API server's message is quoted, in bytes.
@@ -76,17 +77,77 @@ impl Refusal {
     }
 }
 
-/// The Pod `name` in the body of an answer to `create`, `get` or `release`.
+/// The Pod `name` in the body of an answer to `create`, `get`, `release` or `annotate`.
 ///
 /// # Errors
 /// It heals where this isn't that very Pod.
-pub fn read_pod<Spec: DeserializeOwned>(body: &[u8], namespace: &str, name: &str) -> Result<Pod<Spec>, Verdict> {
-    let pod: Pod<Spec> = parse(body)?;
-    let metadata = &pod.metadata;
+pub fn read_pod<T: DeserializeOwned + AsRef<Metadata>>(body: &[u8], namespace: &str, name: &str) -> Result<T, Verdict> {
+    let pod: T = parse(body)?;
+    let metadata = pod.as_ref();
     match metadata.name == name && metadata.namespace == namespace && !metadata.uid.is_empty() {
         true => Ok(pod),
         false => Err(unreadable(&format!("it is not the Pod {name}"))),
     }
+}
+
+/// Part of a core/v1 PodList: a page of it.
+#[derive(Debug, Deserialize)]
+pub struct Page {
+    /// The Pods.
+    pub items: Vec<Observed>,
+    metadata: ListMetadata,
+}
+
+#[derive(Debug, Deserialize)]
+struct ListMetadata {
+    #[serde(default)]
+    r#continue: String,
+}
+
+impl Page {
+    /// Where the next page begins; empty where this is the last.
+    pub fn next(self) -> String {
+        self.metadata.r#continue
+    }
+}
+
+/// The page in the body of an answer to `list`.
+///
+/// # Errors
+/// It heals where this is no list of Pods.
+pub fn read_page(body: &[u8]) -> Result<Page, Verdict> {
+    parse(body)
+}
+
+/// Part of an authentication/v1 TokenReview.
+#[derive(Deserialize)]
+struct TokenReview {
+    status: TokenReviewStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TokenReviewStatus {
+    authenticated: bool,
+    user: UserInfo,
+    audiences: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct UserInfo {
+    username: String,
+}
+
+/// Whose the token is, in the body of an answer to `review`; `None` where it is nobody's, or isn't for `audience`.
+///
+/// # Errors
+/// It heals where this is no review.
+pub fn read_review(body: &[u8], audience: &str) -> Result<Option<String>, Verdict> {
+    let TokenReview { status } = parse(body)?;
+    // An API server that knows nothing of audiences names none, and takes the token for one of its own.
+    let is_ours = status.authenticated && status.audiences.iter().any(|named| named == audience);
+    Ok(Some(status.user.username).filter(|_| is_ours))
 }
 
 /// The object in the body of an answer to `get_template`, `get_namespace` or `get_webhooks`.
@@ -110,7 +171,7 @@ pub fn read_deletion(body: &[u8], name: &str) -> Result<Option<u64>, Verdict> {
     if status.kind == "Status" && status.status == "Success" {
         return Ok(None);
     }
-    let Pod::<IgnoredAny> { metadata, .. } = parse(body)?;
+    let Observed { metadata, .. } = parse(body)?;
     if metadata.name != name {
         return Err(unreadable(&format!("it doesn't say that the Pod {name} was removed")));
     }

@@ -2,10 +2,11 @@
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, Request};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::pod::{GATE, MANAGED_BY, Pod};
+use crate::pod::{GATE, MANAGED_BY, MANAGED_BY_LABEL, Metadata};
 use crate::url::BaseUrl;
 
 const JSON: &str = "application/json";
@@ -29,24 +30,35 @@ pub enum TokenError {
 impl Token {
     /// Takes the content of a token file.
     ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn bearer(content: &str) -> Result<Self, TokenError> {
+        let token = content.trim();
+        let mut header = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| TokenError::NoToken)?;
+        header.set_sensitive(true);
+        Ok(Self(token.to_owned(), header))
+    }
+
+    /// The same for calls to the API server at `url`.
+    ///
     /// An empty file stands for no token, which is what `kubectl proxy` wants; it is taken over `http` only, since
     /// an API server that is asked without a token answers as if the provisioner had no rights.
     ///
     /// # Errors
     /// What is wrong with the file.
     pub fn parse(content: &str, url: &BaseUrl) -> Result<Self, TokenError> {
-        let token = content.trim();
-        if token.is_empty() && url.is_https() {
-            return Err(TokenError::Empty);
-        }
-        let mut header = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| TokenError::NoToken)?;
-        header.set_sensitive(true);
-        Ok(Self(token.to_owned(), header))
+        let token = Self::bearer(content)?;
+        if token.0.is_empty() && url.is_https() { Err(TokenError::Empty) } else { Ok(token) }
     }
 
     /// The token itself, to be looked for in what leaves.
     pub fn secret(&self) -> &str {
         &self.0
+    }
+
+    /// The value of the header `Authorization`.
+    pub fn header(&self) -> &HeaderValue {
+        &self.1
     }
 }
 
@@ -105,14 +117,42 @@ impl<'a> Api<'a> {
         self.request(Method::GET, "/readyz", None)
     }
 
-    /// `PATCH pods/NAME`: takes our gate away and nothing else. Idempotent; the uid pins the object.
-    pub fn release(&self, pod: &Pod) -> Request<Vec<u8>> {
-        let patch = json!({
-            "metadata": { "uid": pod.metadata.uid },
-            "spec": { "schedulingGates": [{ "$patch": "delete", "name": GATE }] },
+    /// `GET pods`: a page of the clients, at most `limit` of them, from where the page before ended (empty for the first).
+    pub fn list(&self, limit: usize, from: &str) -> Request<Vec<u8>> {
+        let from = utf8_percent_encode(from, NON_ALPHANUMERIC);
+        let path = format!("pods?labelSelector={MANAGED_BY_LABEL}%3D{MANAGED_BY}&limit={limit}&continue={from}");
+        self.namespaced(Method::GET, &path, None)
+    }
+
+    /// `POST tokenreviews`: whose `token` this is, if it is one for `audience`.
+    pub fn review(&self, token: &str, audience: &str) -> Request<Vec<u8>> {
+        let review = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": { "token": token, "audiences": [audience] },
         });
-        let path = format!("pods/{}", pod.metadata.name);
-        self.namespaced(Method::PATCH, &path, Some((STRATEGIC_MERGE_PATCH, &patch)))
+        self.request(Method::POST, "/apis/authentication.k8s.io/v1/tokenreviews", Some((JSON, &review)))
+    }
+
+    /// `PATCH pods/NAME`: takes our gate away and nothing else. Idempotent; the uid pins the object.
+    pub fn release(&self, pod: &Metadata) -> Request<Vec<u8>> {
+        self.patch(
+            &pod.name,
+            &json!({
+                "metadata": { "uid": pod.uid },
+                "spec": { "schedulingGates": [{ "$patch": "delete", "name": GATE }] },
+            }),
+        )
+    }
+
+    /// `PATCH pods/NAME`: writes one of our annotations, on the object of this uid where there is one.
+    pub fn annotate(&self, name: &str, uid: Option<&str>, key: &str, value: &str) -> Request<Vec<u8>> {
+        let mut metadata = json!({ "annotations": { key: value } });
+        // A null would take the uid away, which is refused.
+        if let Some(uid) = uid {
+            metadata["uid"] = json!(uid);
+        }
+        self.patch(name, &json!({ "metadata": metadata }))
     }
 
     /// `DELETE pods/NAME`, and only the very object that was judged.
@@ -120,17 +160,21 @@ impl<'a> Api<'a> {
     /// A gated Pod never ran, so it goes at once; its version is a precondition beside its uid, for another delivery
     /// of the event may have released it in the meantime. A Pod without its gate may run, and ends in its own time: to
     /// take its object away at once would leave the node nobody to ask.
-    pub fn delete(&self, pod: &Pod) -> Request<Vec<u8>> {
-        let mut preconditions = json!({ "uid": pod.metadata.uid });
+    pub fn delete(&self, pod: &Metadata, is_gated: bool) -> Request<Vec<u8>> {
+        let mut preconditions = json!({ "uid": pod.uid });
         let mut options = json!({ "apiVersion": "v1", "kind": "DeleteOptions" });
-        if pod.is_gated() {
+        if is_gated {
             options["gracePeriodSeconds"] = json!(0);
-            if let Some(version) = &pod.metadata.resource_version {
+            if let Some(version) = &pod.resource_version {
                 preconditions["resourceVersion"] = json!(version);
             }
         }
         options["preconditions"] = preconditions;
-        self.namespaced(Method::DELETE, &format!("pods/{}", pod.metadata.name), Some((JSON, &options)))
+        self.namespaced(Method::DELETE, &format!("pods/{}", pod.name), Some((JSON, &options)))
+    }
+
+    fn patch(&self, name: &str, patch: &Value) -> Request<Vec<u8>> {
+        self.namespaced(Method::PATCH, &format!("pods/{name}"), Some((STRATEGIC_MERGE_PATCH, patch)))
     }
 
     fn namespaced(&self, method: Method, path: &str, body: Option<(&'static str, &Value)>) -> Request<Vec<u8>> {

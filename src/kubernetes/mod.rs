@@ -9,6 +9,6 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Refusal, Status, read_deletion, read_object, read_pod};
+pub use answer::{Page, Refusal, Status, read_deletion, read_object, read_page, read_pod, read_review};
 pub use call::{Api, Token, TokenError};
 pub use verdict::{Call, Retry, Verdict, verdict};

@@ -9,8 +9,11 @@ use crate::outbound::{Answer, NoAnswer};
 use crate::reason::Reason;
 use crate::testing;
 
-const CALLS: [Call; 7] =
-    [Call::GetTemplate, Call::Create, Call::Get, Call::GetAfterForbidden, Call::Readiness, Call::Release, Call::Delete];
+#[rustfmt::skip]
+const CALLS: [Call; 9] = [
+    Call::GetTemplate, Call::Create, Call::Get, Call::GetAfterForbidden, Call::Readiness, Call::Release, Call::Delete,
+    Call::Annotate, Call::List,
+];
 
 /// The reasons that an API server knows (meta/v1, `StatusReason`), one that it will know, and none.
 #[rustfmt::skip]
@@ -80,7 +83,7 @@ fn kind(verdict: &Verdict) -> Kind {
 
 /// The word of the API server on a call that is made for an object: a `Status` of this code, reason and message.
 fn expected(call: Call, code: u16, reason: &str, says: Says) -> Kind {
-    use Call::{Create, Delete, Get, GetAfterForbidden, GetTemplate, Release};
+    use Call::{Annotate, Create, Delete, Get, GetAfterForbidden, GetTemplate, Release};
     let passes = matches!(code, 401 | 408 | 425 | 429 | 500..);
     if passes || code == 409 && (reason != "AlreadyExists" || says == Says::Denied) {
         return Kind::Heals;
@@ -93,17 +96,19 @@ fn expected(call: Call, code: u16, reason: &str, says: Says) -> Kind {
         _ => "",
     };
     match (call, meant, says) {
-        (Create | Release, _, Says::Denied) => Kind::Terminal(Reason::PodRejected),
+        (Create | Release | Annotate, _, Says::Denied) => Kind::Terminal(Reason::PodRejected),
         (Create, _, Says::NotYet) => Kind::NotYet,
         (_, _, Says::NotYet) => Kind::Heals,
         (Create, "AlreadyExists", _) => Kind::AlreadyExists,
         (_, "AlreadyExists", _) => Kind::Heals,
         (Create, "NotFound", _) => Kind::Terminal(Reason::NamespaceNotFound),
         (Release, "NotFound", _) => Kind::Heals,
-        (Get | GetAfterForbidden | Delete, "NotFound", _) => Kind::NotFound,
-        (Create | Release, "Forbidden", Says::Quota) => Kind::Terminal(Reason::QuotaExceeded),
-        (Create | Release | GetTemplate | GetAfterForbidden, "Forbidden", _) => Kind::Terminal(Reason::Forbidden),
-        (Create | Release, _, _) => Kind::Terminal(Reason::PodRejected),
+        (Get | GetAfterForbidden | Delete | Annotate, "NotFound", _) => Kind::NotFound,
+        (Create | Release | Annotate, "Forbidden", Says::Quota) => Kind::Terminal(Reason::QuotaExceeded),
+        (Create | Release | Annotate | GetTemplate | GetAfterForbidden, "Forbidden", _) => {
+            Kind::Terminal(Reason::Forbidden)
+        }
+        (Create | Release | Annotate, _, _) => Kind::Terminal(Reason::PodRejected),
         (GetTemplate, _, _) => Kind::Terminal(Reason::PodTemplateInvalid),
         _ => Kind::Heals,
     }

@@ -26,12 +26,18 @@ pub enum Call {
     Release,
     /// `DELETE pods/NAME`.
     Delete,
+    /// `PATCH pods/NAME`, which writes an annotation.
+    Annotate,
+    /// `GET pods`, a page of them.
+    List,
+    /// `POST tokenreviews`, of which no refusal says anything about the token.
+    Review,
 }
 
 impl Call {
     /// Whether a Pod is refused by it, as opposed to a look at one.
     fn is_write(self) -> bool {
-        matches!(self, Self::Create | Self::Release)
+        matches!(self, Self::Create | Self::Release | Self::Annotate)
     }
 }
 
@@ -74,6 +80,17 @@ impl Retry {
     }
 }
 
+impl From<Verdict> for Retry {
+    /// Of a call on which nothing ends: what is in the way may be taken out of it.
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Heals(retry) | Verdict::NotYet(retry) => retry,
+            Verdict::AlreadyExists(retry) | Verdict::NotFound(retry) => retry,
+            Verdict::Terminal(failure) => Self::because(failure.message),
+        }
+    }
+}
+
 /// The body of a call's answer where it is a success.
 ///
 /// ```
@@ -110,7 +127,7 @@ fn refused(call: Call, refusal: &Refusal) -> Verdict {
         _ if is_not_yet(refusal.why_forbidden()) => Verdict::Heals(retry),
         (Call::Create, "AlreadyExists") => Verdict::AlreadyExists(retry),
         (Call::Create, "NotFound") => terminal(Reason::NamespaceNotFound),
-        (Call::Get | Call::GetAfterForbidden | Call::Delete, "NotFound") => Verdict::NotFound(retry),
+        (Call::Get | Call::GetAfterForbidden | Call::Delete | Call::Annotate, "NotFound") => Verdict::NotFound(retry),
         // What is to be released was removed meanwhile: the next delivery sees what came of it.
         (_, "AlreadyExists") | (Call::Release, "NotFound") => Verdict::Heals(retry),
         (_, "Forbidden") => forbidden(call, refusal.why_forbidden(), retry, terminal),
@@ -134,7 +151,7 @@ fn readiness(refusal: &Refusal, retry: Retry) -> Verdict {
 fn forbidden(call: Call, why: &str, retry: Retry, terminal: impl Fn(Reason) -> Verdict) -> Verdict {
     let is_quota = why.starts_with("exceeded quota: ") || why.starts_with("failed quota: ");
     match call {
-        Call::Get | Call::Delete => Verdict::Heals(retry),
+        Call::Get | Call::Delete | Call::List | Call::Review => Verdict::Heals(retry),
         _ if call.is_write() && is_quota => terminal(Reason::QuotaExceeded),
         _ => terminal(Reason::Forbidden),
     }

@@ -58,6 +58,9 @@ fn a_whole_line_has_its_fields_in_the_order_in_which_they_are_read() {
 fn what_went_well_is_information() {
     for (outcome, word, level) in [
         (Kind::Done, "done", "info"),
+        (Kind::Running, "running", "info"),
+        (Kind::Ended, "ended", "info"),
+        (Kind::Swept, "swept", "info"),
         (Kind::Ignored, "ignored", "info"),
         (Kind::Failed, "failed", "warn"),
         (Kind::Retry, "retry", "warn"),
@@ -101,7 +104,7 @@ fn the_token_is_in_no_field_wherever_a_text_is_cut() {
         let text = "x".repeat(before) + &token;
         let message = Entry { message: Some(text.clone()), ..Entry::default() };
         for entry in [filled(&text), message] {
-            let line = line(&Entry { redactor: Redactor::new(&token), ..entry });
+            let line = line(&Entry { redactor: Redactor::new([token.as_str()]), ..entry });
             assert!(!line.contains("eyJ") && line.len() <= LONGEST_LINE, "{line}");
         }
     }

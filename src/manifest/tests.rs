@@ -152,3 +152,18 @@ fn every_container_is_hardened_and_keeps_what_does_no_harm() {
     // As strict as it is with what comes back.
     check([], &manifest["spec"], Subject::RoutedBy("nobody's")).unwrap();
 }
+
+#[test]
+fn a_client_may_run_as_long_as_its_template_says_or_else_as_configured() {
+    let ttl = [("client_ttl", "12h")];
+    let limited = wanted(&ttl);
+    check_known(&limited);
+    assert_eq!(limited["spec"]["activeDeadlineSeconds"], 43_200);
+    assert_eq!(wanted(&[])["spec"].get("activeDeadlineSeconds"), None);
+    for (own, expected) in [(json!(60), json!(60)), (json!(null), json!(43_200))] {
+        let template = pod_template(|spec| spec["activeDeadlineSeconds"] = own);
+        let base = template::base("crawler", template).unwrap();
+        let made = with_pending(|pending| manifest(pending, &config(&ttl), Some(base)));
+        assert_eq!(made["spec"]["activeDeadlineSeconds"], expected);
+    }
+}

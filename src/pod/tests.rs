@@ -22,12 +22,12 @@ fn a_pod_is_held_back_by_our_gate_and_no_other() {
 #[test]
 fn a_pod_belongs_to_the_event_of_its_annotations() {
     let other = |key: &str, value: Value| pod(&json!({"metadata": {"annotations": {key: value}}}));
-    assert!(pod(&json!({})).belongs_to(&context("/test", "1")));
+    assert!(pod(&json!({})).metadata.belongs_to(&context("/test", "1")));
     for key in [EVENT_SOURCE, EVENT_ID] {
-        assert!(!other(key, json!("2")).belongs_to(&context("/test", "1")), "{key}");
-        assert!(!other(key, json!(null)).belongs_to(&context("/test", "1")), "{key}");
+        assert!(!other(key, json!("2")).metadata.belongs_to(&context("/test", "1")), "{key}");
+        assert!(!other(key, json!(null)).metadata.belongs_to(&context("/test", "1")), "{key}");
     }
-    assert!(!pod(&json!({"metadata": {"annotations": null}})).belongs_to(&context("/test", "1")));
+    assert!(!pod(&json!({"metadata": {"annotations": null}})).metadata.belongs_to(&context("/test", "1")));
 }
 
 #[test]
@@ -40,10 +40,13 @@ fn a_missing_field_and_a_null_are_the_same() {
     }
     for pod in [bare, nulls] {
         let pod: Pod = serde_json::from_value(pod).unwrap();
-        assert_eq!((pod.label("a"), pod.annotation("a"), pod.is_being_deleted()), (None, None, false));
+        assert_eq!(
+            (pod.metadata.label("a"), pod.metadata.annotation("a"), pod.metadata.is_being_deleted()),
+            (None, None, false)
+        );
         assert!(pod.metadata.resource_version.is_none() && pod.metadata.creation_timestamp.is_none());
     }
-    assert!(serde_json::from_value::<Pod>(deleting(routed(wanted(&[])))).unwrap().is_being_deleted());
+    assert!(serde_json::from_value::<Pod>(deleting(routed(wanted(&[])))).unwrap().metadata.is_being_deleted());
 }
 
 #[test]
@@ -72,5 +75,23 @@ fn containers_come_in_the_order_in_which_they_run_and_only_lists_have_any() {
     assert_eq!(all_containers(&spec).map(|container| text(&container["name"])).collect::<Vec<_>>(), ["i", "c", "e"]);
     for shapeless in [json!(null), json!(7), json!({"containers": {"name": "c"}})] {
         assert_eq!(all_containers(&shapeless).count(), 0, "{shapeless}");
+    }
+}
+
+#[test]
+fn a_pod_of_ours_says_of_which_event_it_was_made() {
+    let of = |change: Value| pod(&change).metadata.context();
+    assert_eq!(of(json!({})), Some(context("/test", "1")));
+    let correlated = json!({"metadata": {"annotations": {CORRELATION_ID: "c"}}});
+    assert_eq!(of(correlated).unwrap().correlation_id.as_deref(), Some("c"));
+    for change in [
+        json!({"name": "another"}),
+        json!({"labels": {MANAGED_BY_LABEL: "helm"}}),
+        json!({"labels": null}),
+        json!({"annotations": null}),
+        json!({"annotations": {EVENT_ID: "2"}}),
+        json!({"annotations": {EVENT_SOURCE: null}}),
+    ] {
+        assert_eq!(of(json!({ "metadata": change })), None, "{change}");
     }
 }

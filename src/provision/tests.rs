@@ -4,8 +4,9 @@ use http::header::HeaderMap;
 use serde_json::json;
 
 use super::*;
-use crate::kubernetes::Token;
-use crate::outbound::Answer;
+use crate::cluster::LARGEST_ANSWER;
+use crate::kubernetes::{Api, Token};
+use crate::outbound::{Answer, Bounds};
 use crate::testing::{
     Script, answer, config, cut, deleting, examples, merged, object, pod_template, released, routed, routed_by, run,
     status, stored, wanted, with_pending,
@@ -69,7 +70,8 @@ fn with<T, O: Outbound>(changes: &[(&str, &str)], outbound: &O, act: impl FnOnce
     let config = config(changes);
     let token = Token::parse("token", &config.kube_api_url).unwrap_or_else(|error| panic!("{error}"));
     let api = Api::new(&config, &token, HeaderMap::new());
-    with_pending(|pending| act(&Provisioning { pending, config: &config, api, outbound }))
+    let cluster = Cluster { config: &config, api, outbound };
+    with_pending(|pending| act(&Provisioning { pending, cluster: &cluster }))
 }
 
 fn deliver(changes: &[(&str, &str)], calls: Calls) -> Outcome {

@@ -1,7 +1,8 @@
 use super::*;
 use crate::pod::Pod;
 use crate::reason::Reason;
-use crate::testing::{context, merged, now, routed, wanted};
+use crate::state::State;
+use crate::testing::{client_ended, client_running, context, merged, now, routed, wanted};
 
 fn done_with(context: &Context, change: &Value, verification: Verification) -> Value {
     let pod: Pod = serde_json::from_value(merged(routed(wanted(&[])), change)).unwrap();
@@ -79,4 +80,123 @@ fn an_answer_carries_the_correlation_and_the_trace() {
         let extensions = ["causationid", "correlationid", "traceparent", "tracestate"].map(|name| &answer[name]);
         assert_eq!(json!(extensions), json!(["1", "c", "00-x", "k=v"]));
     }
+}
+
+fn observed(pod: Value) -> Observed {
+    serde_json::from_value(pod).unwrap()
+}
+
+fn running_with(change: &Value) -> Value {
+    let pod = observed(merged(client_running(routed(wanted(&[]))), change));
+    let State::Running(Some(since)) = pod.state() else { panic!("it runs") };
+    json!(running(&pod, &pod.metadata.context().unwrap(), "foo", since))
+}
+
+fn ended_with(change: &Value) -> Value {
+    let pod = observed(merged(client_ended(routed(wanted(&[])), 7), change));
+    json!(ended(&pod, &pod.metadata.context().unwrap(), "foo", &pod.end(), now()))
+}
+
+#[test]
+fn running_says_where_and_since_when() {
+    let expected = json!({
+        "specversion": "1.0",
+        "id": "febcd198-a28d-57dd-927c-1e7158d63907",
+        "type": "io.podgateway.client.running",
+        "source": "podgateway/eventing/client/provisioner",
+        "subject": "default/6ae65cff-3704-5f31-ae9d-cd15c7833b0c",
+        "time": "2026-01-01T01:00:00Z",
+        "causationid": "1",
+        "correlationid": "1",
+        "datacontenttype": "application/json",
+        "data": {
+            "message": "the client runs behind its gateway",
+            "pod_name": "6ae65cff-3704-5f31-ae9d-cd15c7833b0c",
+            "namespace": "default",
+            "gateway_name": "foo",
+            "pod_uid": "4d5e6f70-0000-4000-8000-000000000001",
+            "pod_ip": "10.0.0.7",
+            "node_name": "node-1",
+            "started_at": "2026-01-01T01:00:00Z",
+            "pending_event": {"source": "/test", "id": "1"},
+        },
+    });
+    assert_eq!(running_with(&json!({})), expected);
+}
+
+#[test]
+fn ended_says_why_and_when() {
+    let expected = json!({
+        "specversion": "1.0",
+        "id": "7bd788ce-204d-5009-a225-781250efaa0e",
+        "type": "io.podgateway.client.ended",
+        "source": "podgateway/eventing/client/provisioner",
+        "subject": "default/6ae65cff-3704-5f31-ae9d-cd15c7833b0c",
+        "time": "2026-01-01T01:00:00Z",
+        "causationid": "1",
+        "correlationid": "1",
+        "datacontenttype": "application/json",
+        "data": {
+            "message": "the client has ended",
+            "pod_name": "6ae65cff-3704-5f31-ae9d-cd15c7833b0c",
+            "namespace": "default",
+            "gateway_name": "foo",
+            "pod_uid": "4d5e6f70-0000-4000-8000-000000000001",
+            "reason": "Error",
+            "exit_code": 7,
+            "ended_at": "2026-01-01T01:00:00Z",
+            "pending_event": {"source": "/test", "id": "1"},
+        },
+    });
+    assert_eq!(ended_with(&json!({})), expected);
+    let said = json!({"status": {"message": "x".repeat(5_000)}});
+    assert_eq!(ended_with(&said)["data"]["message"], "x".repeat(2_048));
+}
+
+#[test]
+fn a_reports_id_is_the_pods_and_its_types_whatever_else_changes() {
+    let elsewhere = json!({"spec": {"nodeName": "node-2"}, "status": {"podIP": null}, "metadata": {"annotations": {
+        "podgateway.io/reported": "running", "podgateway.io/correlation-id": "c",
+    }}});
+    let other = json!({"metadata": {"uid": "other"}});
+    for told in [running_with, ended_with] {
+        assert_eq!(told(&elsewhere)["id"], told(&json!({}))["id"]);
+        assert_ne!(told(&other)["id"], told(&json!({}))["id"]);
+        assert_eq!(told(&elsewhere)["correlationid"], "c");
+    }
+    assert_ne!(running_with(&json!({}))["id"], ended_with(&json!({}))["id"]);
+}
+
+#[test]
+fn a_termination_is_answered_with_the_client_that_it_is_about() {
+    let (asking, pending) = (context("/me", "2"), context("/test", "1"));
+    let pod: Pod = serde_json::from_value(routed(wanted(&[]))).unwrap();
+    let answer = |ended| json!(termination(&asking, Some(&pending), ended, now()).unwrap());
+    let expected = json!({
+        "specversion": "1.0",
+        "id": "a98ee2de-44d2-5ee8-8568-361a4f882b38",
+        "type": "io.podgateway.client.termination.done",
+        "source": "podgateway/eventing/client/provisioner",
+        "time": "2026-02-02T02:02:02Z",
+        "causationid": "2",
+        "correlationid": "2",
+        "datacontenttype": "application/json",
+        "data": {
+            "message": "the client is ending: when it has ended, that is told",
+            "pod_name": "6ae65cff-3704-5f31-ae9d-cd15c7833b0c",
+            "pending_event": {"source": "/test", "id": "1"},
+        },
+    });
+    assert_eq!(answer(Ok(Some(pod.metadata))), expected);
+    let absent = answer(Ok(None));
+    assert_eq!(
+        (&absent["id"], &absent["data"]["message"]),
+        (&expected["id"], &json!("there is no client of this event"))
+    );
+    let failed = answer(Err(Verdict::Terminal(Failure::new(Reason::PodNameConflict, "x".repeat(5_000)))));
+    assert_eq!((&failed["type"], &failed["data"]["reason"]), (&json!(NOT_TERMINATED), &json!("PodNameConflict")));
+    assert_eq!(failed["data"]["message"], "x".repeat(2_048));
+    assert_ne!(failed["id"], expected["id"]);
+    let passing = Err(Verdict::NotFound(Retry::because("gone")));
+    assert_eq!(termination(&asking, Some(&pending), passing, now()).unwrap_err().cause, "gone");
 }

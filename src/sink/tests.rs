@@ -71,7 +71,7 @@ fn the_overrides_are_laid_over_an_event() {
 #[test]
 fn an_event_is_posted_with_its_trace_and_its_length() {
     let headers = |name: &'static str| HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static("x"))]);
-    let request = sink("").request((headers("ce-id"), b"{}".to_vec()), headers("traceparent"));
+    let request = sink("").request((headers("ce-id"), b"{}".to_vec()), headers("traceparent"), None);
     assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, URL));
     let length = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("2"))]);
     let expected: HeaderMap = headers("ce-id")

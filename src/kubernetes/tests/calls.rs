@@ -69,21 +69,31 @@ fn each_call_is_exactly_this_request() {
         "spec": {"schedulingGates": [{"$patch": "delete", "name": "podgateway.io/gateway-verification"}]},
     });
     let patch = Some(("application/strategic-merge-patch+json", patch));
-    check(|api| api.release(&pod(&json!({}))), Method::PATCH, &one, patch);
+    check(|api| api.release(&pod(&json!({})).metadata), Method::PATCH, &one, patch);
+    let note = json!({"metadata": {"annotations": {"podgateway.io/reported": "running"}}});
+    let pinned = merged(note.clone(), &json!({"metadata": {"uid": "u"}}));
+    let strategic = "application/strategic-merge-patch+json";
+    let annotate = |uid| move |api: &Api| api.annotate(NAME, uid, "podgateway.io/reported", "running");
+    check(annotate(Some("u")), Method::PATCH, &one, Some((strategic, pinned)));
+    check(annotate(None), Method::PATCH, &one, Some((strategic, note)));
+    let selector = "labelSelector=app.kubernetes.io/managed-by%3Dcloudevents-podgateway-client-provisioner";
+    let page = |from| format!("{pods}?{selector}&limit=50&continue={from}");
+    check(|api| api.list(50, ""), Method::GET, &page(""), None);
+    check(|api| api.list(50, "a+/=&b"), Method::GET, &page("a%2B%2F%3D%26b"), None);
     let options = json!({
         "apiVersion": "v1",
         "kind": "DeleteOptions",
         "gracePeriodSeconds": 0,
         "preconditions": {"uid": "4d5e6f70-0000-4000-8000-000000000001", "resourceVersion": "7"},
     });
-    check(|api| api.delete(&pod(&json!({}))), Method::DELETE, &one, Some((json, options)));
+    check(|api| api.delete(&pod(&json!({})).metadata, true), Method::DELETE, &one, Some((json, options)));
 }
 
 /// Its object names the node that is to end it; without it a second client could follow while the first still runs.
 #[test]
 fn a_pod_that_may_run_ends_in_its_own_time_however_often_it_has_changed_since() {
     let released: Pod = serde_json::from_value(released(routed(wanted(&[])))).unwrap();
-    let options = body(&call(|api| api.delete(&released)));
+    let options = body(&call(|api| api.delete(&released.metadata, released.is_gated())));
     let expected = json!({
         "apiVersion": "v1",
         "kind": "DeleteOptions",
@@ -94,7 +104,7 @@ fn a_pod_that_may_run_ends_in_its_own_time_however_often_it_has_changed_since() 
 
 #[test]
 fn a_pod_without_a_version_is_deleted_by_its_uid() {
-    let options = body(&call(|api| api.delete(&pod(&json!({"metadata": {"resourceVersion": null}})))));
+    let options = body(&call(|api| api.delete(&pod(&json!({"metadata": {"resourceVersion": null}})).metadata, true)));
     assert_eq!(options["preconditions"], json!({"uid": "4d5e6f70-0000-4000-8000-000000000001"}));
 }
 
@@ -105,7 +115,9 @@ fn a_trace_goes_on_with_every_call() {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let traced = Context { traceparent: Some(traceparent.into()), ..context("/test", "1") };
     let api = Api::new(&config, &token, traced.trace());
-    for request in [api.get("x"), api.get_readiness(), api.create(&json!({})), api.delete(&pod(&json!({})))] {
+    for request in
+        [api.get("x"), api.get_readiness(), api.create(&json!({})), api.delete(&pod(&json!({})).metadata, true)]
+    {
         assert_eq!(request.headers()["traceparent"], traceparent, "{}", request.uri());
     }
 }
@@ -135,11 +147,11 @@ fn check_unreadable<T>(result: Result<T, Verdict>, body: &str) {
 
 #[test]
 fn only_the_very_pod_is_an_answer() {
-    let read = |pod: &Value| read_pod::<Value>(pod.to_string().as_bytes(), "default", NAME);
+    let read = |pod: &Value| read_pod::<Pod>(pod.to_string().as_bytes(), "default", NAME);
     assert!(read(&routed(wanted(&[]))).unwrap().is_gated());
     assert!(!read(&released(routed(wanted(&[])))).unwrap().is_gated());
     for body in ["", "{", "null", "[]", "<html>", r#"{"kind":"Status","status":"Success"}"#, r#"{"metadata":{}}"#] {
-        check_unreadable(read_pod::<Value>(body.as_bytes(), "default", NAME), body);
+        check_unreadable(read_pod::<Pod>(body.as_bytes(), "default", NAME), body);
     }
     for field in ["name", "namespace", "uid"] {
         for value in [json!("other"), json!(""), json!(null), json!(7)] {
@@ -158,6 +170,19 @@ fn an_object_is_of_the_kind_that_was_asked_for() {
     assert_eq!(read(&template.to_string()).unwrap(), template);
     for other in [r#"{"kind":"Pod"}"#, "{}", r#""PodTemplate""#, r#"["PodTemplate"]"#, "null", "<html>"] {
         check_unreadable(read(other), other);
+    }
+}
+
+#[test]
+fn a_page_of_a_list_says_where_the_next_begins() {
+    let pod = released(routed(wanted(&[])));
+    let read = |metadata: Value| read_page(json!({"items": [pod], "metadata": metadata}).to_string().as_bytes());
+    let page = read(json!({"resourceVersion": "7", "continue": "a", "remainingItemCount": 1})).unwrap();
+    assert_eq!(page.items[0].metadata.name, NAME);
+    assert_eq!(page.next(), "a");
+    assert_eq!(read(json!({"resourceVersion": "7"})).unwrap().next(), "");
+    for other in ["", "{", "null", "<html>", r#"{"kind":"Status"}"#, r#"{"metadata":{}}"#, r#"{"items":[]}"#] {
+        check_unreadable(read_page(other.as_bytes()), other);
     }
 }
 

@@ -1,0 +1,50 @@
+//! The Kubernetes API as it is asked: a call goes out, and comes back as its object or as what becomes of the delivery.
+
+use http::Request;
+use serde::de::DeserializeOwned;
+
+use crate::config::Config;
+use crate::kubernetes::{Api, Call, Verdict, read_pod, verdict};
+use crate::outbound::{Answer, Bounds, Outbound};
+use crate::pod::Metadata;
+
+/// The largest answer that is read, in bytes: well above the largest object that etcd holds, 1.5 MiB by default.
+pub const LARGEST_ANSWER: usize = 2 << 20;
+
+/// The cluster in which the clients are.
+pub struct Cluster<'a, O> {
+    /// How the provisioner was set up.
+    pub config: &'a Config,
+    /// The Kubernetes API.
+    pub api: Api<'a>,
+    /// The way to it.
+    pub outbound: &'a O,
+}
+
+impl<O: Outbound> Cluster<'_, O> {
+    /// Asks, and gives the body of a success.
+    ///
+    /// # Errors
+    /// What becomes of the delivery otherwise.
+    pub async fn ask(&self, call: Call, request: Request<Vec<u8>>) -> Result<Vec<u8>, Verdict> {
+        verdict(call, self.send(request).await)
+    }
+
+    /// The same for a call that is answered with the Pod `name`.
+    ///
+    /// # Errors
+    /// What becomes of the delivery otherwise.
+    pub async fn pod<T: DeserializeOwned + AsRef<Metadata>>(
+        &self,
+        call: Call,
+        name: &str,
+        request: Request<Vec<u8>>,
+    ) -> Result<T, Verdict> {
+        read_pod(&self.ask(call, request).await?, &self.config.client_namespace, name)
+    }
+
+    /// Sends a request, for an answer that is judged elsewhere.
+    pub async fn send(&self, request: Request<Vec<u8>>) -> Answer {
+        self.outbound.send(request, Bounds { answer: LARGEST_ANSWER, ..self.config.bounds() }).await
+    }
+}

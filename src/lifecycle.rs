@@ -1,0 +1,202 @@
+//! A client's life after its release: it is told that it runs and that it has ended, it is ended when somebody asks, and
+//! what nobody asks for any more is taken away.
+//!
+//! The Pod is the only state, as it is for provisioning. What happened comes as a hint, and the Pod itself says what is
+//! true. [`Lifecycle::sweep`] looks at every client, and finds what no hint told. `docs/architecture.md`, "A client's
+//! life".
+
+use chrono::{DateTime, Utc};
+use cloudevents::Event;
+
+use crate::cluster::Cluster;
+use crate::context::Context;
+use crate::event::{Pending, forgotten};
+use crate::kubernetes::{Call, Retry, Verdict, read_page, verdict};
+use crate::outbound::{NoAnswer, Outbound};
+use crate::pod::{Metadata, REPORTED, TERMINATION};
+use crate::provision::{Outcome, Provisioning};
+use crate::reason::{Failure, Reason};
+use crate::reply;
+use crate::state::{Observed, State};
+
+/// How many clients are looked at in one call.
+const PAGE: usize = 50;
+
+/// The clients of a cluster, at a time.
+pub struct Lifecycle<'a, O> {
+    /// Where they are.
+    pub cluster: &'a Cluster<'a, O>,
+    /// When they are looked at.
+    pub now: DateTime<Utc>,
+}
+
+/// What is to be told of a client.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The Pod that it is about.
+    pub pod: Box<Observed>,
+    /// The event.
+    pub event: Event,
+    /// Whether it is its end.
+    pub is_end: bool,
+    /// Whether there is a Pod left to annotate.
+    pub is_there: bool,
+}
+
+impl<O: Outbound> Lifecycle<'_, O> {
+    /// What there is to tell of the client that a hint is about; nothing where it was told already, or isn't ours.
+    ///
+    /// The hint's own state is believed only where it says that the Pod was deleted, and the Pod is gone indeed.
+    ///
+    /// # Errors
+    /// What is in the way of a look at the Pod.
+    pub async fn report(&self, hint: Observed, is_deletion: bool) -> Result<Option<Report>, Retry> {
+        let metadata = &hint.metadata;
+        if metadata.namespace != self.cluster.config.client_namespace || metadata.context().is_none() {
+            return Ok(None);
+        }
+        let found: Result<Observed, _> =
+            self.cluster.pod(Call::Get, &metadata.name, self.cluster.api.get(&metadata.name)).await;
+        match found {
+            Ok(found) if !is_deletion || found.metadata.uid == metadata.uid => Ok(self.report_of(found, true)),
+            Ok(_) | Err(Verdict::NotFound(_)) if is_deletion => Ok(self.report_of(hint, false)),
+            Ok(_) | Err(Verdict::NotFound(_)) => Ok(None),
+            Err(verdict) => Err(verdict.into()),
+        }
+    }
+
+    /// Notes on the Pod that a report was taken, so that nobody makes it again.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub async fn note(&self, report: &Report) -> Result<(), Retry> {
+        if !report.is_there {
+            return Ok(());
+        }
+        let pod = &report.pod.metadata;
+        let state = if report.is_end { "ended" } else { "running" };
+        let request = self.cluster.api.annotate(&pod.name, Some(&pod.uid), REPORTED, state);
+        Ok(or_gone(self.cluster.ask(Call::Annotate, request).await)?)
+    }
+
+    /// Ends the client of a pending event, whatever its state, and gives what is known of its Pod; `None` where there is
+    /// no Pod. `answer_id` is the id of the answer to whoever asks.
+    ///
+    /// # Errors
+    /// What becomes of the delivery otherwise.
+    pub async fn terminate(&self, client: &Context, answer_id: &str) -> Result<Option<Metadata>, Verdict> {
+        let name = client.pod_name();
+        let request = self.cluster.api.annotate(&name, None, TERMINATION, answer_id);
+        let pod: Observed = match self.cluster.pod(Call::Annotate, &name, request).await {
+            Err(Verdict::NotFound(_)) => return Ok(None),
+            pod => pod?,
+        };
+        if !pod.metadata.belongs_to(client) {
+            let message = format!("the Pod {name} was not made of this event: it is left as it is");
+            return Err(Verdict::Terminal(Failure::new(Reason::PodNameConflict, message)));
+        }
+        let request = self.cluster.api.delete(&pod.metadata, pod.is_gated());
+        or_gone(self.cluster.ask(Call::Delete, request).await)?;
+        Ok(Some(pod.metadata))
+    }
+
+    /// Looks at every client, page by page, and settles what is due: it tells what wasn't told, ends what was left gated,
+    /// and takes away what has ended long ago. `tell` gives an event to the sink.
+    ///
+    /// One client's trouble is not the others': the sweep goes on, and the next one comes to it again.
+    ///
+    /// # Errors
+    /// The first trouble that there was.
+    pub async fn sweep(&self, tell: &impl AsyncFn(Event) -> Result<(), Retry>) -> Result<(), Retry> {
+        let (mut limit, mut from, mut trouble) = (PAGE, String::new(), Ok(()));
+        loop {
+            let answer = match self.cluster.send(self.cluster.api.list(limit, &from)).await {
+                // Clients whose events are long: fewer of them are as much.
+                Err(NoAnswer::TooLarge(_)) if limit > 1 => {
+                    limit = (limit / 4).max(1);
+                    continue;
+                }
+                answer => verdict(Call::List, answer),
+            };
+            let page = answer.and_then(|body| read_page(&body))?;
+            for pod in &page.items {
+                trouble = trouble.and(self.settle(pod, tell).await);
+            }
+            from = page.next();
+            if from.is_empty() {
+                return trouble;
+            }
+        }
+    }
+
+    async fn settle(&self, pod: &Observed, tell: &impl AsyncFn(Event) -> Result<(), Retry>) -> Result<(), Retry> {
+        let Some(context) = pod.metadata.context() else { return Ok(()) };
+        if pod.is_gated() {
+            return self.settle_gated(pod, &context, tell).await;
+        }
+        let report = self.report_of(pod.clone(), true);
+        if let Some(report) = &report {
+            tell(report.event.clone()).await?;
+            self.note(report).await?;
+        }
+        if self.is_due(pod) && !pod.metadata.is_being_deleted() {
+            or_gone(self.cluster.ask(Call::Delete, self.cluster.api.delete(&pod.metadata, false)).await)?;
+        }
+        Ok(())
+    }
+
+    /// A gated Pod that the broker has forgotten ends as it would on the dead letter route.
+    async fn settle_gated(
+        &self,
+        pod: &Observed,
+        context: &Context,
+        tell: &impl AsyncFn(Event) -> Result<(), Retry>,
+    ) -> Result<(), Retry> {
+        let created = pod.metadata.creation_timestamp;
+        let is_late = created.is_some_and(|created| created < self.now - self.cluster.config.client_patience);
+        if !is_late {
+            return Ok(());
+        }
+        // Without the annotation nothing can be verified, and it ends.
+        let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key).unwrap_or_default();
+        let pending = Pending { context, gateway, pod_name: pod.metadata.name.clone() };
+        let provisioning = Provisioning { pending: &pending, cluster: self.cluster };
+        let outcome = provisioning.settle_or(Outcome::Failed(forgotten())).await;
+        let verification = self.cluster.config.gateway_verification;
+        tell(reply::scheduling(context, Some(gateway), outcome, verification, self.now)?).await
+    }
+
+    /// Whether a client has ended so long ago that its Pod is to go.
+    fn is_due(&self, pod: &Observed) -> bool {
+        let (State::Ended(end), Some(retention)) = (pod.state(), self.cluster.config.client_retention) else {
+            return false;
+        };
+        end.ended_at.is_some_and(|ended| ended <= self.now - retention)
+    }
+
+    fn report_of(&self, pod: Observed, is_there: bool) -> Option<Report> {
+        let context = pod.metadata.context()?;
+        let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key).unwrap_or_default();
+        let told = pod.metadata.annotation(REPORTED);
+        let state = if is_there || pod.is_gated() { pod.state() } else { State::Ended(pod.end()) };
+        let (event, is_end) = match state {
+            State::Running(since) if told.is_none() => {
+                (reply::running(&pod, &context, gateway, since.unwrap_or(self.now)), false)
+            }
+            State::Ended(end) if told != Some("ended") => (reply::ended(&pod, &context, gateway, &end, self.now), true),
+            _ => return None,
+        };
+        Some(Report { pod: Box::new(pod), event, is_end, is_there })
+    }
+}
+
+/// A Pod that has gone meanwhile is as good.
+fn or_gone(answer: Result<Vec<u8>, Verdict>) -> Result<(), Verdict> {
+    match answer {
+        Ok(_) | Err(Verdict::NotFound(_)) => Ok(()),
+        Err(verdict) => Err(verdict),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! What state a client is in, as its Pod says: waiting, running behind its gateway, or ended, and why.
+//!
+//! A Pod's phase doesn't tell it: a gateway's sidecar keeps a Pod `Running` long after its client has ended, and a Pod is
+//! `Running` before its client has started. So it is told by the container `client`. Source: Kubernetes, "Pod
+//! Lifecycle", "Disruptions" and core/v1 `PodStatus`.
+
+mod wire;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use self::wire::{Condition, Exit, Spec, Status, status_of};
+use crate::pod::{CLIENT_CONTAINER, GATE, Metadata, TERMINATION};
+
+/// Why a client has ended: a closed list.
+///
+/// Serialized as the variant's own name, for example `"OOMKilled"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum EndReason {
+    /// Its command ended well.
+    Completed,
+    /// Its command ended with an error, or its Pod failed before it could start.
+    Error,
+    /// It used more memory than it may.
+    OOMKilled,
+    /// It ran longer than `activeDeadlineSeconds`.
+    DeadlineExceeded,
+    /// The node or the scheduler needed its place, or somebody drained the node.
+    Evicted,
+    /// Its node has gone.
+    NodeLost,
+    /// An event asked for its end.
+    Terminated,
+    /// Somebody else deleted its Pod.
+    Deleted,
+}
+
+impl EndReason {
+    /// Every reason, in the order of the list in `docs/contract.md`.
+    #[rustfmt::skip]
+    pub const ALL: [Self; 8] = [
+        Self::Completed, Self::Error, Self::OOMKilled, Self::DeadlineExceeded, Self::Evicted, Self::NodeLost,
+        Self::Terminated, Self::Deleted,
+    ];
+}
+
+/// The state of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has not started, or it is about to start again.
+    Waiting,
+    /// The gateway's init container has set the routes, and the client has started, at this time.
+    Running(Option<DateTime<Utc>>),
+    /// It has ended for good.
+    Ended(End),
+}
+
+/// The end of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Why.
+    pub reason: EndReason,
+    /// What its command ended with.
+    pub exit_code: Option<i32>,
+    /// What Kubernetes says of it.
+    pub message: Option<String>,
+    /// When.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// Part of a core/v1 Pod: what says in which state its client is.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Observed {
+    /// Name, identity and the marks that the provisioner left on it.
+    pub metadata: Metadata,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+impl AsRef<Metadata> for Observed {
+    fn as_ref(&self) -> &Metadata {
+        &self.metadata
+    }
+}
+
+impl Observed {
+    /// Whether our gate still holds the Pod back.
+    pub fn is_gated(&self) -> bool {
+        self.spec.scheduling_gates.iter().any(|gate| gate.name == GATE)
+    }
+
+    /// The address of the Pod within the cluster.
+    pub fn ip(&self) -> Option<&str> {
+        self.status.pod_ip.as_deref()
+    }
+
+    /// The node that it is on.
+    pub fn node(&self) -> Option<&str> {
+        self.spec.node_name.as_deref()
+    }
+
+    /// The state of the client.
+    ///
+    /// ```
+    /// use provisioner::state::{Observed, State};
+    ///
+    /// let pod = r#"{"metadata": {"name": "a", "namespace": "n", "uid": "u"}, "status": {"phase": "Pending"}}"#;
+    /// let pod: Observed = serde_json::from_str(pod).unwrap();
+    /// assert_eq!(pod.state(), State::Waiting);
+    /// ```
+    pub fn state(&self) -> State {
+        let client = status_of(&self.status.container_statuses, CLIENT_CONTAINER);
+        match client.and_then(|state| state.running.as_ref()) {
+            _ if self.is_over() || self.exit().is_some_and(|exit| self.is_final(exit)) => State::Ended(self.end()),
+            Some(running) if self.is_routed() => State::Running(running.started_at),
+            _ => State::Waiting,
+        }
+    }
+
+    /// Whether every container of the Pod has ended for good.
+    fn is_over(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+    }
+
+    /// How the container `client` ended last, where it has ended.
+    fn exit(&self) -> Option<&Exit> {
+        status_of(&self.status.container_statuses, CLIENT_CONTAINER)?.terminated.as_ref()
+    }
+
+    /// How a client ended whose Pod is gone, or has ended.
+    pub fn end(&self) -> End {
+        let exit = self.exit();
+        let message = exit.and_then(|exit| exit.message.as_ref()).or(self.status.message.as_ref());
+        let message = message.or_else(|| self.disruption_target()?.message.as_ref());
+        End {
+            reason: self.reason(exit),
+            exit_code: exit.map(|exit| exit.exit_code),
+            message: message.cloned(),
+            ended_at: exit.and_then(|exit| exit.finished_at).or_else(|| self.ended_at()),
+        }
+    }
+
+    /// When the Pod ended, where its client doesn't say so.
+    fn ended_at(&self) -> Option<DateTime<Utc>> {
+        let changed = self.status.conditions.iter().filter_map(|condition| condition.last_transition_time).max();
+        let deleted = self.metadata.deletion_timestamp;
+        let ended = if self.is_over() { changed.or(deleted) } else { deleted.or(changed) };
+        ended.or(self.metadata.creation_timestamp)
+    }
+
+    fn reason(&self, exit: Option<&Exit>) -> EndReason {
+        match self.disruption() {
+            _ if exit.is_some_and(|exit| self.has_ended_by_itself(exit)) => self.own_reason(exit),
+            Some((reason, _)) => reason,
+            None if self.is_over() && !self.metadata.is_being_deleted() => self.own_reason(exit),
+            None if self.metadata.annotation(TERMINATION).is_some() => EndReason::Terminated,
+            None => EndReason::Deleted,
+        }
+    }
+
+    /// Whether the client had ended for good before anything else ended its Pod.
+    fn has_ended_by_itself(&self, exit: &Exit) -> bool {
+        let was_first = |at: Option<DateTime<Utc>>| Some(exit.finished_at? < at?);
+        let was_deleted = self.metadata.is_being_deleted();
+        self.is_final(exit)
+            && self.disruption().is_none_or(|(_, at)| was_first(at) == Some(true))
+            && (!was_deleted || was_first(self.deletion_requested()) == Some(true))
+    }
+
+    /// Why a client ended that nothing else ended.
+    fn own_reason(&self, exit: Option<&Exit>) -> EndReason {
+        match exit {
+            Some(exit) if exit.reason == "OOMKilled" => EndReason::OOMKilled,
+            Some(exit) if exit.exit_code == 0 => EndReason::Completed,
+            None if self.status.phase == "Succeeded" => EndReason::Completed,
+            _ => EndReason::Error,
+        }
+    }
+
+    /// Whether the container `client`, which has ended, is not started again.
+    ///
+    /// That its Pod is being deleted says nothing of it: until the kubelet knows of that, it starts the container again.
+    fn is_final(&self, exit: &Exit) -> bool {
+        let client = self.spec.containers.iter().find(|container| container.name == CLIENT_CONTAINER);
+        let policy = client.and_then(|client| client.restart_policy.as_deref()).unwrap_or(&self.spec.restart_policy);
+        let is_restarted =
+            client.is_some_and(|client| client.restart_policy_rules.iter().any(|rule| rule.matches(exit)));
+        match policy {
+            _ if is_restarted => false,
+            "Never" => true,
+            "OnFailure" => exit.exit_code == 0,
+            _ => false,
+        }
+    }
+
+    /// What ended the Pod but its client or a deletion, and when, as far as the Pod says it.
+    fn disruption(&self) -> Option<(EndReason, Option<DateTime<Utc>>)> {
+        let target = self.disruption_target();
+        let reason = match (self.status.reason.as_str(), target.map_or("", |condition| &condition.reason)) {
+            ("DeadlineExceeded", _) => return Some((EndReason::DeadlineExceeded, self.deadline())),
+            ("NodeLost", _) | (_, "DeletionByTaintManager" | "DeletionByPodGC") => EndReason::NodeLost,
+            ("Evicted" | "Preempting" | "Terminated" | "NodeShutdown", _) => EndReason::Evicted,
+            (_, "EvictionByEvictionAPI" | "PreemptionByScheduler" | "TerminationByKubelet") => EndReason::Evicted,
+            _ => return None,
+        };
+        Some((reason, target.and_then(|condition| condition.last_transition_time)))
+    }
+
+    fn disruption_target(&self) -> Option<&Condition> {
+        let mut conditions = self.status.conditions.iter();
+        conditions.find(|condition| condition.r#type == "DisruptionTarget" && condition.status == "True")
+    }
+
+    fn deadline(&self) -> Option<DateTime<Utc>> {
+        let seconds = TimeDelta::seconds(self.spec.active_deadline_seconds?.into());
+        self.status.start_time?.checked_add_signed(seconds)
+    }
+
+    /// When somebody asked for the deletion of the Pod; the timestamp is that of its end, and a grace period later.
+    ///
+    /// Once its containers have ended, the node deletes the Pod with a grace of 0, and the time of that takes the place
+    /// of the first request's. That one came no earlier than the Pod's own grace before.
+    fn deletion_requested(&self) -> Option<DateTime<Utc>> {
+        let grace = self.metadata.deletion_grace_period_seconds.filter(|grace| *grace > 0);
+        let grace = grace.unwrap_or(self.spec.termination_grace_period_seconds);
+        self.metadata.deletion_timestamp?.checked_sub_signed(TimeDelta::try_seconds(grace.try_into().ok()?)?)
+    }
+
+    /// Whether the first init container, which is the gateway's, has ended well.
+    fn is_routed(&self) -> bool {
+        self.spec.init_containers.first().is_none_or(|gateway| {
+            let state = status_of(&self.status.init_container_statuses, &gateway.name);
+            state.and_then(|state| state.terminated.as_ref()).is_some_and(|exit| exit.exit_code == 0)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+use k8s_openapi::api::core::v1::Pod as KubernetesPod;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{self, merged, routed, wanted};
+
+/// When the client ended, where it has; and a time before and one after it.
+const EXIT: &str = "2026-01-01T01:00:00Z";
+const BEFORE: &str = "2026-01-01T00:59:00Z";
+const AFTER: &str = "2026-01-01T01:01:00Z";
+const START: &str = "2026-01-01T00:00:00Z";
+
+fn time(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// The client's Pod once it was scheduled, and before its containers are known, with a change merged into it.
+fn pod(change: &Value) -> Value {
+    let mut pod = testing::with_client(routed(wanted(&[])), &json!({}));
+    let status = pod["status"].as_object_mut().unwrap();
+    status.retain(|name, _| !name.ends_with("ontainerStatuses"));
+    merged(pod, change)
+}
+
+/// What is said of a Pod all of whose fields Kubernetes knows.
+#[track_caller]
+fn observed(pod: &Value) -> Observed {
+    let known: KubernetesPod = serde_json::from_value(pod.clone()).unwrap();
+    assert_eq!(serde_json::to_value(known).unwrap(), *pod, "a field is misspelt or unknown");
+    Observed::deserialize(pod).unwrap()
+}
+
+fn container(name: &str, state: Value) -> Value {
+    json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state})
+}
+
+fn running() -> Value {
+    json!({"running": {"startedAt": START}})
+}
+
+fn exited(code: i32, reason: &str) -> Value {
+    json!({"terminated": {"exitCode": code, "reason": reason, "finishedAt": EXIT}})
+}
+
+fn waiting(reason: &str) -> Value {
+    json!({"waiting": {"reason": reason}})
+}
+
+/// A Pod whose gateway's init container has ended well, and whose sidecar runs.
+fn with_client(state: Value, change: &Value) -> Value {
+    merged(testing::with_client(routed(wanted(&[])), &state), change)
+}
+
+fn never() -> Value {
+    json!({"spec": {"restartPolicy": "Never"}})
+}
+
+#[track_caller]
+fn end_of(pod: &Value) -> End {
+    match observed(pod).state() {
+        State::Ended(end) => end,
+        other => panic!("{other:?} of {}", pod["status"]),
+    }
+}
+
+#[track_caller]
+fn check_reason(pod: &Value, expected: EndReason) {
+    assert_eq!(end_of(pod).reason, expected, "{}", pod["status"]);
+}
+
+/// Somebody asked for its deletion at this time, and it has 30 seconds.
+fn deleted(pod: Value, at: &str) -> Value {
+    let timestamp = (time(at) + TimeDelta::seconds(30)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    merged(pod, &json!({"metadata": {"deletionTimestamp": timestamp, "deletionGracePeriodSeconds": 30}}))
+}
+
+fn asked_to_end() -> Value {
+    json!({"metadata": {"annotations": {TERMINATION: "an answer's id"}}})
+}
+
+fn disrupted(reason: &str, at: &str) -> Value {
+    let (ty, status) = ("DisruptionTarget", "True");
+    let message = format!("because of {reason}");
+    json!({"status": {"conditions": [
+        {"type": ty, "status": status, "reason": reason, "message": message, "lastTransitionTime": at},
+    ]}})
+}
+
+// Waiting and running.
+
+#[test]
+fn a_client_runs_once_its_gateway_has_set_the_routes_and_it_has_started() {
+    let client = observed(&with_client(running(), &json!({})));
+    assert_eq!(client.state(), State::Running(Some(time(START))));
+    assert_eq!((client.ip(), client.node(), client.is_gated()), (Some("10.0.0.7"), Some("node-1"), false));
+    assert!(observed(&routed(wanted(&[]))).is_gated());
+    let routes = |init: Value| {
+        let mut pod = with_client(running(), &json!({}));
+        pod["status"]["initContainerStatuses"] = json!([init]);
+        observed(&pod).state()
+    };
+    for state in [running(), waiting("PodInitializing"), exited(1, "Error"), exited(137, "OOMKilled")] {
+        assert_eq!(routes(container("gateway-init", state.clone())), State::Waiting, "{state}");
+    }
+    assert_eq!(routes(container("setup", exited(0, "Completed"))), State::Waiting);
+}
+
+#[test]
+fn a_client_that_is_to_start_again_has_not_ended() {
+    for state in [
+        waiting("CrashLoopBackOff"),
+        waiting("ImagePullBackOff"),
+        exited(0, "Completed"),
+        exited(1, "Error"),
+        exited(137, "OOMKilled"),
+        exited(143, "Error"),
+    ] {
+        assert_eq!(observed(&with_client(state.clone(), &json!({}))).state(), State::Waiting, "{state}");
+    }
+    let on_failure = json!({"spec": {"restartPolicy": "OnFailure"}});
+    assert_eq!(observed(&with_client(exited(1, "Error"), &on_failure)).state(), State::Waiting);
+}
+
+#[test]
+fn a_pod_of_which_nothing_is_known_yet_waits() {
+    let bare = json!({"metadata": {"name": "a", "namespace": "n", "uid": "u"}});
+    assert_eq!(Observed::deserialize(&bare).unwrap().state(), State::Waiting);
+    assert_eq!(observed(&pod(&json!({}))).state(), State::Waiting);
+}
+
+// The telling ends.
+
+#[test]
+fn a_crawler_that_ended_well_has_ended_though_its_gateways_sidecar_runs_on() {
+    let end = end_of(&with_client(exited(0, "Completed"), &never()));
+    let expected = End { reason: EndReason::Completed, exit_code: Some(0), message: None, ended_at: Some(time(EXIT)) };
+    assert_eq!(end, expected);
+    check_reason(
+        &with_client(exited(0, "Completed"), &json!({"spec": {"restartPolicy": "OnFailure"}})),
+        EndReason::Completed,
+    );
+    check_reason(&with_client(exited(1, "Error"), &never()), EndReason::Error);
+    check_reason(&with_client(exited(137, "OOMKilled"), &never()), EndReason::OOMKilled);
+}
+
+#[test]
+fn a_containers_own_restart_policy_comes_before_its_pods() {
+    let own = |policy: &str| json!({"spec": {"containers": [{"name": "client", "restartPolicy": policy}]}});
+    check_reason(&with_client(exited(1, "Error"), &own("Never")), EndReason::Error);
+    let again = with_client(exited(1, "Error"), &merged(never(), &own("Always")));
+    assert_eq!(observed(&again).state(), State::Waiting);
+    // That of another container says nothing of it.
+    let others = json!({"spec": {"containers": [{"name": "gateway-sidecar", "restartPolicy": "Never"}]}});
+    assert_eq!(observed(&with_client(exited(1, "Error"), &others)).state(), State::Waiting);
+}
+
+/// Kubernetes, "Pod Lifecycle", "Individual container restart policy and rules": a rule that matches comes first.
+#[test]
+fn a_restart_rule_starts_the_client_again_on_the_exits_that_it_names_and_on_no_other() {
+    let rule = |operator: &str, values: &[i32]| {
+        let rule = json!({"action": "Restart", "exitCodes": {"operator": operator, "values": values}});
+        json!({"spec": {"containers": [
+            {"name": "client", "restartPolicy": "Never", "restartPolicyRules": [rule]},
+        ]}})
+    };
+    let state = |code, rule: &Value| observed(&with_client(exited(code, "Error"), rule)).state();
+    assert_eq!(state(42, &rule("In", &[41, 42])), State::Waiting);
+    assert_eq!(state(1, &rule("NotIn", &[0])), State::Waiting);
+    check_reason(&with_client(exited(1, "Error"), &rule("In", &[42])), EndReason::Error);
+    check_reason(&with_client(exited(0, "Completed"), &rule("NotIn", &[0])), EndReason::Completed);
+    // What isn't known here may start it again, and the Pod's phase tells its end.
+    let strange = json!({"spec": {"containers": [
+        {"name": "client", "restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart"}]},
+    ]}});
+    assert_eq!(state(1, &strange), State::Waiting);
+    check_reason(
+        &with_client(exited(1, "Error"), &merged(strange, &json!({"status": {"phase": "Failed"}}))),
+        EndReason::Error,
+    );
+}
+
+#[test]
+fn a_pod_that_is_deleted_was_not_completed_whatever_its_client_says_to_the_signal() {
+    let over = json!({"status": {"phase": "Succeeded"}});
+    for policy in [json!({}), never(), json!({"spec": {"restartPolicy": "OnFailure"}})] {
+        for exit in [exited(0, "Completed"), exited(143, "Error"), exited(137, "Error")] {
+            let client = deleted(with_client(exit, &merged(policy.clone(), &over)), BEFORE);
+            check_reason(&client, EndReason::Deleted);
+            check_reason(&merged(client, &asked_to_end()), EndReason::Terminated);
+        }
+    }
+}
+
+#[test]
+fn a_client_that_had_ended_before_its_pod_was_deleted_ended_by_itself() {
+    let client = merged(with_client(exited(0, "Completed"), &never()), &asked_to_end());
+    check_reason(&deleted(client.clone(), AFTER), EndReason::Completed);
+    // Its Pod is gone then, and the last that was seen of it says the same.
+    assert_eq!(observed(&deleted(client, AFTER)).end().reason, EndReason::Completed);
+    // One that starts again never ends by itself.
+    let looping = with_client(exited(1, "Error"), &json!({"status": {"phase": "Failed"}}));
+    check_reason(&deleted(looping, AFTER), EndReason::Deleted);
+}
+
+/// The kubelet starts it again as long as it doesn't know of the deletion.
+#[test]
+fn a_client_that_may_start_again_has_not_ended_while_its_pod_is_being_deleted() {
+    for exit in [exited(0, "Completed"), exited(143, "Error")] {
+        assert_eq!(observed(&deleted(with_client(exit, &json!({})), BEFORE)).state(), State::Waiting);
+    }
+    assert_eq!(
+        observed(&deleted(with_client(running(), &json!({})), BEFORE)).state(),
+        State::Running(Some(time(START)))
+    );
+}
+
+#[test]
+fn what_kubernetes_ends_has_kubernetes_reason() {
+    let failed = |reason: &str| json!({"status": {"phase": "Failed", "reason": reason, "message": format!("because of {reason}")}});
+    for (reason, expected) in [
+        ("DeadlineExceeded", EndReason::DeadlineExceeded),
+        ("Evicted", EndReason::Evicted),
+        ("Preempting", EndReason::Evicted),
+        ("Terminated", EndReason::Evicted),
+        ("NodeShutdown", EndReason::Evicted),
+        ("NodeLost", EndReason::NodeLost),
+        ("UnexpectedAdmissionError", EndReason::Error),
+        ("OutOfcpu", EndReason::Error),
+    ] {
+        for client in [pod(&failed(reason)), with_client(exited(137, "Error"), &failed(reason))] {
+            let end = end_of(&client);
+            assert_eq!((end.reason, end.message), (expected, Some(format!("because of {reason}"))));
+        }
+    }
+    for (reason, expected) in [
+        ("PreemptionByScheduler", EndReason::Evicted),
+        ("DeletionByTaintManager", EndReason::NodeLost),
+        ("EvictionByEvictionAPI", EndReason::Evicted),
+        ("DeletionByPodGC", EndReason::NodeLost),
+        ("TerminationByKubelet", EndReason::Evicted),
+    ] {
+        let change = merged(disrupted(reason, BEFORE), &json!({"status": {"phase": "Failed"}}));
+        let end = end_of(&deleted(with_client(exited(143, "Error"), &change), BEFORE));
+        assert_eq!((end.reason, end.message), (expected, Some(format!("because of {reason}"))));
+    }
+}
+
+/// It would be told twice, and otherwise the second time.
+#[test]
+fn a_client_that_had_ended_before_its_pod_was_ended_keeps_its_own_end() {
+    let ended = || with_client(exited(0, "Completed"), &never());
+    check_reason(&merged(ended(), &disrupted("TerminationByKubelet", AFTER)), EndReason::Completed);
+    let deadline = |seconds: i64| {
+        json!({"spec": {"activeDeadlineSeconds": seconds},
+               "status": {"phase": "Failed", "reason": "DeadlineExceeded"}})
+    };
+    check_reason(&merged(ended(), &deadline(7_200)), EndReason::Completed);
+    check_reason(&merged(ended(), &deadline(3_500)), EndReason::DeadlineExceeded);
+}
+
+#[test]
+fn a_client_that_could_not_start_ended_in_an_error() {
+    let failed = json!({"status": {
+        "phase": "Failed",
+        "initContainerStatuses": [container("gateway-init", exited(1, "Error"))],
+        "containerStatuses": [container("client", waiting("PodInitializing"))],
+        "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": AFTER}],
+    }});
+    let end = end_of(&pod(&merged(never(), &failed)));
+    assert_eq!((end.reason, end.exit_code, end.ended_at), (EndReason::Error, None, Some(time(AFTER))));
+}
+
+#[test]
+fn what_a_client_says_at_its_end_comes_before_what_its_pod_says() {
+    let client = json!({"status": {"message": "the Pod's"}});
+    let mut said = exited(1, "Error");
+    said["terminated"]["message"] = json!("the client's");
+    assert_eq!(end_of(&with_client(said, &merged(never(), &client))).message.as_deref(), Some("the client's"));
+    assert_eq!(
+        end_of(&with_client(exited(1, "Error"), &merged(never(), &client))).message.as_deref(),
+        Some("the Pod's")
+    );
+}
+
+#[test]
+fn a_pod_that_is_gone_ended_when_its_client_did_or_when_it_was_deleted() {
+    let at = |pod: &Value| observed(pod).end().ended_at;
+    assert_eq!(at(&deleted(with_client(exited(143, "Error"), &json!({})), BEFORE)), Some(time(EXIT)));
+    // Its conditions may not have changed for days.
+    let running = with_client(running(), &json!({}));
+    assert_eq!(at(&deleted(running.clone(), BEFORE)), Some(time(BEFORE) + TimeDelta::seconds(30)));
+    assert_eq!((observed(&running).end().reason, at(&running)), (EndReason::Deleted, Some(time(START))));
+    let bare = json!({"metadata": {"name": "a", "namespace": "n", "uid": "u", "creationTimestamp": EXIT}});
+    assert_eq!(Observed::deserialize(&bare).unwrap().end().ended_at, Some(time(EXIT)));
+}
+
+/// Whoever sends a hint may write what they like in it.
+#[test]
+fn a_time_at_the_end_of_the_calendar_ends_nothing() {
+    for (timestamp, grace) in [("-262143-01-01T00:00:00Z", 4_000_000_000_u64), (EXIT, u64::MAX), (EXIT, 1 << 62)] {
+        let metadata = json!({"metadata": {"deletionTimestamp": timestamp, "deletionGracePeriodSeconds": grace}});
+        let deleted = merged(with_client(exited(0, "Completed"), &never()), &metadata);
+        assert_eq!(Observed::deserialize(&deleted).unwrap().end().reason, EndReason::Deleted);
+    }
+    let deadline = json!({"spec": {"activeDeadlineSeconds": u32::MAX}, "status": {
+        "phase": "Failed", "reason": "DeadlineExceeded", "startTime": "+262142-12-31T00:00:00Z",
+    }});
+    let late = merged(with_client(exited(0, "Completed"), &never()), &deadline);
+    assert_eq!(Observed::deserialize(&late).unwrap().end().reason, EndReason::DeadlineExceeded);
+}
+
+mod walk;
+
+/// As the node leaves it when it deletes a Pod at last: grace 0, and the time of that in place of the first request's.
+#[test]
+fn a_client_that_was_deleted_has_ended_so_when_the_node_has_taken_its_pod_away() {
+    for (finished, expected) in
+        [("2026-01-01T00:00:58Z", EndReason::Deleted), ("2026-01-01T00:00:29Z", EndReason::Error)]
+    {
+        let exit = json!({"exitCode": 137, "reason": "Error", "finishedAt": finished});
+        let pod = json!({
+            "metadata": {
+                "name": "a", "namespace": "n", "uid": "u",
+                "deletionTimestamp": "2026-01-01T00:01:00Z", "deletionGracePeriodSeconds": 0,
+            },
+            "spec": {"terminationGracePeriodSeconds": 30, "restartPolicy": "Never"},
+            "status": {"phase": "Failed", "containerStatuses": [{"name": "client", "state": {"terminated": exit}}]},
+        });
+        assert_eq!(serde_json::from_value::<Observed>(pod).unwrap().end().reason, expected);
+    }
+}

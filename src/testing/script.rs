@@ -1,0 +1,84 @@
+//! A peer whose answers are scripted.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use http::{Request, Response};
+use serde_json::{Value, json};
+
+use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
+
+/// An answer with this body.
+///
+/// # Panics
+/// When the code is none.
+pub fn answer(code: u16, body: impl Into<Vec<u8>>) -> Answer {
+    Ok(Response::builder().status(code).body(body.into()).expect("it is a status code"))
+}
+
+/// An answer that holds an object.
+pub fn object(code: u16, object: &Value) -> Answer {
+    answer(code, object.to_string())
+}
+
+/// A refusal as an API server forms it.
+pub fn status(code: u16, reason: &str, message: &str) -> Answer {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code,
+    });
+    object(code, &status)
+}
+
+/// No answer: the connection was cut.
+pub fn cut() -> Answer {
+    Err(NoAnswer::CutOff)
+}
+
+/// A conversation: which calls are expected, in this order, and their answers. One more or one less is a failure.
+pub struct Script(RefCell<VecDeque<(&'static str, Answer)>>, RefCell<Vec<Request<Vec<u8>>>>);
+
+impl Script {
+    /// The calls, each with its answer. A call is its method, and the end of its URI where that matters: `GET /readyz`.
+    pub fn new(calls: Vec<(&'static str, Answer)>) -> Self {
+        Self(RefCell::new(calls.into()), RefCell::default())
+    }
+
+    /// Every request that was sent, in their order.
+    pub fn sent(&self) -> Vec<Request<Vec<u8>>> {
+        self.1.borrow().clone()
+    }
+}
+
+impl Outbound for Script {
+    async fn send(&self, request: Request<Vec<u8>>, _: Bounds) -> Answer {
+        let (call, answer) = self.0.borrow_mut().pop_front().expect("a call that is not in the script");
+        let (method, end) = call.split_once(' ').unwrap_or((call, ""));
+        assert_eq!(request.method(), method, "for {}", request.uri());
+        assert!(request.uri().to_string().ends_with(end), "{} and not {end}", request.uri());
+        self.1.borrow_mut().push(request);
+        answer
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.0.borrow().is_empty(), "calls that were not made: {:?}", self.0.borrow());
+        }
+    }
+}
+
+/// Runs a future that never waits, as everything does whose peer is scripted.
+///
+/// # Panics
+/// When it waits.
+pub fn run<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
