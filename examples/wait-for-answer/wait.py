@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Asks for a client of a gateway and waits for the answer, as the subscriber of a Trigger.
+"""Asks for a client of a gateway and waits for the answer, or until it runs or has ended, as the subscriber of a Trigger.
 
-Ends with 0 when the client is there, 1 when there is none (the reason is printed), 2 when no answer came in time, and 3
-when it could not ask at all.
+Ends with 0 when it came as far as asked, and well; 1 when there is no client, or it has ended before or otherwise (the
+reason is printed); 2 when nothing of it came in time; and 3 when it could not ask at all.
 """
 
 import argparse
@@ -23,6 +23,10 @@ from cloudevents.core.v1.event import CloudEvent
 PENDING = "io.podgateway.client.pending"
 DONE = "io.podgateway.client.scheduling.done"
 FAILED = "io.podgateway.client.scheduling.failed"
+RUNNING = "io.podgateway.client.running"
+ENDED = "io.podgateway.client.ended"
+# What is waited for, and the event that says it.
+STAGES = {"done": DONE, "running": RUNNING, "ended": ENDED}
 COULD_NOT_ASK = 3
 
 
@@ -34,11 +38,11 @@ class NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def answers(event, asked: CloudEvent) -> bool:
-    """Whether an event is the answer to what was asked.
+    """Whether an event is an answer to what was asked, or a report on the client of it.
 
     An id is unique within its source only, so causationid alone could be the id of somebody else's event.
     """
-    if event.get_type() not in (DONE, FAILED) or event.get_extension("causationid") != asked.get_id():
+    if event.get_type() not in (DONE, FAILED, RUNNING, ENDED) or event.get_extension("causationid") != asked.get_id():
         return False
     return event.get_data()["pending_event"]["source"] == asked.get_source()
 
@@ -109,6 +113,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--source", default="/examples/wait-for-answer", help="the event's source")
     parser.add_argument("--listen", default="127.0.0.1:9000", metavar="HOST:PORT", help="where the Trigger delivers to")
     parser.add_argument("--timeout", default=60, type=float, metavar="SECONDS", help="how long to wait")
+    parser.add_argument("--until", default="done", choices=STAGES, help="what to wait for")
     parser.add_argument("gateway")
     parser.add_argument("broker", nargs="?", help="the Broker's address, unless K_SINK is set")
     parsed = parser.parse_args()
@@ -132,18 +137,33 @@ def main() -> int:
     print("listening on {}:{}".format(*server.server_address), flush=True)
 
     publish(pending, asks.broker, asks.timeout)
-    try:
-        answer = found.get(timeout=max(0.01, deadline - time.monotonic()))
-    except queue.Empty:
-        again = f"--id {asks.id} --source {asks.source}"
-        print(f"no answer within {asks.timeout:g} s. Ask again with {again}: there will be one Pod", file=sys.stderr)
-        return 2
-    data = answer.get_data()
-    if answer.get_type() == FAILED:
-        print(f"failed: {data['reason']}: {data['message']}", file=sys.stderr)
-        return 1
-    print(f"done: {data['namespace']}/{data['pod_name']}: {data['message']}")
-    return 0
+    while True:
+        try:
+            event = found.get(timeout=max(0.01, deadline - time.monotonic()))
+        except queue.Empty:
+            again = f"--id {asks.id} --source {asks.source}"
+            print(f"no {'answer' if asks.until == 'done' else asks.until} within {asks.timeout:g} s. "
+                  f"Ask again with {again}: there will be one Pod", file=sys.stderr)
+            return 2
+        code = tell(event, STAGES[asks.until])
+        if code is not None:
+            return code
+
+
+def tell(event, wanted: str) -> int | None:
+    """Says what has come, and how the program ends with it; None where there is more to come.
+
+    No order is promised, so an end may come first, and is the last word.
+    """
+    data, of_type = event.get_data(), event.get_type()
+    if of_type in (FAILED, ENDED):
+        is_well = of_type == wanted and data["reason"] == "Completed"
+        said = f"{of_type.rsplit('.', 1)[1]}: {data['reason']}: {data['message']}"
+        print(said, file=sys.stdout if is_well else sys.stderr, flush=True)
+        return 0 if is_well else 1
+    print(f"{of_type.rsplit('.', 1)[1]}: {data['namespace']}/{data['pod_name']}: {data['message']}", flush=True)
+    # A client that runs was released, whether or not its answer has come yet.
+    return 0 if of_type == wanted or (of_type, wanted) == (RUNNING, DONE) else None
 
 
 if __name__ == "__main__":
