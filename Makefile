@@ -27,13 +27,16 @@ cargo build --package podgateway-client-provisioner --target $(TARGET) --release
 @touch $(WASM)
 endef
 
-# A real API server and its etcd, for `make e2e`: those of KUBEBUILDER_ASSETS, or built from Go modules once.
+# A real API server and its etcd, for `make e2e`: those of KUBEBUILDER_ASSETS, or built from Go modules once. What makes a
+# cluster of them is no part of KUBEBUILDER_ASSETS, and is used where it lies beside them.
 KUBERNETES := target/kubernetes
 KUBERNETES_VERSION = $(shell awk '$$1 == "k8s.io/kubernetes" {print $$2}' tests/kubernetes/go.mod)
 ifdef KUBEBUILDER_ASSETS
 SERVERS :=
+CONTROL_PLANE :=
 else
 SERVERS := $(KUBERNETES)/kube-apiserver $(KUBERNETES)/etcd
+CONTROL_PLANE := $(KUBERNETES)/kube-scheduler $(KUBERNETES)/kube-controller-manager $(KUBERNETES)/kwok
 endif
 
 # The image: docker, podman or buildah builds it, and any registry will do.
@@ -143,11 +146,11 @@ publish/local: ## Build the image and push it to a registry on this machine (LOC
 push/artifact: serviceaccount/clean component ## Push an OCI artifact in place of the image, by Spin
 	spin registry push $(IMAGE)-artifact
 
-# An artifact holds whatever lies in this directory, and an image would if .dockerignore were lost: a token must never be
+# An artifact holds whatever lies in these directories, and an image would if .dockerignore were lost: a token must never be
 # published.
 .PHONY: serviceaccount/clean
 serviceaccount/clean:
-	@found="$$(find serviceaccount -mindepth 1 ! -path serviceaccount/README.md)"; \
+	@found="$$(find serviceaccount oidc -mindepth 1 ! -path '*/README.md')"; \
 	[ -z "$$found" ] || { echo "refusing to publish what may be a token; remove first:"; echo "$$found"; exit 1; } >&2
 
 .PHONY: release
@@ -195,7 +198,7 @@ test: ## Run the unit and the contract tests, and the model check
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: $(WASM) examples servers ## Test on a real kube-apiserver, in network namespaces, and the page in a browser (ARGS="--nocapture webhooks" for some, and to read along)
+e2e: $(WASM) examples servers $(CONTROL_PLANE) ## Test on a real kube-apiserver, in network namespaces, and the page in a browser (ARGS="--nocapture webhooks" for some, and to read along)
 	@begin=$$SECONDS; $(BUILD_COMMAND) --test e2e --test network --test page && echo "$$((SECONDS - begin)) s  build of the tests"
 	@begin=$$SECONDS; for test in e2e network page; do \
 		cargo test --workspace --quiet --test $$test -- $(ARGS) || exit 1; done && echo "$$((SECONDS - begin)) s  tests"
@@ -212,8 +215,14 @@ ifdef KUBEBUILDER_ASSETS
 		echo "KUBEBUILDER_ASSETS is $$KUBEBUILDER_ASSETS, where there is no $$name" >&2; exit 1; }; done
 endif
 
-$(KUBERNETES)/kube-apiserver: PACKAGE := k8s.io/kubernetes/cmd/kube-apiserver
+$(KUBERNETES)/kube-%: PACKAGE = k8s.io/kubernetes/cmd/$(notdir $@)
 $(KUBERNETES)/etcd: PACKAGE := go.etcd.io/etcd/server/v3
+$(KUBERNETES)/kwok: PACKAGE := sigs.k8s.io/kwok/cmd/kwok
+
+# kwok needs another version of Kubernetes' libraries, so it is a module of its own.
+MODULE = tests/kubernetes
+$(KUBERNETES)/kwok: MODULE := tests/kwok
+$(KUBERNETES)/kwok: tests/kwok/go.mod tests/kwok/go.sum
 
 # Clients read the version, and refuse a server that has none.
 STAMP := k8s.io/component-base/version
@@ -223,10 +232,10 @@ LDFLAGS = -s -w -X $(STAMP).gitVersion=$(KUBERNETES_VERSION) -X $(STAMP).gitTree
 
 $(KUBERNETES)/%: tests/kubernetes/go.mod tests/kubernetes/go.sum
 	@command -v go >/dev/null || { \
-		echo "make e2e needs a kube-apiserver and an etcd: install Go 1.24 or newer to have them built," \
-			"or set KUBEBUILDER_ASSETS to a directory that holds both" >&2; exit 1; }
+		echo "make e2e needs a Kubernetes control plane: install Go 1.26 or newer to have it built, or set" \
+			"KUBEBUILDER_ASSETS to a directory with a kube-apiserver and an etcd" >&2; exit 1; }
 	@echo "building $(notdir $@): the first time takes some minutes"
-	@begin=$$SECONDS; CGO_ENABLED=0 go build -C tests/kubernetes -o ../../$@ -ldflags "$(LDFLAGS)" $(PACKAGE) && \
+	@begin=$$SECONDS; CGO_ENABLED=0 go build -C $(MODULE) -o ../../$@ -ldflags "$(LDFLAGS)" $(PACKAGE) && \
 		touch $@ && echo "$$((SECONDS - begin)) s  build of $(notdir $@)"
 
 # How long `make fuzz` takes, beside building what it needs.

@@ -70,7 +70,8 @@ impl Core {
     pub async fn answer(&self, request: Request<Body>, outbound: &impl Outbound) -> Answered {
         let variable = |name: &str| self.variables.get(name).cloned().ok_or_else(|| format!("no {name}"));
         let token = || std::fs::read_to_string(&self.token_file).map_err(|error| error.to_string());
-        let surroundings = Surroundings { now: Utc::now(), variable: &variable, token: &token };
+        let surroundings =
+            Surroundings { now: Utc::now(), variable: &variable, token: &token, sink_token: &|| Ok(None) };
         endpoint::answer(request, &surroundings, outbound).await
     }
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod command;
 mod command_output;
+mod components;
 mod crash;
 mod doors;
 mod exactly_once;
@@ -10,6 +11,7 @@ mod healing;
 mod identity;
 mod image;
 mod layout;
+mod life;
 mod load;
 mod manifests;
 mod memory;
@@ -22,9 +24,11 @@ mod redelivery;
 mod scripts;
 mod secrets;
 mod settling;
+mod sink_token;
 mod surface;
 mod templates;
 mod timeouts;
+mod triggers;
 mod vectors;
 
 use tests::events::Delivery;

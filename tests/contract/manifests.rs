@@ -1,7 +1,6 @@
 //! What a cluster is given agrees with the component, with itself and with what Knative and SpinKube do with it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use provisioner::config::Config;
 use serde_json::{Value, json};
@@ -10,7 +9,10 @@ use tests::manifests::{
     strings,
 };
 
-const SYSTEM: &str = "client-system";
+/// The namespace of all but the clients.
+pub const SYSTEM: &str = "client-system";
+/// The part of `deploy/` that a client's life after its release takes.
+pub const COMPONENT: &str = "deploy/components/lifecycle";
 /// How many clients one gateway has addresses for.
 const CLIENTS_PER_GATEWAY: usize = 235;
 
@@ -19,13 +21,6 @@ pub fn config() -> Config {
     let (defaults, set) = (application().variables, named_values(&spin_app()["spec"]["variables"]));
     let value = |name: &str| set.get(name).cloned().or_else(|| defaults[name].default.clone());
     Config::from_variables(|name| value(name).ok_or_else(|| "unset".to_owned())).unwrap()
-}
-
-/// An ISO 8601 duration of seconds, as Knative takes them.
-fn seconds(duration: &Value) -> Duration {
-    let text = duration.as_str().unwrap();
-    let number = text.strip_prefix("PT").and_then(|rest| rest.strip_suffix('S')).unwrap();
-    Duration::from_secs_f64(number.parse().unwrap())
 }
 
 #[track_caller]
@@ -42,7 +37,7 @@ fn assert_lists(directory: &str, unlisted: &[&str]) -> Vec<String> {
 
 #[test]
 fn every_manifest_is_an_object_with_a_name() {
-    for directory in ["deploy", "deploy/components/own-gateway", "deploy/knative-service", "runtime-class"] {
+    for directory in ["deploy", COMPONENT, "deploy/components/own-gateway", "deploy/knative-service", "runtime-class"] {
         for file in files(directory) {
             let documents = documents(&format!("{directory}/{file}"));
             assert!(!documents.is_empty(), "{directory}/{file}");
@@ -79,9 +74,10 @@ fn the_kustomization_lists_every_manifest_in_apply_order() {
     }
     assert_lists("deploy/components/own-gateway", &[]);
     assert_lists("deploy/knative-service", &["config-features.yaml"]);
+    assert_lists(COMPONENT, &[]);
     assert_lists("runtime-class", &["runtime-class.yaml", "shim.yaml"]);
     for directory in ["deploy", "deploy/knative-service"] {
-        // Or kubectl sorts by kind.
+        // Or kubectl sorts by kind. Components come after all resources, and so after the locks.
         assert_eq!(documents(&format!("{directory}/kustomization.yaml"))[0]["sortOptions"]["order"], "fifo");
     }
 }
@@ -115,11 +111,11 @@ fn clients_have_the_namespace_that_gateways_see() {
 }
 
 #[test]
-fn the_provisioner_has_four_verbs_on_pods_and_reads_templates_and_nothing_else() {
+fn the_provisioner_has_five_verbs_on_pods_and_reads_templates_and_nothing_else() {
     let objects = documents("deploy/rbac.yaml");
     let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["ServiceAccount", "Role", "RoleBinding"]);
-    let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "patch", "delete"]});
+    let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list", "patch", "delete"]});
     let templates = json!({"apiGroups": [""], "resources": ["podtemplates"], "verbs": ["get"]});
     assert_eq!(objects[1]["rules"], json!([rule, templates]));
     for object in &objects[1..] {
@@ -227,29 +223,6 @@ fn a_start_that_compiles_has_the_memory_and_the_time_for_it() {
         assert!((12..=16).contains(&(number("periodSeconds") * number("failureThreshold"))));
         assert!(number("timeoutSeconds") >= 1);
     }
-}
-
-#[test]
-fn the_trigger_asks_for_pending_events_and_waits_for_their_answers() {
-    let trigger = object("deploy/trigger.yaml", "Trigger");
-    let spec = &trigger["spec"];
-    assert_eq!(spec["filter"]["attributes"], json!({"type": provisioner::event::PENDING}));
-    // The SpinApp's Service: a ref has to be in the Trigger's own namespace.
-    let service = json!({"apiVersion": "v1", "kind": "Service", "name": spin_app()["metadata"]["name"]});
-    assert_eq!(trigger["metadata"]["namespace"], spin_app()["metadata"]["namespace"]);
-    assert_eq!(spec["subscriber"], json!({"ref": service}));
-    let delivery = &spec["delivery"];
-    assert_eq!(delivery["deadLetterSink"], json!({"ref": service, "uri": "/dead-letter"}));
-    assert!(seconds(&delivery["timeout"]) > config().delivery_timeout());
-    assert_eq!((&delivery["retry"], &delivery["backoffPolicy"]), (&json!(10), &json!("exponential")));
-    // Or a `%` in an id could be read as an escape.
-    assert_eq!(delivery["format"], "json");
-    assert!(!seconds(&delivery["backoffDelay"]).is_zero());
-    let timeout = knative_service()["spec"]["template"]["spec"]["timeoutSeconds"].as_u64().unwrap();
-    assert!(Duration::from_secs(timeout) > config().delivery_timeout());
-    // The Knative Service takes the SpinApp's place under the same name.
-    assert_eq!(knative_service()["metadata"]["name"], spin_app()["metadata"]["name"]);
-    assert_eq!(knative_service()["metadata"]["namespace"], SYSTEM);
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use host::RuntimeConfig;
-use provisioner::testing::{pod_template, wanted};
+use provisioner::testing::{client_running, merged, pod_template, routed, wanted};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tests::command::{Running, application};
-use tests::events::{Delivery, body, pending, pending_with};
+use tests::events::{Delivery, binary, body, pending, pending_with};
 use tests::peer::{Answer, Step, client, happy, json_step, status};
 use tests::{Peer, Provisioner, Reply};
 use tokio::sync::Barrier;
@@ -250,6 +250,35 @@ async fn an_event_of_the_largest_size_takes_its_own_size_and_half_a_mebibyte_mor
     let padding = "x".repeat(MEBIBYTE - 100);
     let data = format!(r#"{{"gateway_name": "foo", "padding": "{padding}"}}"#);
     assert_eq!(end(pending_with("1", &data), happy(), 3 << 19).await, End::Done);
+}
+
+/// As many clients as a namespace with a quota of 470 has, at least; and the most that a sweep of them may need.
+const CLIENTS: usize = 470;
+const SWEEP: usize = 16 << 20;
+
+/// A page as large as an answer may be: of clients that were told of, with long annotations.
+fn page(from: usize) -> Value {
+    let told = json!({"metadata": {"annotations": {"podgateway.io/reported": "running", "note": "x".repeat(36_000)}}});
+    let client = |_| merged(client_running(routed(wanted(&[]))), &told);
+    let to = CLIENTS.min(from + 50);
+    let next = if to < CLIENTS { to.to_string() } else { String::new() };
+    json!({"metadata": {"continue": next}, "items": (from..to).map(client).collect::<Vec<_>>()})
+}
+
+#[tokio::test]
+async fn a_sweep_of_hundreds_of_clients_takes_ten_calls_and_sixteen_mebibytes() {
+    let pages: Vec<_> = (0..CLIENTS).step_by(50).map(page).collect();
+    assert!(pages[0].to_string().len() > 1_900_000, "{}", pages[0].to_string().len());
+    let script: Vec<_> = pages.into_iter().map(|page| json_step("GET", 200, move |_| page.clone())).collect();
+    assert!(script.len() <= 10);
+    let config = RuntimeConfig { max_instance_memory: Some(SWEEP), ..RuntimeConfig::default() };
+    let peer = Peer::start(script).await;
+    let (k_sink, origin) = (format!("{}/sink", peer.url()), peer.url());
+    let sink = [("k_sink", k_sink.as_str()), ("sink_origin", origin.as_str())];
+    let provisioner = Provisioner::start_with(&peer.url(), &sink, config);
+    let reply = provisioner.deliver(binary("1", provisioner::event::PING, "{}")).await;
+    assert_eq!(end_of(&reply), End::Empty(202));
+    peer.finish();
 }
 
 /// As many events as are in a replica's hands at once in the test of a burst.

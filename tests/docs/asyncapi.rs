@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use provisioner::event::PENDING;
-use provisioner::reply::{DONE, FAILED};
+use provisioner::event::{ADDED, DELETED, PENDING, PING, TERMINATION, UPDATED};
+use provisioner::reply;
 use serde_json::Value;
 use tests::schema;
 
@@ -43,30 +43,36 @@ fn every_reference_resolves_and_every_schema_is_used() {
     for file in used.clone() {
         used.extend(references(&schema::read(&file).unwrap()));
     }
-    // Broker and consumers may see an answer in structured mode; it is sent in binary mode.
-    used.extend(["done.event.json", "failed.event.json"].map(str::to_owned));
+    // What is told in structured mode has no message of its own.
+    used.extend(reply::ALL.map(|ty| schema::file_of(ty, "event")));
     assert_eq!(used.into_iter().collect::<Vec<_>>(), files());
 }
 
 #[test]
 fn the_messages_are_the_events_with_the_headers_of_their_attributes() {
     let document = asyncapi();
-    let messages = &document["components"]["messages"];
-    for (name, ty) in [("pending", PENDING), ("pendingStructured", PENDING), ("done", DONE), ("failed", FAILED)] {
-        assert_eq!(messages[name]["name"], ty);
-    }
-    for (kind, ty) in [("done", DONE), ("failed", FAILED)] {
-        let (headers, event) = (&messages[kind]["headers"], schema::read(&format!("{kind}.event.json")).unwrap());
-        let of_body = |name: &str| matches!(name, "data" | "datacontenttype");
-        let expected = |names: Vec<&str>| {
-            names.into_iter().filter(|name| !of_body(name)).map(|name| format!("ce-{name}")).collect::<BTreeSet<_>>()
+    let messages: Vec<&Value> = document["components"]["messages"].as_object().unwrap().values().collect();
+    let named: BTreeSet<_> = messages.iter().map(|message| message["name"].as_str().unwrap()).collect();
+    let spoken = [PENDING, TERMINATION, ADDED, UPDATED, DELETED, PING].into_iter().chain(reply::ALL);
+    assert_eq!(named, spoken.collect());
+    for message in messages.iter().filter(|message| reply::ALL.iter().any(|ty| message["name"] == *ty)) {
+        let (ty, headers) = (message["name"].as_str().unwrap(), &message["headers"]);
+        let event = schema::read(&schema::file_of(ty, "event")).unwrap();
+        let expected = |names: BTreeSet<String>| -> BTreeSet<String> {
+            let names = names.into_iter().filter(|name| !matches!(name.as_str(), "data" | "datacontenttype"));
+            names.map(|name| format!("ce-{name}")).collect()
         };
-        let required = event["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-        let found = headers["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
-        assert_eq!(found.collect::<BTreeSet<_>>(), expected(required), "{kind}");
-        let properties = event["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-        let found = headers["properties"].as_object().unwrap().keys().cloned();
-        assert_eq!(found.collect::<BTreeSet<_>>(), expected(properties), "{kind}");
+        assert_eq!(strings(&headers["required"]), expected(strings(&event["required"])), "{ty}");
+        assert_eq!(keys(&headers["properties"]), expected(keys(&event["properties"])), "{ty}");
         assert_eq!(headers["properties"]["ce-type"]["const"], ty);
+        assert_eq!(message["payload"]["$ref"], format!("schemas/{}", schema::file_of(ty, "data")));
     }
+}
+
+fn strings(list: &Value) -> BTreeSet<String> {
+    list.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+fn keys(object: &Value) -> BTreeSet<String> {
+    object.as_object().unwrap().keys().cloned().collect()
 }

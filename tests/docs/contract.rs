@@ -2,8 +2,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use provisioner::context::name_based_uuid;
+use provisioner::event::{PENDING, TERMINATION};
 use provisioner::reason::Reason;
-use provisioner::reply::{DONE, FAILED};
+use provisioner::reply::{self, DONE, ENDED, NOT_TERMINATED, RUNNING, TERMINATED};
+use provisioner::state::EndReason;
 use serde_json::Value;
 use tests::schema;
 use tests::table::first_column;
@@ -39,7 +41,12 @@ fn binary_example(block: &str) -> Value {
 
 /// The file of an event's schema.
 pub fn schema_of(event: &Value) -> String {
-    format!("{}.event.json", event["type"].as_str().unwrap().rsplit('.').next().unwrap())
+    schema::file_of(event["type"].as_str().unwrap(), "event")
+}
+
+/// The types of the events that are asked with, and of those that are told.
+pub fn types() -> impl Iterator<Item = &'static str> {
+    [PENDING, TERMINATION].into_iter().chain(reply::ALL)
 }
 
 #[test]
@@ -49,6 +56,9 @@ fn the_reasons_are_those_of_the_closed_list() {
         let documented: Vec<&str> = cells.iter().map(|cell| cell.trim_matches('`')).collect();
         assert_eq!(documented, Reason::ALL.map(|reason| format!("{reason:?}")), "{document}");
     }
+    let cells = first_column(PATH, "Why a client has ended");
+    let documented: Vec<&str> = cells.iter().map(|cell| cell.trim_matches('`')).collect();
+    assert_eq!(documented, EndReason::ALL.map(|reason| format!("{reason:?}")));
 }
 
 #[test]
@@ -61,8 +71,10 @@ fn the_examples_are_events_as_the_schemas_say() {
         assert!(errors.is_empty(), "{errors:?}: {event:#}");
     }
     kinds.sort();
-    let twice = ["done.event.json", "done.event.json", "failed.event.json", "pending.event.json", "pending.event.json"];
-    assert_eq!(kinds, twice, "each mode has its example");
+    let both_modes = [PENDING, TERMINATION, DONE];
+    let mut expected: Vec<String> = types().chain(both_modes).map(|ty| schema::file_of(ty, "event")).collect();
+    expected.sort();
+    assert_eq!(kinds, expected, "each type has its example, and each mode");
 }
 
 #[test]
@@ -81,17 +93,20 @@ fn the_names_are_those_that_the_code_gives() {
         let text: String = parts.iter().map(|text| part(text)).collect();
         format!("| `{text}` | `{}` |", name_based_uuid(parts))
     };
-    let text = document(PATH);
-    for parts in [&[source, id][..], &[source, id, DONE], &[source, id, FAILED]] {
-        assert!(text.contains(&row(parts)), "no row with {}", row(parts));
-    }
-    for event in structured_examples() {
-        if let ty @ (DONE | FAILED) = event["type"].as_str().unwrap() {
-            assert_eq!(event["id"], name_based_uuid(&[source, id, ty]).to_string());
-        }
+    let (text, examples) = (document(PATH), structured_examples());
+    assert!(text.contains(&row(&[source, id])), "no row with {}", row(&[source, id]));
+    for event in examples.iter().filter(|event| event["source"] == reply::SOURCE) {
+        let (ty, uid) = (event["type"].as_str().unwrap(), event["data"]["pod_uid"].as_str().unwrap_or_default());
+        let parts = match ty {
+            RUNNING | ENDED => vec![uid, ty],
+            TERMINATED | NOT_TERMINATED => vec![source, "2", ty],
+            _ => vec![source, id, ty],
+        };
+        assert_eq!(event["id"], name_based_uuid(&parts).to_string(), "{ty}");
+        assert!(text.contains(&row(&parts)), "no row with {}", row(&parts));
     }
     let name = name_based_uuid(&[source, id]).to_string();
-    let done = structured_examples().into_iter().find(|event| event["type"] == DONE).unwrap();
+    let done = examples.into_iter().find(|event| event["type"] == DONE).unwrap();
     assert_eq!(
         (&done["data"]["pod_name"], &done["subject"]),
         (&name.clone().into(), &format!("default/{name}").into())
@@ -101,8 +116,8 @@ fn the_names_are_those_that_the_code_gives() {
 #[test]
 fn every_attribute_and_member_of_the_schemas_is_described() {
     let text = document(PATH);
-    for kind in ["pending", "done", "failed"] {
-        for file in [format!("{kind}.data.json"), format!("{kind}.event.json")] {
+    for ty in types() {
+        for file in ["data", "event"].map(|part| schema::file_of(ty, part)) {
             for member in schema::read(&file).unwrap()["properties"].as_object().unwrap().keys() {
                 let is_there = text.contains(&format!("`{member}`")) || text.contains(&format!("\"{member}\""));
                 assert!(is_there, "{PATH} says nothing of {member}, which is in {file}");

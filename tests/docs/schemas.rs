@@ -8,6 +8,7 @@ use http::Response;
 use http_body_util::Full;
 use provisioner::names::is_label_value;
 use provisioner::reason::Reason;
+use provisioner::state::EndReason;
 use serde_json::{Value, json};
 use tests::provisioner::repository;
 use tests::{Reply, schema};
@@ -66,6 +67,8 @@ fn every_file_is_a_schema_of_2020_12_whose_references_resolve() {
 fn the_reasons_are_those_of_the_closed_list() {
     let schema = schema::read("failed.data.json").unwrap();
     assert_eq!(schema["properties"]["reason"]["enum"], json!(Reason::ALL));
+    let schema = schema::read("ended.data.json").unwrap();
+    assert_eq!(schema["properties"]["reason"]["enum"], json!(EndReason::ALL));
 }
 
 #[test]
@@ -78,10 +81,18 @@ fn each_required_member_is_missed() {
     let done = data(&["message", "pod_name", "namespace", "gateway_name", "pod_uid", "pending_event"]);
     let failed = data(&["message", "reason", "gateway_name", "pending_event"]);
     let pending = ["/specversion", "/id", "/source", "/type", "/data", "/data/gateway_name"].map(str::to_owned);
+    let asked = ["/specversion", "/id", "/source", "/type", "/data", "/data/pending_event"].map(str::to_owned);
+    let client = [&attributes[..], &identity, &done, &["/subject".to_owned()]].concat();
+    let terminated = [&attributes[..], &identity, &data(&["message", "pod_name", "pending_event"])].concat();
     let required = [
         ("pending", pending.to_vec()),
-        ("done", [&attributes[..], &identity, &done, &["/subject".to_owned()]].concat()),
+        ("done", client.clone()),
         ("failed", [&attributes[..], &identity, &failed].concat()),
+        ("running", [&client[..], &data(&["pod_ip", "node_name", "started_at"])].concat()),
+        ("ended", [&client[..], &data(&["reason", "exit_code", "ended_at"])].concat()),
+        ("termination.pending", [&asked[..], &identity].concat()),
+        ("termination.done", terminated.clone()),
+        ("termination.failed", [&terminated[..], &data(&["reason"])].concat()),
     ];
     for (kind, paths) in required {
         let (event, validator) = (example(kind), schema::validator(&format!("{kind}.event.json")));
@@ -127,6 +138,42 @@ fn a_failed_that_says_something_else_is_refused() {
     ];
     let accepted: Vec<_> = Reason::ALL.iter().map(|reason| ("/data/reason", json!(reason))).collect();
     check("failed", &[accepted, vec![("/data/gateway_name", json!(null))]].concat(), &refused);
+}
+
+#[test]
+fn a_report_that_says_something_else_is_refused() {
+    let running = [
+        ("/type", json!("io.podgateway.client.ended")),
+        ("/data/started_at", json!("yesterday")),
+        ("/data/pod_ip", json!(10)),
+        ("/data/reason", json!("Completed")),
+        ("/data/gateway_name", json!(null)),
+    ];
+    check("running", &[("/data/pod_ip", json!(null)), ("/data/node_name", json!(null))], &running);
+    let ended = [
+        ("/data/reason", json!("Forbidden")),
+        ("/data/reason", json!("completed")),
+        ("/data/exit_code", json!("0")),
+        ("/data/ended_at", json!(null)),
+        ("/data/node_name", json!("n")),
+    ];
+    let accepted: Vec<_> = EndReason::ALL.iter().map(|reason| ("/data/reason", json!(reason))).collect();
+    let others = [("/data/exit_code", json!(null)), ("/data/exit_code", json!(143)), ("/data/gateway_name", json!(""))];
+    check("ended", &[accepted, others.to_vec()].concat(), &ended);
+}
+
+#[test]
+fn an_answer_to_a_termination_that_says_something_else_is_refused() {
+    let refused = [("/data/reason", json!("Forbidden")), ("/data/pod_name", json!(null)), ("/data/more", json!(1))];
+    check("termination.done", &[("/extension", json!("x"))], &refused);
+    // Whatever can't be read or done about it; the other reasons are those of making a client.
+    let reasons = ["InvalidEventData", "PodRejected", "QuotaExceeded", "Forbidden", "PodNameConflict"];
+    let nobodys = [("/data/pod_name", json!(null)), ("/data/pending_event", json!(null))];
+    let accepted = [reasons.map(|reason| ("/data/reason", json!(reason))).to_vec(), nobodys.to_vec()].concat();
+    let refused = [("/data/reason", json!("Terminated")), ("/data/pending_event", json!({"source": "/me"}))];
+    check("termination.failed", &accepted, &refused);
+    let refused = [("/data/pending_event", json!("1")), ("/data/pending_event/id", json!(1)), ("/data", json!([]))];
+    check("termination.pending", &[("/data/more", json!(1))], &refused);
 }
 
 #[test]

@@ -72,6 +72,15 @@ fn faults() -> impl Iterator<Item = (Trouble, Fault)> {
     })
 }
 
+/// The API server, with the provisioner's calls as they are.
+pub fn upstream(namespace: &Namespace) -> Upstream {
+    let client = namespace.provisioners_client();
+    Arc::new(move |request| {
+        let client = client.clone();
+        Box::pin(async move { client.forward(request).await })
+    })
+}
+
 struct Cell {
     namespace: Arc<Namespace>,
     call: Call,
@@ -82,7 +91,7 @@ struct Cell {
 impl Cell {
     async fn check(&self, expected: Expected) -> Result<(), String> {
         let trap = Trap::default();
-        let proxy = Proxy::start(self.upstream(), trap.plan()).await;
+        let proxy = Proxy::start(upstream(&self.namespace), trap.plan()).await;
         let well = self.provisioner(&proxy, PATIENT);
         if self.call == Call::Get {
             // An earlier delivery made the Pod and never heard of it.
@@ -102,14 +111,6 @@ impl Cell {
             true if healed.attribute("id") == again.attribute("id") => Ok(()),
             _ => Err("a redelivery was answered with another event".into()),
         }
-    }
-
-    fn upstream(&self) -> Upstream {
-        let client = self.namespace.provisioners_client();
-        Arc::new(move |request| {
-            let client = client.clone();
-            Box::pin(async move { client.forward(request).await })
-        })
     }
 
     fn provisioner(&self, proxy: &Proxy, timeout: &str) -> Provisioner {

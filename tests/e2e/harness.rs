@@ -28,6 +28,7 @@ pub fn is_verbose() -> bool {
 pub struct Test {
     name: String,
     run: Run,
+    is_ignored: bool,
 }
 
 impl Test {
@@ -36,7 +37,12 @@ impl Test {
     where
         F: Future<Output = ()> + 'static,
     {
-        Self { name: name.to_owned(), run: Box::new(|cluster| Box::pin(run(cluster))) }
+        Self { name: name.to_owned(), run: Box::new(|cluster| Box::pin(run(cluster))), is_ignored: false }
+    }
+
+    /// The same, where it may be that it can't run on this machine.
+    pub fn ignored_if(self, is_ignored: bool) -> Self {
+        Self { is_ignored, ..self }
     }
 
     fn trial(self, part: &str, runtime: Handle, cluster: Arc<Cluster>) -> Trial {
@@ -44,7 +50,7 @@ impl Test {
             runtime.block_on((self.run)(cluster));
             Ok(())
         };
-        Trial::test(format!("{part}: {}", self.name), run)
+        Trial::test(format!("{part}: {}", self.name), run).with_ignored_flag(self.is_ignored)
     }
 }
 

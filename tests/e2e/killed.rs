@@ -16,6 +16,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tests::command::program;
+use tests::events::Delivery;
 use tests::provisioner::repository;
 use tests::{Reply, pending};
 use tokio::sync::watch;
@@ -39,28 +40,42 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// The command, running; it is killed and started again at will.
-struct Command {
+pub struct Command {
     process: Process,
     address: watch::Sender<String>,
-    namespace: String,
-    kubeconfig: PathBuf,
-    starts: usize,
+    flags: Vec<String>,
+    log: PathBuf,
 }
 
 impl Command {
-    async fn start(namespace: &Namespace) -> Self {
-        let kubeconfig = namespace.cluster.kubeconfig();
-        let process = spawn(&namespace.name, &kubeconfig, 0);
-        let address = watch::Sender::new(String::new());
-        let mut command = Self { process, address, namespace: namespace.name.clone(), kubeconfig, starts: 0 };
+    /// Starts it for the clients of a namespace, with these variables set.
+    pub async fn start(namespace: &Namespace, variables: &[(&str, &str)]) -> Self {
+        let mut flags = vec![
+            format!("--from={}", repository().join("spin.toml").display()),
+            format!("--kubeconfig={}", namespace.cluster.kubeconfig().display()),
+            format!("--client-namespace={}", namespace.name),
+            "--listen=127.0.0.1:0".to_owned(),
+            "--broker-listen=127.0.0.1:0".to_owned(),
+        ];
+        flags.extend(variables.iter().map(|(name, value)| format!("--variable={name}={value}")));
+        let log = namespace.cluster.directory().join(format!("{}-command.log", namespace.name));
+        let process = Process::start(&program(), &flags, log.clone());
+        let mut command = Self { process, address: watch::Sender::new(String::new()), flags, log };
         command.wait_for_address().await;
         command
     }
 
-    async fn kill_and_start(&mut self) {
+    /// Where it listens, whenever it was started last.
+    pub fn address(&self) -> watch::Receiver<String> {
+        self.address.subscribe()
+    }
+
+    /// Kills it where it stands, and starts it again.
+    pub async fn kill_and_start(&mut self) {
         self.process.kill();
-        self.starts += 1;
-        self.process = spawn(&self.namespace, &self.kubeconfig, self.starts);
+        // What it said of its address before isn't so any more.
+        std::fs::remove_file(&self.log).expect("it has a log");
+        self.process = Process::start(&program(), &self.flags, self.log.clone());
         self.wait_for_address().await;
     }
 
@@ -75,51 +90,50 @@ impl Command {
     }
 }
 
-fn spawn(namespace: &str, kubeconfig: &std::path::Path, count: usize) -> Process {
-    let flags = [
-        format!("--from={}", repository().join("spin.toml").display()),
-        format!("--kubeconfig={}", kubeconfig.display()),
-        format!("--client-namespace={namespace}"),
-        "--listen=127.0.0.1:0".to_owned(),
-        "--broker-listen=127.0.0.1:0".to_owned(),
-    ];
-    Process::start(&program(), &flags, kubeconfig.with_file_name(format!("command-{count}.log")))
-}
+/// Connections that are kept.
+pub type Http = Client<HttpConnector, Full<Bytes>>;
 
-type Http = Client<HttpConnector, Full<Bytes>>;
+/// Delivers once. Without an answer, the command was killed: it will listen elsewhere, or does so already.
+pub async fn attempt(mut request: Delivery, http: &Http, address: &mut watch::Receiver<String>) -> Option<Reply> {
+    let base = address.borrow_and_update().clone();
+    *request.uri_mut() = format!("{base}/").parse().expect("it is a URI");
+    let answer = match http.request(request).await {
+        Ok(response) => Reply::try_read(response).await.ok(),
+        Err(_) => None,
+    };
+    if answer.is_none() {
+        _ = tokio::time::timeout(std::time::Duration::from_secs(1), address.changed()).await;
+    }
+    answer
+}
 
 /// Delivers until there is an answer with an event, as a broker does; counts what was in vain.
 async fn deliver(event: usize, http: Http, mut address: watch::Receiver<String>, in_vain: Arc<AtomicUsize>) -> Reply {
     loop {
-        let mut request = pending(&event.to_string(), gateway_of(event));
-        let base = address.borrow_and_update().clone();
-        *request.uri_mut() = format!("{base}/").parse().expect("it is a URI");
-        let answer = match http.request(request).await {
-            Ok(response) => Reply::try_read(response).await.ok(),
-            Err(_) => None,
-        };
-        match answer {
+        let request = pending(&event.to_string(), gateway_of(event));
+        match attempt(request, &http, &mut address).await {
             Some(reply) if reply.status == 200 => return reply,
             Some(reply) => assert_eq!(reply.status, 503, "{reply:?}"),
-            // Killed: it will listen elsewhere. Or it does so already.
-            None => _ = tokio::time::timeout(std::time::Duration::from_secs(1), address.changed()).await,
+            None => (),
         }
         in_vain.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// Random numbers of which the seed is all that has to be known (SplitMix64).
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn seeded() -> Self {
+    /// Of a seed that is printed.
+    pub fn seeded() -> Self {
         let given = std::env::var("E2E_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         println!("killing at points of E2E_SEED={seed}");
         Self(seed)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    /// One below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -144,9 +158,9 @@ async fn kill_at_random(command: &mut Command, answered: &watch::Receiver<usize>
 async fn a_provisioner_that_is_killed_again_and_again_makes_one_pod_per_event(cluster: Arc<Cluster>) {
     with_namespace(cluster, "killed", &[ROUTED], |namespace| async move {
         let _gateways = gateways(&namespace).await;
-        let mut command = Command::start(&namespace).await;
+        let mut command = Command::start(&namespace, &[]).await;
         let http: Http = Client::builder(TokioExecutor::new()).build_http();
-        let (address, in_vain) = (command.address.subscribe(), Arc::new(AtomicUsize::new(0)));
+        let (address, in_vain) = (command.address(), Arc::new(AtomicUsize::new(0)));
         let (answered, so_far) = watch::channel(0);
         let deliveries = (0..EVENTS * DELIVERIES).map(|delivery| {
             let (event, answered) = (event_of(delivery), &answered);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use provisioner::testing::released;
 use serde_json::{Value, json};
 use tests::events::pending;
-use tests::manifests::{documents, files, strings};
+use tests::kustomize::{objects, resources};
+use tests::manifests::{documents, files};
 
 use crate::client::{Answer, Client, until};
 use crate::cluster::Cluster;
@@ -34,6 +35,9 @@ async fn every_manifest_is_accepted_and_the_provisioner_works_with_all_of_them(c
             apply(admin, &path, &object).await;
         }
     }
+    for object in objects("deploy", &["oidc", "transport-encryption"]) {
+        apply(admin, "deploy/components", &object).await;
+    }
     let clients = clients(cluster.clone()).await;
     let judged = |pod: Value| async { try_out(&clients, &released(pod)).await };
     until("the policies take effect", || async { denied(&judged(unrouted("x")).await, CLIENTS).is_some() }).await;
@@ -44,17 +48,8 @@ async fn every_manifest_is_accepted_and_the_provisioner_works_with_all_of_them(c
 /// The files of `deploy/` in the order in which kustomize applies them, those of its components and the example's last.
 fn manifests() -> Vec<String> {
     let example = ["trigger.yaml", "job.yaml"].map(|file| format!("examples/wait-for-answer/{file}"));
-    let beside = ["deploy/components/own-gateway", "deploy/knative-service"].map(listed).concat();
-    listed("deploy").into_iter().chain(beside).chain(example).collect()
-}
-
-fn listed(directory: &str) -> Vec<String> {
-    let kustomization = documents(&format!("{directory}/kustomization.yaml")).remove(0);
-    let resources = strings(&kustomization["resources"]).into_iter().map(|name| match name.strip_prefix("../") {
-        Some(other) => listed(other),
-        None => vec![format!("{directory}/{name}")],
-    });
-    resources.collect::<Vec<_>>().concat()
+    let beside = ["deploy/components/own-gateway", "deploy/knative-service"].map(resources).concat();
+    resources("deploy").into_iter().chain(beside).chain(example).collect()
 }
 
 async fn define_resources(admin: &Client) {
@@ -88,7 +83,7 @@ fn text(value: &Value) -> &str {
 }
 
 /// Applies an object on the server's side, which refuses any field that it doesn't know.
-async fn apply(admin: &Client, file: &str, object: &Value) {
+pub async fn apply(admin: &Client, file: &str, object: &Value) {
     let path = path_of(admin, object).await;
     let query = "fieldManager=e2e&fieldValidation=Strict&force=true";
     let answer = admin.apply(&format!("{path}?{query}"), object).await;

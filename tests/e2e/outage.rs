@@ -13,6 +13,7 @@ use crate::gateway::FOO;
 use crate::harness::Test;
 use crate::namespace::{ROUTED, with_namespace};
 use crate::outcome::deliver;
+use crate::senders::{AUDIENCE, assert_refused, by, token_for};
 
 const EVENTS: usize = 40;
 const AT_ONCE: usize = 8;
@@ -31,6 +32,8 @@ async fn in_a_create(cluster: Arc<Cluster>) {
     with_namespace(cluster, "outage", &[ROUTED], |namespace| async move {
         let webhook = FOO.serve(&namespace).await;
         let provisioner = namespace.provisioner(&[]);
+        let asked = namespace.provisioner(&[("sender_audience", AUDIENCE)]);
+        let token = token_for(&namespace, "default", AUDIENCE).await;
         webhook.set_slow(true);
         let (answer, ()) = tokio::join!(deliver(&provisioner, "held"), async {
             webhook.holds().await;
@@ -38,6 +41,8 @@ async fn in_a_create(cluster: Arc<Cluster>) {
         });
         assert_eq!(answer, "503");
         assert_eq!(deliver(&provisioner, "held").await, "503");
+        // Nobody can say whose a sender's token is.
+        assert_refused(&asked.deliver(by(&token, "held")).await, 503, "can't be reviewed");
         webhook.set_slow(false);
         namespace.cluster.start_api_server().await.expect("the API server comes back");
         assert_eq!(deliver(&provisioner, "held").await, "`done`");

@@ -13,7 +13,7 @@ use crate::rights;
 /// The tests.
 pub fn tests() -> Vec<Test> {
     crate::tests![
-        the_provisioner_may_do_four_things_to_pods,
+        the_provisioner_may_do_five_things_to_pods,
         the_provisioner_may_do_nothing_else_where_its_clients_are,
         the_provisioner_may_do_nothing_anywhere_else,
         the_api_server_refuses_what_the_review_denies,
@@ -21,11 +21,11 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// All that the design asks for.
-const NEEDED: [&str; 4] = ["create", "delete", "get", "patch"];
+const NEEDED: [&str; 5] = ["create", "delete", "get", "list", "patch"];
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
-async fn the_provisioner_may_do_four_things_to_pods(cluster: Arc<Cluster>) {
+async fn the_provisioner_may_do_five_things_to_pods(cluster: Arc<Cluster>) {
     with_namespace(cluster, "role", &[ROUTED], |namespace| async move {
         for verb in VERBS {
             assert_eq!(namespace.may(verb, "pods", "").await, NEEDED.contains(&verb), "{verb} pods");
@@ -82,7 +82,6 @@ async fn the_api_server_refuses_what_the_review_denies(cluster: Arc<Cluster>) {
         let name = &namespace.name;
         let here = |rest: &str| format!("/api/v1/namespaces/{name}/{rest}");
         for (method, path) in [
-            ("GET", here("pods")),
             ("GET", here("pods?watch=1")),
             ("DELETE", here("pods")),
             ("PUT", here("pods/x")),

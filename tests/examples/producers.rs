@@ -13,6 +13,7 @@ pub fn parts() -> Vec<Part> {
     let needs = |commands: &[&str]| commands.iter().map(|&command| command.to_owned()).collect::<Vec<_>>();
     let mut curl = part("curl", needs(&["curl --version"]), Vec::new());
     curl.tests.push(("what the README sends twice is one Pod", Box::new(what_the_readme_sends_twice_is_one_pod)));
+    curl.tests.push(("a client that is asked to end goes", Box::new(a_client_that_is_asked_to_end_goes)));
     vec![
         curl,
         part("Python", python(), Vec::new()),
@@ -131,4 +132,26 @@ fn what_the_readme_sends_twice_is_one_pod() {
     let pods = pods(&running);
     assert_eq!(pods.len(), 1);
     assert_eq!(answers[0]["data"]["pod_name"], name(&pods[0]));
+}
+
+fn a_client_that_is_asked_to_end_goes() {
+    let running = start(&[]);
+    run(&to(&running, &commands("Sending again")[0]), &[]).unwrap();
+    answers(&running, "1", 1);
+    let [line] = commands("Ending a client").try_into().unwrap();
+    let line = line.replace(&format!(" {BROKER}"), "");
+    // Of somebody else's event there is no client.
+    let provisioner = running.address("provisioner");
+    for other in [line.replace("/me", "/you"), line.replace("--id 1", "--id 2")] {
+        run(&other, &[("K_SINK", &provisioner)]).unwrap();
+    }
+    let is_ending = |pod: &serde_json::Value| pod["metadata"]["deletionTimestamp"].is_string();
+    assert_eq!(pods(&running).iter().filter(|pod| !is_ending(pod)).count(), 1);
+    assert_eq!(run(&line, &[("K_SINK", &provisioner)]).unwrap(), "asked for the end: id 1, source /me\n");
+    assert!(pods(&running).iter().all(is_ending));
+    check_failure(&end(&line, &[]), 2, &["K_SINK"]);
+    check_failure(&end(&line.replace(" --id 1", ""), &[("K_SINK", &provisioner)]), 2, &["--id ID"]);
+    check_failure(&end(&line.replace("/me", "'/a b'"), &[("K_SINK", &provisioner)]), 2, &["use letters"]);
+    let closed = running.address("broker").replace("/default/default", "/default/other");
+    check_failure(&end(&line, &[("K_SINK", &closed)]), 1, &["refuses the event", "404"]);
 }

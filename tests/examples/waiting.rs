@@ -15,7 +15,7 @@ use crate::producers::python;
 use crate::readme::{BROKER, Ended, commands, end, shell};
 
 const HEADING: &str = "Waiting for the answer";
-const TYPE: &str = "io.podgateway.client.scheduling";
+const SCHEDULING_DONE: &str = "io.podgateway.client.scheduling.done";
 /// Where the README has it listen.
 const LISTEN: &str = "127.0.0.1:9000";
 
@@ -27,6 +27,7 @@ pub fn part() -> Part {
         ("no answer ends it with 2", Box::new(no_answer_ends_it_with_2)),
         ("a broker that refuses ends it with 3", Box::new(a_refusal_ends_it_with_3)),
         ("answers to others are acknowledged and passed over", Box::new(answers_to_others_are_passed_over)),
+        ("a client's reports end it as they say", Box::new(a_clients_reports_end_it_as_they_say)),
         ("the Trigger for a cluster gets the answer to its Job", Box::new(the_trigger_gets_the_answer_to_its_job)),
     ];
     Part { name: "waiting", needs: python(), builds: Vec::new(), tests }
@@ -134,25 +135,55 @@ impl Waiting {
     }
 }
 
+/// Gives the program at `address` an event, as the broker would.
+fn deliver(address: &str, ty: &str, causation: &'static str, source: &str, data: &Value) -> u16 {
+    let mut whole = json!({"namespace": "n", "pod_name": "p", "message": "said", "pending_event": {"source": source}});
+    whole.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
+    let mut event = binary("a", ty, &whole.to_string());
+    event.headers_mut().insert("ce-causationid", HeaderValue::from_static(causation));
+    send(event, &format!("http://{address}/")).status.as_u16()
+}
+
+/// What came, in its order, how far the program was to wait, and how it ends.
+fn a_clients_reports_end_it_as_they_say() {
+    const RUNNING: (&str, &str) = ("io.podgateway.client.running", "");
+    const COMPLETED: (&str, &str) = ("io.podgateway.client.ended", "Completed");
+    const EVICTED: (&str, &str) = ("io.podgateway.client.ended", "Evicted");
+    const DONE: (&str, &str) = (SCHEDULING_DONE, "");
+    for (until, events, code, said) in [
+        ("running", &[DONE, RUNNING][..], 0, "running: n/p: said\n"),
+        // No order is promised.
+        ("done", &[RUNNING], 0, "running: n/p: said\n"),
+        ("running", &[COMPLETED], 1, "ended: Completed: said\n"),
+        ("ended", &[DONE, RUNNING, COMPLETED], 0, "ended: Completed: said\n"),
+        ("ended", &[DONE, EVICTED], 1, "ended: Evicted: said\n"),
+    ] {
+        let running = start(&[]);
+        let line = wait(&format!("--listen 127.0.0.1:0 --id 1 --source /me --until {until} foo"));
+        let (waiting, address) = Waiting::start(shell(&line, &[("K_SINK", &running.address("broker"))]));
+        for (ty, reason) in events {
+            assert_eq!(deliver(&address, ty, "1", "/me", &json!({"reason": reason})), 202, "{until} {ty}");
+        }
+        let ended = waiting.end();
+        assert_eq!(ended.code, Some(code), "{until}: {ended:?}");
+        assert!([&ended.stdout, &ended.stderr].iter().any(|text| text.ends_with(said)), "{until}: {ended:?}");
+    }
+    assert_eq!(commands("Waiting until it runs, and until it ends").len(), 2);
+}
+
 fn answers_to_others_are_passed_over() {
     let running = start(&[]);
     let line = wait("--listen 127.0.0.1:0 --id 1 --source /me foo");
     let (waiting, address) = Waiting::start(shell(&line, &[("K_SINK", &running.address("broker"))]));
-    let deliver = |ty: &str, causation: &'static str, source: &str, pod: &str| {
-        let data = json!({"namespace": "n", "pod_name": pod, "message": "", "pending_event": {"source": source}});
-        let mut event = binary("a", ty, &data.to_string());
-        event.headers_mut().insert("ce-causationid", HeaderValue::from_static(causation));
-        send(event, &format!("http://{address}/")).status.as_u16()
-    };
-    let done = format!("{TYPE}.done");
-    assert_eq!(deliver(&done, "2", "/me", "other-id"), 202);
-    assert_eq!(deliver(&done, "1", "/you", "other-source"), 202);
+    let deliver = |ty, causation, source, pod| deliver(&address, ty, causation, source, &json!({"pod_name": pod}));
+    assert_eq!(deliver(SCHEDULING_DONE, "2", "/me", "other-id"), 202);
+    assert_eq!(deliver(SCHEDULING_DONE, "1", "/you", "other-source"), 202);
     assert_eq!(deliver("io.podgateway.client.pending", "1", "/me", "other-type"), 202);
-    let mut no_event = binary("a", &done, "{}");
+    let mut no_event = binary("a", SCHEDULING_DONE, "{}");
     no_event.headers_mut().remove("ce-id");
     no_event.headers_mut().insert("ce-causationid", HeaderValue::from_static("1"));
     assert_eq!(send(no_event, &format!("http://{address}/")).status, 400);
-    assert_eq!(deliver(&done, "1", "/me", "its-own"), 202);
+    assert_eq!(deliver(SCHEDULING_DONE, "1", "/me", "its-own"), 202);
     let ended = waiting.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.starts_with("done: n/its-own"), "{ended:?}");

@@ -202,7 +202,8 @@ impl Code {
     fn run(&self, route: Route, answers: &[Answer]) -> Stop {
         let variable = |name: &str| testing::variable(&self.variables, name);
         let token = || Ok("token".to_owned());
-        let surroundings = Surroundings { now: testing::now(), variable: &variable, token: &token };
+        let surroundings =
+            Surroundings { now: testing::now(), variable: &variable, token: &token, sink_token: &|| Ok(None) };
         let answers = answers.iter().map(|answer| self.wire(*answer)).collect();
         let recorded = Recorded { answers: RefCell::new(answers), call: RefCell::new(None) };
         let answered = pin!(endpoint::answer(pending_event(route), &surroundings, &recorded));
@@ -277,9 +278,9 @@ impl Code {
 }
 
 /// The way out: recorded answers, then a call that is caught and never answered.
-struct Recorded {
-    answers: RefCell<VecDeque<outbound::Answer>>,
-    call: RefCell<Option<Request<Vec<u8>>>>,
+pub struct Recorded {
+    pub answers: RefCell<VecDeque<outbound::Answer>>,
+    pub call: RefCell<Option<Request<Vec<u8>>>>,
 }
 
 impl Outbound for Recorded {

@@ -6,6 +6,7 @@
 
 mod code;
 mod explore;
+mod life;
 mod world;
 
 use code::{Answer, Call, Code, Next, Pod, Reply, Route};
@@ -98,11 +99,16 @@ fn check(setup: Setup, properties: &[Property<State>]) {
 #[track_caller]
 fn check_counterexample(setup: Setup, property: Property<State>) {
     let found = run(Setup { keeps_order: true, ..setup }, &[property]);
-    let way = text(found.way_to(property.0).expect("the document says that this can't hold"));
+    check_documented(&found, property.0);
+}
+
+#[track_caller]
+fn check_documented<T: std::fmt::Debug>(found: &Explored<T>, property: &str) {
+    let way = text(found.way_to(property).expect("the document says that this can't hold"));
     assert!(DOCUMENT.contains(&format!("```\n{way}```\n")), "the document has another way than\n{way}");
 }
 
-fn text(way: &[Step]) -> String {
+fn text<T: std::fmt::Debug>(way: &[T]) -> String {
     way.iter().map(|step| format!("{step:?}\n")).collect()
 }
 
@@ -236,4 +242,53 @@ fn counterexample_without_gates_done_is_said_of_a_client_that_is_being_removed()
 #[test]
 fn counterexample_without_gates_a_client_runs_outside_its_gateway_until_it_is_removed() {
     check_counterexample(Setup { copies: 1, loses_gates: true, routes: false, ..CALM }, NO_LEAK);
+}
+
+// A client's life after its release.
+
+const END_TOLD: Property<life::State> = ("a client's end is told", |state, is_end| !is_end || !state.ended.is_empty());
+const END_TOLD_ALIKE: Property<life::State> = ("it is told alike each time", |state, _| state.ended.len() <= 1);
+const END_TRUE: Property<life::State> = ("it is told of what has ended", |state, _| !state.told_too_early);
+const END_NOT_TOLD: Property<life::State> = ("no end is told", |state, _| state.ended.is_empty());
+
+const QUIET: life::Faults = life::Faults { losses: 0, lost_hints: 0, doubled_hints: 0, deletions: 0, sweeps: 0 };
+
+fn live(faults: life::Faults, properties: &[Property<life::State>]) -> Explored<life::Step> {
+    let found = explore(&mut life::Life::new(faults), properties);
+    println!("{faults:?}: {} states, {} ends, depth {}", found.states, found.ends, found.depth);
+    found
+}
+
+#[track_caller]
+fn check_life(faults: life::Faults) {
+    let found = live(faults, &[END_TOLD, END_TOLD_ALIKE, END_TRUE]);
+    let broken: Vec<_> = found.broken.iter().map(|(name, way)| format!("{name}:\n{}", text(way))).collect();
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn an_end_can_be_told() {
+    assert!(live(QUIET, &[END_NOT_TOLD]).way_to(END_NOT_TOLD.0).is_some());
+}
+
+#[test]
+fn a_clients_end_is_told_alike_whatever_is_lost_late_or_doubled() {
+    check_life(life::Faults { losses: 1, lost_hints: 1, ..QUIET });
+    check_life(life::Faults { lost_hints: 4, ..QUIET });
+    check_life(life::Faults { doubled_hints: 1, ..QUIET });
+    check_life(life::Faults { deletions: 1, ..QUIET });
+    if is_deep() {
+        check_life(life::Faults { losses: 1, lost_hints: 1, doubled_hints: 1, ..QUIET });
+        check_life(life::Faults { lost_hints: 1, sweeps: 1, ..QUIET });
+        check_life(life::Faults { losses: 1, deletions: 1, ..QUIET });
+        check_life(life::Faults { doubled_hints: 1, deletions: 1, ..QUIET });
+    }
+}
+
+#[test]
+fn counterexample_a_deletion_whose_hint_is_lost_is_told_nobody() {
+    let faults = life::Faults { lost_hints: 1, deletions: 1, ..QUIET };
+    let found = live(faults, &[END_TOLD, END_TOLD_ALIKE, END_TRUE]);
+    assert_eq!(found.broken.len(), 1, "but what is told is true");
+    check_documented(&found, END_TOLD.0);
 }

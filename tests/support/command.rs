@@ -56,6 +56,7 @@ pub fn application() -> tempfile::TempDir {
     };
     copy("spin.toml");
     copy("serviceaccount/README.md");
+    copy("oidc/README.md");
     copy("target/wasm32-wasip2/release/provisioner.wasm");
     directory
 }

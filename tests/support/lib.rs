@@ -5,13 +5,15 @@
 //! the component and a server that works, and loses, delays or spoils a call where a test says so; [`pods`] looks at what
 //! such a server has; [`events`] makes the requests; [`schema`] holds every answer against `docs/schemas`; [`command`] is
 //! the command as a user runs it, and [`process`] any other program; [`cluster`] is a real API server, and [`costs`] what
-//! an event costs; [`manifests`] reads what a cluster is given, and [`network`] evaluates its NetworkPolicies.
+//! an event costs; [`manifests`] reads what a cluster is given, [`kustomize`] puts it together, and [`network`] evaluates
+//! its NetworkPolicies.
 
 pub mod cluster;
 pub mod command;
 pub mod costs;
 pub mod events;
 pub mod fault;
+pub mod kustomize;
 pub mod manifests;
 pub mod network;
 pub mod peer;

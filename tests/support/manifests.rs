@@ -31,6 +31,26 @@ pub fn files(directory: &str) -> Vec<String> {
     names
 }
 
+/// The files that kustomize makes objects of, in the order in which it applies them.
+pub fn resources(directory: &str) -> Vec<String> {
+    let kustomization = documents(&format!("{directory}/kustomization.yaml")).remove(0);
+    let listed = |kind: &str| kustomization.get(kind).map(strings).unwrap_or_default();
+    // Components come after all resources.
+    let all = listed("resources").into_iter().chain(listed("components"));
+    let files = all.flat_map(|name| match name.strip_prefix("../") {
+        Some(beside) => resources(beside),
+        None if name.ends_with(".yaml") => vec![format!("{directory}/{name}")],
+        None => resources(&format!("{directory}/{name}")),
+    });
+    files.collect()
+}
+
+/// Every Trigger that `deploy/` makes.
+pub fn triggers() -> Vec<Value> {
+    let objects = resources("deploy").into_iter().flat_map(|path| documents(&path));
+    objects.filter(|object| object["kind"] == "Trigger").collect()
+}
+
 /// The strings of a list.
 pub fn strings(list: &Value) -> Vec<&str> {
     let list = list.as_array().unwrap_or_else(|| panic!("{list} is no list"));

@@ -28,6 +28,7 @@ fn compiled(how: Compile) -> Code {
 pub struct Provisioner {
     application: Application,
     service_account: TempDir,
+    oidc: TempDir,
     recorder: Arc<Recorder>,
 }
 
@@ -48,7 +49,8 @@ impl Provisioner {
     }
 
     fn load(kube_api_url: &str, variables: &[(&str, &str)], runtime_config: RuntimeConfig, code: &Code) -> Self {
-        let service_account = tempfile::tempdir().expect("there is room for a token");
+        let [service_account, oidc] = [(); 2].map(|()| tempfile::tempdir().expect("there is room for a token"));
+        let mount = |path: &str, directory: &TempDir| (path.to_owned(), directory.path().to_owned());
         let recorder = Arc::<Recorder>::default();
         let api = [("kube_api_url", kube_api_url)];
         let flags = api.iter().chain(variables);
@@ -58,12 +60,12 @@ impl Provisioner {
                 ..VariableSources::default()
             },
             runtime_config,
-            mounts: BTreeMap::from([("/serviceaccount".to_owned(), service_account.path().to_owned())]),
+            mounts: BTreeMap::from([mount("/serviceaccount", &service_account), mount("/oidc", &oidc)]),
             observer: Some(recorder.clone()),
         };
         let setup = Setup::load(&repository().join("spin.toml"), options).unwrap_or_else(|error| panic!("{error}"));
         let application = Application::new(setup, code.clone());
-        let provisioner = Self { application, service_account, recorder };
+        let provisioner = Self { application, service_account, oidc, recorder };
         provisioner.write_token(TOKEN);
         provisioner
     }
@@ -71,6 +73,15 @@ impl Provisioner {
     /// Puts another token in the place of the one that is mounted.
     pub fn write_token(&self, token: &str) {
         std::fs::write(self.token_file(), token).expect("the token can be written");
+    }
+
+    /// Puts a token for the sink where a SinkBinding does, or takes it away.
+    pub fn write_sink_token(&self, token: Option<&str>) {
+        let file = self.oidc.path().join("token");
+        match token {
+            Some(token) => std::fs::write(file, token).expect("the token can be written"),
+            None => std::fs::remove_file(file).expect("there was a token"),
+        }
     }
 
     /// Where the mounted token is.

@@ -3,12 +3,14 @@
 //! An event in binary mode is brought into the shape of structured mode first, so that one schema speaks of attributes,
 //! extensions and data; an answer is in binary mode only where no header has to be encoded for it. `$ref`s are read from `docs/schemas` and from nowhere else.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderMap;
 use jsonschema::{Retrieve, Uri, Validator};
 use percent_encoding::percent_decode;
+use provisioner::reply;
 use serde_json::{Map, Value};
 
 use crate::provisioner::repository;
@@ -18,8 +20,9 @@ pub const FOLDER: &str = "docs/schemas";
 /// The base of the schemas' names in memory: it ends in no place that could be asked.
 const BASE: &str = "repository:///";
 
-static DONE: LazyLock<Validator> = LazyLock::new(|| validator("done.event.json"));
-static FAILED: LazyLock<Validator> = LazyLock::new(|| validator("failed.event.json"));
+/// What is told, by its type: the compiled schema of each.
+static TOLD: LazyLock<BTreeMap<&str, Validator>> =
+    LazyLock::new(|| reply::ALL.into_iter().map(|ty| (ty, validator(&file_of(ty, "event")))).collect());
 static COMPLAINTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 struct Folder;
@@ -39,6 +42,12 @@ pub fn read(file: &str) -> Result<Value, String> {
     let path = repository().join(FOLDER).join(file);
     let text = std::fs::read_to_string(path).map_err(|error| format!("{FOLDER}/{file}: {error}"))?;
     serde_json::from_str(&text).map_err(|error| format!("{FOLDER}/{file}: {error}"))
+}
+
+/// The file with the schema of this type's `data`, or of the whole `event`.
+pub fn file_of(ty: &str, part: &str) -> String {
+    let name = ty.trim_start_matches("io.podgateway.client.").trim_start_matches("scheduling.");
+    format!("{name}.{part}.json")
 }
 
 /// The compiled schema of a file in `docs/schemas`.
@@ -77,17 +86,13 @@ fn is_plain(value: &[u8]) -> bool {
     value.iter().all(|byte| byte.is_ascii_graphic() && !b"%\"".contains(byte))
 }
 
-/// Holds an answer against the schema of its type. What is no `done` and no `failed` isn't judged.
+/// Holds an answer or a report against the schema of its type. What the provisioner doesn't tell isn't judged.
 ///
 /// # Errors
 /// Where in the event the schema is broken, and how.
 pub fn check(headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
     let Some(event) = structured(headers, body) else { return Ok(()) };
-    let validator = match event["type"].as_str() {
-        Some(provisioner::reply::DONE) => &DONE,
-        Some(provisioner::reply::FAILED) => &FAILED,
-        _ => return Ok(()),
-    };
+    let Some(validator) = event["type"].as_str().and_then(|ty| TOLD.get(ty)) else { return Ok(()) };
     if let Some((attribute, _)) = attributes(headers).find(|(_, value)| !is_plain(value)) {
         return Err(format!("in binary mode, though {attribute} has to be encoded there: {event:#}"));
     }

@@ -5,14 +5,15 @@
 //! registered, where whoever asks may look.
 
 use http::header::HeaderMap;
+use provisioner::cluster::Cluster;
 use provisioner::config::Config;
 use provisioner::context::Context;
 use provisioner::event::Pending;
 use provisioner::gateway::injected_address;
-use provisioner::kubernetes::{Api, Call, Token, Verdict, read_object, verdict};
+use provisioner::kubernetes::{Api, Call, Retry, Token, Verdict, read_object, verdict};
 use provisioner::manifest::manifest;
 use provisioner::outbound::{Bounds, Outbound};
-use provisioner::provision::{LARGEST_ANSWER, Outcome, Provisioning};
+use provisioner::provision::{Outcome, Provisioning};
 use provisioner::reason::{Failure, Reason};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -132,7 +133,7 @@ async fn webhooks(api: &Api<'_>, config: &Config, outbound: &impl Outbound) -> R
             "how the gateways' webhooks are registered was not looked at, which takes the rights to list \
              mutatingwebhookconfigurations and to get the Namespace {}: {}",
             config.client_namespace,
-            why(verdict)
+            Retry::from(verdict).cause
         )
     };
     let bounds = Bounds { answer: LARGEST_LIST, ..config.bounds() };
@@ -148,25 +149,16 @@ async fn webhooks(api: &Api<'_>, config: &Config, outbound: &impl Outbound) -> R
     Ok(Some(Webhooks::of(&list, &namespace, &config.gateway_key)))
 }
 
-/// What a call ended in that gave no object, in words.
-fn why(verdict: Verdict) -> String {
-    match verdict {
-        Verdict::Terminal(failure) => failure.message,
-        Verdict::Heals(retry) | Verdict::NotYet(retry) => retry.cause,
-        Verdict::AlreadyExists(retry) | Verdict::NotFound(retry) => retry.cause,
-    }
-}
-
 async fn check_gateway(gateway: &str, config: &Config, token: &Token, outbound: &impl Outbound) -> Row {
-    let api = || Api::new(config, token, HeaderMap::new());
+    let cluster = Cluster { config, api: Api::new(config, token, HeaderMap::new()), outbound };
     let context = nobodys_event();
     let rehearsed = match Pending::new(&context, gateway, config) {
-        Ok(pending) => Provisioning { pending: &pending, config, api: api(), outbound }.rehearse().await,
+        Ok(pending) => Provisioning { pending: &pending, cluster: &cluster }.rehearse().await,
         Err(failure) => Err(Outcome::Failed(failure)),
     };
     let (address, problem) = match rehearsed {
         Ok(pod) => (injected_address(&pod).ok().map(str::to_owned), None),
-        Err(Outcome::Failed(failure)) => (None, Some(explain(&failure, &api(), config, outbound).await)),
+        Err(Outcome::Failed(failure)) => (None, Some(explain(&failure, &cluster).await)),
         // Nobody has given up on anything: this is what heals, or what somebody has to heal.
         Err(Outcome::Retry(retry)) => (None, Some(format!("events would wait: {}", retry.cause))),
         Err(Outcome::Done(_)) => (None, Some("it was there already".to_owned())),
@@ -180,19 +172,18 @@ fn nobodys_event() -> Context {
 }
 
 /// What is wrong, and where it can be told, why.
-async fn explain(failure: &Failure, api: &Api<'_>, config: &Config, outbound: &impl Outbound) -> String {
+async fn explain(failure: &Failure, cluster: &Cluster<'_, impl Outbound>) -> String {
     let reason = format!("{:?}: {}", failure.reason, failure.message);
     if failure.reason != Reason::GatewayNotInjected {
         return reason;
     }
-    let bounds = Bounds { answer: LARGEST_ANSWER, ..config.bounds() };
-    let answer = verdict(Call::Get, outbound.send(api.get_namespace(), bounds).await);
+    let answer = cluster.ask(Call::Get, cluster.api.get_namespace()).await;
     let namespace = answer.and_then(|body| read_object(&body, "Namespace"));
-    let name = &config.client_namespace;
+    let name = &cluster.config.client_namespace;
     match namespace.map(|namespace| namespace["metadata"]["labels"][ROUTED_GATEWAY] == "true") {
         Ok(false) => format!("GatewayNotInjected: the namespace {name} is not labelled {ROUTED_GATEWAY}: \"true\""),
         Ok(true) => {
-            format!("GatewayNotInjected: no webhook acts on {} in {name}: is it installed?", config.gateway_key)
+            format!("GatewayNotInjected: no webhook acts on {} in {name}: is it installed?", cluster.config.gateway_key)
         }
         // The provisioner's own Role can't look.
         Err(_) => reason,

@@ -85,12 +85,7 @@ async fn serve(args: Args) -> Result<()> {
     Ok(())
 }
 
-async fn page(
-    args: &Args,
-    provisioner: SocketAddr,
-    broker: &Arc<Broker>,
-    kubernetes: &Kubernetes,
-) -> Result<Page> {
+async fn page(args: &Args, provisioner: SocketAddr, broker: &Arc<Broker>, kubernetes: &Kubernetes) -> Result<Page> {
     let config = PageConfig {
         listen: args.page_listen,
         doors: args.doors(),

@@ -9,13 +9,14 @@ use std::time::Duration;
 use cloudevents::binding::http::to_event;
 use http::{HeaderMap, Method, Request, Response};
 use provisioner::cloudevents::{Data, Mode, Received, read};
-use provisioner::context::Context;
+use provisioner::context::{Context, name_based_uuid};
 use provisioner::endpoint::{self, Answered, Body, Surroundings};
+use provisioner::event::{PENDING, PING, TERMINATION};
 use provisioner::log::LONGEST_LINE;
 use provisioner::outbound::{Answer, Bounds, Outbound};
 use provisioner::reason::Reason;
 use provisioner::reply;
-use provisioner::testing::{cut, now, run, variable};
+use provisioner::testing::{context, cut, now, run, variable};
 use serde_json::{Value, json};
 
 /// The token of every delivery, with what only a token has.
@@ -27,11 +28,15 @@ const TELLING: &str = TOKEN.split_at(40).0;
 /// The sink of a test that has one.
 pub const SINK: &str = "http://sink/default";
 
-/// The calls of the longest conversation: template, create, get, release, delete; and then the reply to the sink.
+/// The calls of the longest conversation about one client: template, create, get, release, delete; and then the reply to the sink.
 pub const LONGEST_CONVERSATION: usize = 6;
 
 /// What a host takes of headers, in bytes: with more of them the component traps, and the broker redelivers for ever.
 const LARGEST_HEADERS: usize = 128 << 10;
+
+/// The types of everything that is told.
+const TOLD: [&str; 6] =
+    [reply::DONE, reply::FAILED, reply::TERMINATED, reply::NOT_TERMINATED, reply::RUNNING, reply::ENDED];
 
 /// A peer that gives prepared answers to whatever comes, in their order, and none after the last.
 struct Peer {
@@ -61,7 +66,7 @@ pub fn check(request: Request<Body>, changes: &[(&str, &str)], answers: Vec<Answ
     let answers = RefCell::new(answers.into_iter().rev().collect());
     let peer = Peer { answers, requests: RefCell::default() };
     let (variable, token) = (|name: &str| variable(changes, name), || Ok(TOKEN.to_owned()));
-    let surroundings = Surroundings { now: now(), variable: &variable, token: &token };
+    let surroundings = Surroundings { now: now(), variable: &variable, token: &token, sink_token: &|| Ok(None) };
     let request = Request::from_parts(parts.clone(), body);
     let answered = run(endpoint::answer(request, &surroundings, &peer));
 
@@ -73,6 +78,8 @@ pub fn check(request: Request<Body>, changes: &[(&str, &str)], answers: Vec<Answ
     for (headers, body) in told.iter().copied().chain((is_post && response.status() == 200).then_some(answer)) {
         check_event(headers, body, asked.as_ref().expect("only an event is answered with one"));
     }
+    let is_sweep = asked.as_ref().is_ok_and(|event| event.ty == PING);
+    assert!(is_sweep || requests.len() <= LONGEST_CONVERSATION, "{requests:?}");
     let line = check_log(&answered, &requests, calls.len());
     for (headers, body) in told.into_iter().chain([answer]) {
         let written = format!("{headers:?} {} {line}", text(body));
@@ -122,25 +129,40 @@ fn check_response(response: &Response<Vec<u8>>, is_post: bool) {
 /// An answer says which event it answers, in that event's mode or in one that can say it exactly.
 fn check_event(headers: &HeaderMap, body: &[u8], asked: &Received) {
     let event = read(headers, body).expect("it is an event");
-    assert!([reply::DONE, reply::FAILED].contains(&event.ty.as_str()), "{} is no reply", event.ty);
+    assert!(TOLD.contains(&event.ty.as_str()), "{} is nothing that is told", event.ty);
     let Context { source, id, correlation_id, .. } = &asked.context;
-    assert_eq!(
-        (event.context.source.as_str(), &event.context.id),
-        (reply::SOURCE, &asked.context.answer_id(&event.ty))
-    );
+    assert_eq!(event.context.source, reply::SOURCE);
     assert!(event.mode == asked.mode || event.mode == Mode::Structured);
     let Data::Json(data) = &event.data else { panic!("{:?} is no data of a reply", event.data) };
     let data: Value = serde_json::from_slice(data).expect("a reply's data is JSON");
     assert!(data["message"].is_string(), "{data}");
-    assert_eq!(event.ty == reply::FAILED, data["reason"].is_string(), "{data}");
+    let has_reason = [reply::FAILED, reply::NOT_TERMINATED, reply::ENDED].contains(&event.ty.as_str());
+    assert_eq!(has_reason, data["reason"].is_string(), "{data}");
+    if ![PENDING, TERMINATION].contains(&asked.ty.as_str()) {
+        return check_told(&event, &data);
+    }
+    assert_eq!(event.context.id, asked.context.answer_id(&event.ty));
     let correlation_id = correlation_id.as_ref().unwrap_or(id);
     // Whoever knows the token may write it into an event, and it is taken out of the answer.
     if [source, id, correlation_id].iter().all(|text| !text.contains(&TOKEN[..40])) {
-        assert_eq!(data["pending_event"], json!({"source": source, "id": id}));
+        if asked.ty == PENDING {
+            assert_eq!(data["pending_event"], json!({"source": source, "id": id}));
+        }
         assert_eq!(event.context.correlation_id.as_ref(), Some(correlation_id));
         let theirs = to_event(headers, body.to_vec()).expect("the SDK reads it as well");
         assert_eq!(theirs.extension("causationid").map(ToString::to_string).as_ref(), Some(id));
     }
+}
+
+/// What is told unasked is told of a Pod's event, under an id that is a function of the Pod or of that event.
+fn check_told(event: &Received, data: &Value) {
+    let text = |value: &Value| value.as_str().expect("it is a text").to_owned();
+    let pending = &data["pending_event"];
+    let id = match event.ty.as_str() {
+        reply::RUNNING | reply::ENDED => name_based_uuid(&[&text(&data["pod_uid"]), &event.ty]).to_string(),
+        _ => context(&text(&pending["source"]), &text(&pending["id"])).answer_id(&event.ty),
+    };
+    assert_eq!(event.context.id, id);
 }
 
 fn check_problem(headers: &HeaderMap, body: &[u8], code: u16) {
@@ -151,7 +173,6 @@ fn check_problem(headers: &HeaderMap, body: &[u8], code: u16) {
 
 /// The line for the log, empty where there is none.
 fn check_log(answered: &Answered, requests: &[Request<Vec<u8>>], calls: usize) -> String {
-    assert!(requests.len() <= LONGEST_CONVERSATION, "{requests:?}");
     let Some(entry) = &answered.log else {
         assert!(requests.is_empty(), "calls that nobody hears of: {requests:?}");
         return String::new();

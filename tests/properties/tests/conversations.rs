@@ -13,6 +13,7 @@ use provisioner::event::PENDING;
 use provisioner::kubernetes::{Call, Verdict, read_deletion, read_object, read_pod, verdict};
 use provisioner::log::{Entry, Kind, LONGEST_LINE};
 use provisioner::outbound::Answer;
+use provisioner::pod::Pod;
 use provisioner::reason::Reason;
 use provisioner::testing::{answer, cut, deleting, now, object, pod_template, released, routed, stored, wanted};
 use serde_json::{Value, json};
@@ -21,8 +22,17 @@ use crate::generators::{json, kinds, text};
 use crate::pods::template;
 use crate::reading::headers;
 
-const CALLS: [Call; 7] =
-    [Call::GetTemplate, Call::Create, Call::Get, Call::GetAfterForbidden, Call::Readiness, Call::Release, Call::Delete];
+const CALLS: [Call; 9] = [
+    Call::GetTemplate,
+    Call::Create,
+    Call::Get,
+    Call::GetAfterForbidden,
+    Call::Readiness,
+    Call::Release,
+    Call::Delete,
+    Call::Annotate,
+    Call::List,
+];
 const STRUCTURED: &str = "application/cloudevents+json";
 
 /// Where the token is put.
@@ -238,7 +248,7 @@ proptest! {
     #[test]
     fn bodies_of_any_bytes_are_a_pod_or_an_error(bytes: Vec<u8>, pod in json()) {
         for body in [bytes, pod.to_string().into_bytes()] {
-            prop_assert!(read_pod::<Value>(&body, "default", "x").is_err());
+            prop_assert!(read_pod::<Pod>(&body, "default", "x").is_err());
             _ = read_object(&body, "PodTemplate");
             prop_assert!(read_deletion(&body, "x").is_err());
         }

@@ -3,6 +3,7 @@
 mod corpus;
 mod differential;
 mod generators;
+mod life;
 mod published;
 
 mod conversations;

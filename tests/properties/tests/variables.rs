@@ -54,7 +54,7 @@ proptest! {
     fn sinks_of_any_text_are_usable_or_refused(sink: String, url in "https?://[a-z.:0-9@*/-]{0,20}", origin: String) {
         for sink in [sink, url] {
             if let Ok(Some(sink)) = Sink::parse(&sink, "", &origin) {
-                let request = sink.request(Default::default(), HeaderMap::new());
+                let request = sink.request(Default::default(), HeaderMap::new(), None);
                 prop_assert!(request.uri().authority().is_some() && request.uri().scheme().is_some());
             }
         }

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use http::Request;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 /// How long anything may take before a test gives up on it.
@@ -73,6 +76,24 @@ impl Client {
     pub async fn list(&self, path: &str) -> Vec<Value> {
         let list = self.get(path).await.object();
         list["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// A watch: every change from now on, those that made what is there already included, until nobody reads any more.
+    pub async fn watch(&self, path: &str) -> impl futures::Stream<Item = Value> + use<> {
+        let request = self.request("GET", path, None);
+        let (response, connection) = self.open(request).await.unwrap_or_else(|error| panic!("watch {path}: {error}"));
+        let frames = response.into_body().into_data_stream();
+        let lines = frames.scan((Vec::new(), connection), |(rest, _), frame| {
+            let frame = frame.ok();
+            rest.extend(frame.iter().flatten());
+            let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let lines: Vec<u8> = rest.drain(..whole).collect();
+            std::future::ready(frame.map(|_| lines))
+        });
+        lines.flat_map(|lines| {
+            let changes = serde_json::Deserializer::from_slice(&lines).into_iter::<Value>();
+            futures::stream::iter(changes.map_while(Result::ok).collect::<Vec<_>>())
+        })
     }
 
     /// Server-side apply of an object.
@@ -136,15 +157,23 @@ impl Client {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<http::Response<Bytes>, Box<dyn std::error::Error + Send + Sync>> {
+        let (response, _connection) = self.open(request).await?;
+        let (head, body) = response.into_parts();
+        Ok(http::Response::from_parts(head, body.collect().await?.to_bytes()))
+    }
+
+    /// Sends a request over a connection of its own, which ends when it is dropped.
+    async fn open(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(http::Response<Incoming>, JoinSet<()>), Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(self.address).await?;
         let name = ServerName::from(self.address.ip());
         let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
-        let (head, body) = sender.send_request(request).await?.into_parts();
-        let bytes = body.collect().await?.to_bytes();
-        connection.abort();
-        Ok(http::Response::from_parts(head, bytes))
+        let mut connections = JoinSet::new();
+        connections.spawn(async { _ = connection.await });
+        Ok((sender.send_request(request).await?, connections))
     }
 }
 
@@ -152,10 +181,18 @@ impl Client {
 ///
 /// # Panics
 /// When it isn't within [`PATIENCE`]; `what` says what never came to be.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl FnMut() -> F) {
+    until_within(PATIENCE, what, is_so).await;
+}
+
+/// The same with a patience of its own.
+///
+/// # Panics
+/// When it isn't so in time.
+pub async fn until_within<F: Future<Output = bool>>(patience: Duration, what: &str, mut is_so: impl FnMut() -> F) {
     let begin = Instant::now();
     while !is_so().await {
-        assert!(begin.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(begin.elapsed() < patience, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

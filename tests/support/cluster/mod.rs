@@ -2,11 +2,12 @@
 //!
 //! It is the API server of a cluster with nothing behind it: no controller manager, no scheduler, no kubelet. So a
 //! Pod that is released stays `Pending`, a namespace that is deleted stays `Terminating`, and service accounts have to
-//! be created. Authorization is RBAC's, admission is the default (Pod Security and quotas included), API priority and
-//! fairness is on.
+//! be created. [`control_plane`] puts the rest behind it, where a test needs that. Authorization is RBAC's, admission is
+//! the default (Pod Security and quotas included), API priority and fairness is on.
 
 pub mod certificates;
 pub mod client;
+pub mod control_plane;
 pub mod gateway;
 pub mod namespace;
 pub mod rights;
@@ -100,6 +101,7 @@ impl Cluster {
         std::fs::write(file("ca.crt"), self.authority.pem()).expect("a file can be written");
         std::fs::write(file("signing.key"), self.signing_key.serialize_pem()).expect("a file can be written");
         std::fs::write(file("signing.pub"), self.signing_key.public_key_pem()).expect("a file can be written");
+        self.write_kubeconfig();
     }
 
     /// Ends the API server where it stands. What it stored stays.
@@ -179,7 +181,10 @@ impl Cluster {
 
     /// A kubeconfig of the administrator.
     pub fn kubeconfig(&self) -> PathBuf {
-        let path = self.directory.join("kubeconfig");
+        self.directory.join("kubeconfig")
+    }
+
+    fn write_kubeconfig(&self) {
         let file = |name: &str| self.directory.join(name);
         let config = json!({
             "apiVersion": "v1",
@@ -191,8 +196,7 @@ impl Cluster {
                 "client-certificate": file("admin.crt"), "client-key": file("admin.key"),
             }}],
         });
-        std::fs::write(&path, config.to_string()).expect("a file can be written");
-        path
+        std::fs::write(self.kubeconfig(), config.to_string()).expect("a file can be written");
     }
 }
 

@@ -65,7 +65,7 @@ impl Namespace {
     /// the rights of the one that every namespace shares would be felt by the tests that run beside this one.
     pub async fn with_own_account(&self, name: &str) -> Self {
         self.create_account(name).await;
-        let token = token::request_for(&self.cluster, (&self.name, name)).await;
+        let token = token::request_for(&self.cluster, (&self.name, name), None).await;
         Self { name: self.name.clone(), cluster: self.cluster.clone(), token }
     }
 

@@ -38,7 +38,7 @@ pub fn overrides(data: &[u8]) {
     let reply = sink.overridden(reply.build().expect("the event is complete"));
     let wanted: Value = if value.is_empty() { "".into() } else { serde_json::from_str(value).expect("JSON") };
     for mode in [Mode::Binary, Mode::Structured] {
-        let request = sink.request(write(&reply, mode), HeaderMap::new());
+        let request = sink.request(write(&reply, mode), HeaderMap::new(), None);
         let sent = to_event(request.headers(), request.body().clone()).expect("what is sent is an event");
         assert_eq!((sent.id(), sent.source().as_str(), sent.ty(), sent.subject()), ("1", "/s", "t", Some("x")));
         for (name, value) in wanted["extensions"].as_object().into_iter().flatten() {

@@ -1,0 +1,111 @@
+//! Which events come to the provisioner: every type that it speaks, from sources and Triggers that fit together.
+
+use std::time::Duration;
+
+use provisioner::event::{ADDED, DELETED, PENDING, PING, TERMINATION, UPDATED};
+use provisioner::pod::{MANAGED_BY, MANAGED_BY_LABEL, each};
+use serde_json::{Value, json};
+use tests::manifests::{knative_service, object, spin_app, triggers};
+
+use crate::manifests::{COMPONENT, SYSTEM, config};
+
+/// An ISO 8601 duration of seconds, as Knative takes them.
+fn seconds(duration: &Value) -> Duration {
+    let text = duration.as_str().unwrap();
+    let number = text.strip_prefix("PT").and_then(|rest| rest.strip_suffix('S')).unwrap();
+    Duration::from_secs_f64(number.parse().unwrap())
+}
+
+/// The SpinApp's Service.
+fn service() -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "name": spin_app()["metadata"]["name"]})
+}
+
+/// The Triggers that feed it.
+fn ours() -> impl Iterator<Item = Value> {
+    triggers().into_iter().filter(|trigger| trigger["spec"]["subscriber"]["ref"]["name"] == service()["name"])
+}
+
+/// The one of them that lets this type through.
+fn of_type(ty: &str) -> Value {
+    ours().find(|trigger| types(trigger).contains(&ty)).unwrap()
+}
+
+/// The types of the events that a Trigger lets through.
+fn types(trigger: &Value) -> Vec<&str> {
+    let spec = &trigger["spec"];
+    let any = each(&spec["filters"]).flat_map(|filter| each(&filter["any"])).map(|filter| &filter["exact"]);
+    let types: Vec<_> = any.chain([&spec["filter"]["attributes"]]).filter_map(|exact| exact["type"].as_str()).collect();
+    assert!(!types.is_empty(), "{} lets everything through, our answers too", trigger["metadata"]["name"]);
+    types
+}
+
+#[test]
+fn each_type_that_is_spoken_has_one_trigger_and_no_other_has_any() {
+    let triggers: Vec<Value> = ours().collect();
+    let mut fed: Vec<&str> = triggers.iter().flat_map(types).collect();
+    fed.sort_unstable();
+    let mut spoken = [PENDING, TERMINATION, ADDED, UPDATED, DELETED, PING];
+    spoken.sort_unstable();
+    assert_eq!(fed, spoken);
+}
+
+#[test]
+fn each_trigger_waits_for_its_answer_and_has_what_is_given_up_settled() {
+    for trigger in ours() {
+        let (spec, name) = (&trigger["spec"], &trigger["metadata"]["name"]);
+        // A ref has to be in the Trigger's own namespace.
+        assert_eq!(trigger["metadata"]["namespace"], spin_app()["metadata"]["namespace"], "{name}");
+        assert_eq!(spec["subscriber"], json!({"ref": service()}), "{name}");
+        let delivery = &spec["delivery"];
+        assert!(seconds(&delivery["timeout"]) > config().delivery_timeout(), "{name}");
+        // Or a `%` in an id could be read as an escape.
+        assert_eq!(delivery["format"], "json", "{name}");
+        if types(&trigger) == [PING] {
+            // The next ping comes before a retry would be worth anything.
+            assert_eq!((&delivery["retry"], &delivery["deadLetterSink"]), (&json!(0), &Value::Null), "{name}");
+            continue;
+        }
+        assert_eq!(delivery["deadLetterSink"], json!({"ref": service(), "uri": "/dead-letter"}), "{name}");
+        assert_eq!((&delivery["retry"], &delivery["backoffPolicy"]), (&json!(10), &json!("exponential")), "{name}");
+        assert!(!seconds(&delivery["backoffDelay"]).is_zero(), "{name}");
+    }
+    let timeout = knative_service()["spec"]["template"]["spec"]["timeoutSeconds"].as_u64().unwrap();
+    assert!(Duration::from_secs(timeout) > config().delivery_timeout());
+    // The Knative Service takes the SpinApp's place under the same name.
+    assert_eq!(knative_service()["metadata"]["name"], spin_app()["metadata"]["name"]);
+    assert_eq!(knative_service()["metadata"]["namespace"], SYSTEM);
+}
+
+#[test]
+fn the_sources_tell_of_the_clients_and_of_nothing_else() {
+    let file = |name: &str| format!("{COMPONENT}/{name}.yaml");
+    let (watch, ping) = (object(&file("sources"), "ApiServerSource"), object(&file("sources"), "PingSource"));
+    let pods =
+        json!([{"apiVersion": "v1", "kind": "Pod", "selector": {"matchLabels": {MANAGED_BY_LABEL: MANAGED_BY}}}]);
+    assert_eq!((&watch["spec"]["mode"], &watch["spec"]["resources"]), (&json!("Resource"), &pods));
+    let clients = json!({"kubernetes.io/metadata.name": config().client_namespace});
+    assert_eq!(watch["spec"]["namespaceSelector"]["matchLabels"], clients);
+    let broker = object("deploy/broker.yaml", "Broker");
+    for source in [&watch, &ping] {
+        // Its adapter runs where it is, and is not to wait for a gateway. There is the Broker as well.
+        assert_eq!(source["metadata"]["namespace"], broker["metadata"]["namespace"]);
+        let named = ["apiVersion", "kind"].map(|field| (field, broker[field].clone()));
+        let sink: Value = named.into_iter().chain([("name", broker["metadata"]["name"].clone())]).collect();
+        assert_eq!(source["spec"]["sink"]["ref"], sink);
+    }
+    let exact = json!({"exact": {"kind": "Pod", "namespace": config().client_namespace}});
+    assert_eq!(of_type(UPDATED)["spec"]["filters"][0], exact);
+    let source = format!("/apis/v1/namespaces/{SYSTEM}/pingsources/{}", ping["metadata"]["name"].as_str().unwrap());
+    assert_eq!(of_type(PING)["spec"]["filter"]["attributes"]["source"], source);
+    // Knative insists on the three, and the adapter uses no other.
+    let [account, role, binding] = ["ServiceAccount", "Role", "RoleBinding"].map(|kind| object(&file("rbac"), kind));
+    let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]});
+    assert_eq!((&role["rules"], &role["metadata"]["namespace"]), (&json!([rule]), &config().client_namespace.into()));
+    assert_eq!(binding["metadata"]["namespace"], role["metadata"]["namespace"]);
+    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+    assert_eq!(binding["subjects"][0]["name"], account["metadata"]["name"]);
+    assert_eq!(binding["subjects"][0]["namespace"], account["metadata"]["namespace"]);
+    assert_eq!(watch["metadata"]["namespace"], account["metadata"]["namespace"]);
+    assert_eq!(watch["spec"]["serviceAccountName"], account["metadata"]["name"]);
+}
