@@ -20,8 +20,9 @@ impl AllowedHosts {
     /// Checks the component's entries with the defaults of the variables. A variable without one has nothing to check.
     pub(crate) fn validate(manifest: &Manifest) -> Result<(), LoadError> {
         let defaults = Variables::defaults(manifest);
-        let values = manifest.component.allowed_outbound_hosts.iter().filter_map(|entry| defaults.expand(entry).ok());
-        values.map(|value| AllowedHost::parse(&value).map(drop)).collect()
+        let mut values =
+            manifest.component.allowed_outbound_hosts.iter().filter_map(|entry| defaults.expand(entry).ok());
+        values.try_for_each(|value| AllowedHost::parse(&value).map(drop))
     }
 
     /// Reads the component's entries with the values that the variables have. One that is bad denies every request.
