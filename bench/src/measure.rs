@@ -251,6 +251,9 @@ async fn first_events(target: &Target) -> [(&'static str, f64); 2] {
     times
 }
 
+/// How many events a process has had in its hands at once when its memory is looked at. Spin takes 1,000.
+pub const HELD_AT_ONCE: [usize; 4] = [1, 32, 256, 900];
+
 /// Resident memory of each process, in MB.
 async fn memory(peer: Peer, plan: &Plan, directory: &Path) -> Value {
     let mut field = Field::start(peer, directory, None).await;
@@ -265,9 +268,11 @@ async fn memory(peer: Peer, plan: &Plan, directory: &Path) -> Value {
             NATIVE => &field.native,
             _ => continue,
         };
-        load(&target, 32, Until::Time(plan.turns.window)).await;
-        all[name]["at_32_mb"] = json!(child.memory().0);
-        field.peer.clear().await;
+        for at_once in HELD_AT_ONCE {
+            load(&target, at_once, Until::Events(2 * at_once)).await;
+            all[name][format!("at_{at_once}_mb")] = json!(child.memory().0);
+            field.peer.clear().await;
+        }
         load(&target, 32, Until::Events(plan.many)).await;
         all[name]["events"] = json!(plan.many);
         all[name]["after_events_mb"] = json!(child.memory().0);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::provisioner::repository;
 
 use crate::gateways::{ALL, OWN};
-use crate::measure::{FLOOR, HOST, HOST_WARM, NATIVE};
+use crate::measure::{FLOOR, HELD_AT_ONCE, HOST, HOST_WARM, NATIVE};
 use crate::peer::results;
 
 /// What was measured, and where.
@@ -203,15 +203,13 @@ fn start_table(text: &mut String, report: &Value) {
     head(text, "Memory", &["what", NATIVE, HOST, "host / native"]);
     let memory = &report["memory"];
     let events = format!("after {} events, MB", memory[HOST]["events"]);
-    for (what, field) in [
-        ("idle, MB", "idle_mb"),
-        ("at 32 at once, MB", "at_32_mb"),
-        (&events, "after_events_mb"),
-        ("the most, MB", "peak_mb"),
-    ] {
-        let [native, host] = [NATIVE, HOST].map(|target| &memory[target][field]);
+    let held = HELD_AT_ONCE.map(|at_once| (format!("after {at_once} at once, MB"), format!("at_{at_once}_mb")));
+    let fixed = [("idle, MB", "idle_mb"), (&events, "after_events_mb"), ("the most, MB", "peak_mb")];
+    let [idle, after, most] = fixed.map(|(what, field)| (what.to_owned(), field.to_owned()));
+    for (what, field) in [idle].into_iter().chain(held).chain([after, most]) {
+        let [native, host] = [NATIVE, HOST].map(|target| &memory[target][field.as_str()]);
         let ratio = json!(host.as_f64().unwrap_or(f64::NAN) / native.as_f64().unwrap_or(f64::NAN));
-        row(text, &[what.to_owned(), digits(native), digits(host), digits(&ratio)]);
+        row(text, &[what, digits(native), digits(host), digits(&ratio)]);
     }
 }
 

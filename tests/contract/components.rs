@@ -13,14 +13,21 @@ fn the<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
 fn a_trigger_sends_the_token_that_the_provisioner_wants_on_both_routes() {
     let objects = objects("deploy", &["oidc"]);
     let variables = named_values(&the(&objects, "SpinApp", "provisioner")["spec"]["variables"]);
-    let trigger = the(&objects, "Trigger", "provisioner");
     let audience = &variables["sender_audience"];
-    assert_eq!(trigger["spec"]["subscriber"]["audience"], *audience);
-    assert_eq!(trigger["spec"]["delivery"]["deadLetterSink"]["audience"], *audience);
-    // Knative names a Trigger's service account after it.
-    let namespace = trigger["metadata"]["namespace"].as_str().unwrap();
-    let account = "provisioner-oidc-eventing.knative.dev-trigger";
-    assert_eq!(variables["sender_subjects"], format!("system:serviceaccount:{namespace}:{account}"));
+    let to_us = |trigger: &&Value| trigger["spec"]["subscriber"]["ref"]["name"] == "provisioner";
+    let mut subjects = Vec::new();
+    for trigger in objects.iter().filter(|object| object["kind"] == "Trigger").filter(to_us) {
+        assert_eq!(trigger["spec"]["subscriber"]["audience"], *audience, "{trigger}");
+        let dead_letters = &trigger["spec"]["delivery"]["deadLetterSink"];
+        assert!(dead_letters.is_null() || dead_letters["audience"] == *audience, "{trigger}");
+        // Knative names a Trigger's service account after it.
+        let [namespace, name] = ["namespace", "name"].map(|field| trigger["metadata"][field].as_str().unwrap());
+        subjects.push(format!("system:serviceaccount:{namespace}:{name}-oidc-eventing.knative.dev-trigger"));
+    }
+    let mut named: Vec<_> = variables["sender_subjects"].split(',').map(str::trim).collect();
+    subjects.sort();
+    named.sort_unstable();
+    assert_eq!((subjects.len(), named), (4, subjects.iter().map(String::as_str).collect()));
 }
 
 #[test]

@@ -10,10 +10,10 @@ use tests::events::{Delivery, pending};
 
 /// What is asked at each door, by its name on the first lines, and what is answered to those that may come in.
 const DOORS: [(&str, &str, Method, u16); 4] = [
-    ("provisioner", "", Method::POST, 200),
     ("page", "", Method::GET, 200),
     ("broker", "", Method::POST, 202),
     ("kubernetes", "/api/v1/namespaces/default/pods", Method::GET, 200),
+    ("provisioner", "", Method::POST, 200),
 ];
 
 const EVIL: &str = "http://evil.example";

@@ -132,11 +132,11 @@ fn at(mut env: BTreeMap<String, String>, peer: &Peer) -> BTreeMap<String, String
 }
 
 #[test]
-fn the_image_holds_the_application_and_two_empty_directories() {
+fn the_image_holds_the_application_and_three_empty_directories() {
     let leaves = leaves(root().path());
     let names: Vec<_> = leaves.keys().map(|path| path.to_str().unwrap()).collect();
     let component = "target/wasm32-wasip2/release/provisioner.wasm";
-    assert_eq!(names, [".spin", "serviceaccount", "spin.toml", component]);
+    assert_eq!(names, [".spin", "oidc", "serviceaccount", "spin.toml", component]);
     assert!(leaves.values().sum::<u64>() < 1 << 20, "{leaves:?}");
     assert_eq!(tests::manifests::application().component.source, repository().join(component));
 }

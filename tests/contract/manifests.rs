@@ -134,7 +134,9 @@ fn the_provisioner_has_five_verbs_on_pods_and_reads_templates_and_nothing_else()
 #[test]
 fn a_token_that_expires_is_mounted_wherever_a_package_looks_for_it() {
     let component = application().component;
-    let [mount] = &component.files[..] else { panic!("one directory is mounted") };
+    // A SinkBinding mounts the other.
+    let [mount, oidc] = &component.files[..] else { panic!("two directories are mounted") };
+    assert_eq!(oidc.destination, "/oidc");
     let expected = [mount.destination.clone(), format!("/assets/{}{}", component.id, mount.destination)];
     let app = spin_app();
     let mounts: Vec<_> = app["spec"]["volumeMounts"].as_array().unwrap().iter().collect();

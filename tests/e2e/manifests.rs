@@ -6,8 +6,8 @@ use std::sync::Arc;
 use provisioner::testing::released;
 use serde_json::{Value, json};
 use tests::events::pending;
-use tests::kustomize::{objects, resources};
-use tests::manifests::{documents, files};
+use tests::kustomize::objects;
+use tests::manifests::{documents, files, resources};
 
 use crate::client::{Answer, Client, until};
 use crate::cluster::Cluster;

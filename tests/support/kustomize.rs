@@ -4,20 +4,7 @@
 use provisioner::testing::merged;
 use serde_json::Value;
 
-use crate::manifests::{documents, strings};
-
-/// The files of a directory, in the order in which kustomize applies them.
-pub fn resources(directory: &str) -> Vec<String> {
-    let kustomization = kustomization(directory);
-    if kustomization["resources"].is_null() {
-        return Vec::new();
-    }
-    let listed = strings(&kustomization["resources"]).into_iter().map(|name| match name.strip_prefix("../") {
-        Some(other) => resources(other),
-        None => vec![format!("{directory}/{name}")],
-    });
-    listed.collect::<Vec<_>>().concat()
-}
+use crate::manifests::{documents, resources};
 
 /// The objects of `directory` with these components laid over them.
 ///
