@@ -29,7 +29,7 @@ fn sent(ty: &str, script: &[(&'static str, Answer)]) -> impl Iterator<Item = Cas
 fn who_is_not_let_in_is_told_what_is_wanted_whatever_it_sent() {
     let nobody = (REVIEW, object(201, &json!({"status": {"authenticated": false, "error": senders()}})));
     for ty in [PENDING, "other", "dev.knative.sources.ping"] {
-        for case in sent(ty, &[nobody.clone()]).chain(sent(ty, &[by("trigger", "others")])) {
+        for case in sent(ty, std::slice::from_ref(&nobody)).chain(sent(ty, &[by("trigger", "others")])) {
             let ended = check_problem(case, 401, Kind::Rejected, WANTED);
             assert_eq!(ended.header("www-authenticate"), "Bearer");
             assert!(!ended.everything().replace(&senders(), "").contains("eyJzZW5kZXIi"));
