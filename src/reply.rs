@@ -87,7 +87,7 @@ pub fn termination(
     now: DateTime<Utc>,
 ) -> Result<Event, Retry> {
     let (ty, message, reason) = match ended {
-        Ok(Some(_)) => (TERMINATED, "the client is ending: when it has ended, that is told".to_owned(), None),
+        Ok(Some(_)) => (TERMINATED, "the client is ending: if it ever ran, its end is told".to_owned(), None),
         Ok(None) => (TERMINATED, "there is no client of this event".to_owned(), None),
         Err(Verdict::Terminal(failure)) => (NOT_TERMINATED, failure.message, Some(failure.reason)),
         Err(passing) => return Err(passing.into()),

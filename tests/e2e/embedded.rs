@@ -126,7 +126,7 @@ impl Side {
             gateways,
             ..Config::demo()
         };
-        let rules = vec![(["create", "get", "patch", "delete"].as_slice(), "pods")];
+        let rules = vec![(["create", "get", "list", "patch", "delete"].as_slice(), "pods")];
         let role = Config { role: Some(Role { namespace: namespace.name.clone(), rules }), ..everything.clone() };
         let token = Some(everything.token.clone());
         let [all, some] = [everything, role].map(|config| EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()));

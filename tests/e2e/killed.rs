@@ -97,6 +97,8 @@ pub type Http = Client<HttpConnector, Full<Bytes>>;
 pub async fn attempt(mut request: Delivery, http: &Http, address: &mut watch::Receiver<String>) -> Option<Reply> {
     let base = address.borrow_and_update().clone();
     *request.uri_mut() = format!("{base}/").parse().expect("it is a URI");
+    // The command knows its own names alone.
+    request.headers_mut().remove("host");
     let answer = match http.request(request).await {
         Ok(response) => Reply::try_read(response).await.ok(),
         Err(_) => None,
