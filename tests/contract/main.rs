@@ -12,6 +12,7 @@ mod identity;
 mod image;
 mod layout;
 mod life;
+mod lives;
 mod load;
 mod manifests;
 mod memory;

@@ -29,7 +29,7 @@ fn get(url: &str) -> Value {
     reply.json()
 }
 
-/// The answers to the event with this id that the broker took in, when there are `count`.
+/// The answers to the event with this id that the broker took in, when there are `count`; no report of its client's life.
 ///
 /// # Panics
 /// When there are others, or not as many in time.
@@ -41,7 +41,8 @@ pub fn answers(running: &Running, id: &str, count: usize) -> Vec<Value> {
         let steps = get(&events);
         let received = steps.as_array().unwrap().iter().filter(|step| step["kind"] == "received");
         let events = received.map(|step| step["event"].clone());
-        let answers: Vec<Value> = events.filter(|event| event["causationid"] == id).collect();
+        let is_answer = |event: &Value| event["type"].as_str().unwrap().starts_with("io.podgateway.client.scheduling.");
+        let answers: Vec<Value> = events.filter(|event| event["causationid"] == id && is_answer(event)).collect();
         if answers.len() >= count {
             assert_eq!(answers.len(), count, "{answers:?}");
             return answers;

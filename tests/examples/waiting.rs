@@ -28,6 +28,7 @@ pub fn part() -> Part {
         ("a broker that refuses ends it with 3", Box::new(a_refusal_ends_it_with_3)),
         ("answers to others are acknowledged and passed over", Box::new(answers_to_others_are_passed_over)),
         ("a client's reports end it as they say", Box::new(a_clients_reports_end_it_as_they_say)),
+        ("a client is waited for until it runs, and until it has ended", Box::new(a_client_is_waited_for)),
         ("the Trigger for a cluster gets the answer to its Job", Box::new(the_trigger_gets_the_answer_to_its_job)),
     ];
     Part { name: "waiting", needs: python(), builds: Vec::new(), tests }
@@ -169,6 +170,28 @@ fn a_clients_reports_end_it_as_they_say() {
         assert!([&ended.stdout, &ended.stderr].iter().any(|text| text.ends_with(said)), "{until}: {ended:?}");
     }
     assert_eq!(commands("Waiting until it runs, and until it ends").len(), 2);
+}
+
+/// The README's command that waits until then, for a subscriber at `address`.
+fn wait_until(state: &str, address: &str) -> String {
+    let commands = commands("Waiting until it runs, and until it ends");
+    let command = commands.iter().find(|command| command.contains(&format!("--until {state}"))).unwrap();
+    command.replace(&format!(" foo {BROKER}"), &format!(" --listen {address} --id 1 --source /me foo"))
+}
+
+fn a_client_is_waited_for() {
+    let address = free_address();
+    let running = start_with_trigger(&address);
+    let broker = [("K_SINK", &*running.address("broker"))];
+    let ran = end(&wait_until("running", &address), &broker);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("running: default/"), "{ran:?}");
+    let (waiting, _) = Waiting::start(shell(&wait_until("ended", &address), &broker));
+    let [line] = commands("Ending a client").try_into().unwrap();
+    crate::readme::run(&line.replace(BROKER, broker[0].1), &[]).unwrap();
+    let ended = waiting.end();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("ended: Terminated: "), "{ended:?}");
 }
 
 fn answers_to_others_are_passed_over() {

@@ -63,6 +63,8 @@ async fn the_page_fits_a_phone(page: Page) {
     send(&page, "foo", "an-id-that-has-no-place-to-be-broken-and-is-longer-than-a-phone-is-wide").await;
     page.until_says("#sent .answer", "DONE").await;
     page.click("#steps [data-kind=done] summary").await;
+    page.until_says("[data-gateway=foo] .pod", "running").await;
+    page.click(".ends summary").await;
     let width = page.ask("document.documentElement.scrollWidth").await;
     assert_eq!(width, 360, "the page can be scrolled sideways");
     let small =
@@ -74,7 +76,11 @@ async fn every_text_can_be_read_in_dark_and_in_light(page: Page) {
     send(&page, "nope", "1").await;
     page.until_says("#sent .answer", "FAILED").await;
     send(&page, "foo", "2").await;
-    page.until_says("#sent .answer", "DONE").await;
+    page.until_says("[data-gateway=foo] .pod", "running").await;
+    page.click(".ends summary").await;
+    assert_eq!(page.execute(FAINT).await, serde_json::json!([]), "of a client that runs");
+    page.click("[value=terminate]").await;
+    page.until_says("[data-gateway=foo] .pod", "Terminated").await;
     page.click("[value=api-fails]").await;
     send(&page, "bar", "3").await;
     page.until_says("#steps", "retry").await;
@@ -129,13 +135,19 @@ async fn the_page_is_seen_as_the_readme_shows_it(page: Page) {
         send(&page, gateway, id).await;
         page.until("document.querySelector('#sent .answer') !== null").await;
     }
+    page.until("document.querySelectorAll('.pod[data-progress=running]').length === 3").await;
+    page.click("#gateway-foo li:last-child .ends summary").await;
+    page.click("#gateway-foo li:last-child [value=terminate]").await;
+    page.until_says("#gateway-foo", "Terminated").await;
     page.click("[value=api-fails]").await;
     send(&page, "bar", "crawler-5").await;
     page.until_says("#sent", "retried twice").await;
     page.click("[value=fair]").await;
     page.until_says("#sent .answer", "DONE").await;
-    assert_eq!(page.count(".pod[data-progress=released]").await, 4);
+    page.until("document.querySelectorAll('.pod[data-progress=running]').length === 3").await;
+    assert_eq!(page.count(".pod[data-progress=ended]").await, 1);
     assert_eq!(page.count(".pod[data-progress=removed]").await, 1);
+    page.execute("scrollTo(0, 0)").await;
     keep("page.png", &page.screenshot().await);
     page.prefer("dark").await;
     keep("page-dark.png", &page.screenshot().await);

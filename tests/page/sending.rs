@@ -11,6 +11,7 @@ pub fn tests() -> Vec<Test> {
         an_unknown_gateway_is_answered_with_the_reason_and_its_pod_is_removed,
         an_api_that_fails_is_seen_as_retries_and_what_heals_is_done,
         webhooks_that_are_down_hold_an_event_back_and_admit_no_pod,
+        a_client_runs_and_ends_as_it_is_made_to,
         an_event_from_elsewhere_is_seen_as_it_passes,
         what_an_event_says_never_becomes_part_of_the_page,
         a_field_that_is_missing_is_said_and_nothing_is_sent,
@@ -31,7 +32,7 @@ async fn an_event_is_answered_done_and_sent_again_it_makes_no_second_pod(page: P
     page.fill("gateway", "foo").await;
     page.click(".send button").await;
     page.until_says("#sent .answer", "DONE").await;
-    page.until_says("[data-gateway=foo] .pod", "released").await;
+    page.until_says("[data-gateway=foo] .pod", "running").await;
     let pod = page.text("[data-gateway=foo] .pod").await;
     for part in ["gateway-init", "client", "gateway-sidecar", "pod-gateway-foo.gateway-system.svc.cluster.local"] {
         assert!(pod.contains(part), "{pod}");
@@ -62,7 +63,7 @@ async fn an_api_that_fails_is_seen_as_retries_and_what_heals_is_done(page: Page)
     page.click("[value=fair]").await;
     page.until_says("#sent .answer", "DONE").await;
     page.until_says("#sent", "answered once").await;
-    assert_eq!(page.count(".pod[data-progress=released]").await, 1);
+    page.until_says("[data-gateway=foo] .pod", "running").await;
 }
 
 async fn webhooks_that_are_down_hold_an_event_back_and_admit_no_pod(page: Page) {
@@ -72,7 +73,29 @@ async fn webhooks_that_are_down_hold_an_event_back_and_admit_no_pod(page: Page) 
     page.until_says("#sent", "retried").await;
     assert_eq!(page.count(".pod").await, 0);
     page.click("[value=fair]").await;
-    page.until_says("[data-gateway=bar] .pod", "released").await;
+    page.until_says("[data-gateway=bar] .pod", "running").await;
+}
+
+async fn a_client_runs_and_ends_as_it_is_made_to(page: Page) {
+    for (id, act, reason, says) in [
+        ("1", "terminate", "Terminated", "was ended by an event that asked for it"),
+        ("2", "lose-node", "NodeLost", "was ended by Kubernetes: its node has gone"),
+    ] {
+        send(&page, "foo", id).await;
+        page.until_says("[data-gateway=foo] .pod", "running").await;
+        page.click("[data-gateway=foo] .ends summary").await;
+        page.click(&format!("[data-gateway=foo] .ends [value={act}]")).await;
+        page.until_says("[data-gateway=foo] .pod", reason).await;
+        page.until_says("[data-gateway=foo] .pod", says).await;
+        page.until_says("#steps [data-kind=ended]", reason).await;
+        assert_eq!(page.count("[data-gateway=foo] .ends").await, 0, "what has ended can't end again");
+    }
+    // Without a PodTemplate a client is started again.
+    send(&page, "foo", "3").await;
+    page.until_says("[data-gateway=foo] .pod", "running").await;
+    page.click("[data-gateway=foo] .ends summary").await;
+    page.click("[data-gateway=foo] .ends [value=complete]").await;
+    page.until_says("[data-gateway=foo] .pod", "was started again, as its restartPolicy says: 1").await;
 }
 
 async fn an_event_from_elsewhere_is_seen_as_it_passes(page: Page) {

@@ -220,7 +220,8 @@ impl Dispatcher {
 
     /// Notes a step of a delivery, and whose it is where there could be a doubt.
     fn note(&self, trigger: &Trigger, kind: Passed, event: &Event) {
-        let subscriber = (self.triggers.len() > 1).then(|| trigger.subscriber.to_string());
+        let is_matched = |other: &&Arc<Trigger>| other.filter.matches(event);
+        let subscriber = (self.triggers.iter().filter(is_matched).count() > 1).then(|| trigger.subscriber.to_string());
         self.journal.note_of(subscriber, kind, event);
     }
 }

@@ -26,7 +26,7 @@ pub struct BrokerEvent {
     /// Which step.
     #[serde(flatten)]
     pub kind: Passed,
-    /// The subscriber of the Trigger that took it, where the Broker has several Triggers.
+    /// The subscriber of the Trigger that took it, where several match it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscriber: Option<String>,
     /// The event as it was then.
@@ -100,6 +100,12 @@ impl fmt::Display for BrokerEvent {
 }
 
 impl BrokerEvent {
+    /// Whether it only says that a source of Knative's told something: what came of that is another step.
+    pub fn is_routine(&self) -> bool {
+        let goes_well = matches!(self.kind, Passed::Received | Passed::Delivered { .. });
+        goes_well && self.event.ty().starts_with("dev.knative.")
+    }
+
     /// What happened, in a word, and what is special about it.
     pub fn line(&self) -> (&str, String) {
         let ty = self.event.ty();
@@ -117,9 +123,10 @@ impl BrokerEvent {
     }
 }
 
-/// What an event's type ends in: `pending`, `done`, `failed`.
+/// What an event's type ends in: `pending`, `done`, `failed`; about a client's end `termination.done` and so on.
 pub fn last_word(ty: &str) -> &str {
-    ty.rsplit('.').next().unwrap_or(ty)
+    let at = ty.rfind(".termination.").or(ty.rfind('.'));
+    at.map_or(ty, |at| &ty[at + 1..])
 }
 
 fn answer(status: Option<u16>) -> String {
@@ -291,6 +298,8 @@ mod tests {
     fn totals_count_what_is_no_longer_kept() {
         let journal = Journal::default();
         let event = |ty: &str| EventBuilderV10::new().id("1").source("/s").ty(ty).build().unwrap();
+        // An answer about an end is none about a client.
+        journal.note(Passed::Received, &event("io.podgateway.client.termination.done"));
         let dead = Passed::DeadLettered { reason: String::new() };
         let retry = Passed::Retry { attempt: 1, status: None, delay: Duration::ZERO };
         for kind in [Passed::Received, retry, dead] {

@@ -18,7 +18,8 @@ const LONG_ABOUT: &str = "\
 Runs the provisioner on this machine: CloudEvents in, Pods routed through a pod-gateway out.
 
 It loads the same component and the same spin.toml as Spin and SpinKube do, and starts two things around it: an \
-embedded Kubernetes API with the gateways `foo` and `bar`, and an in-memory broker that delivers as Knative's does. \
+embedded Kubernetes API with the gateways `foo` and `bar`, and an in-memory broker that delivers as Knative's does. A \
+node and Knative's sources are played, so that a client runs and ends, as far as anybody is told. \
 With --kubeconfig a real cluster takes the place of the embedded API.";
 
 const EXAMPLES: &str = "\
@@ -88,7 +89,7 @@ pub struct Args {
     /// Have the broker deliver to this subscriber too; can be given more than once
     ///
     /// As with a Trigger of Knative's, every attribute has to have exactly its value, and without any every event is
-    /// delivered. The answers, done and failed, are: source=podgateway/eventing/client/provisioner
+    /// delivered. The answers and the reports, running and ended, have: source=podgateway/eventing/client/provisioner
     #[arg(long = "trigger", value_name = "SUBSCRIBER[,ATTRIBUTE=VALUE]...", help_heading = "Broker")]
     pub triggers: Vec<Trigger>,
 

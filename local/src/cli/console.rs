@@ -15,6 +15,7 @@ use crate::kubernetes::{ChangeKind, PodChange, PodView};
 /// Prints what passes the broker, until it stops.
 pub async fn print_events(events: Receiver<BrokerEvent>, output: Output) {
     print_all(events, output, |event| match output {
+        Output::Text if event.is_routine() => Ok(()),
         Output::Text => print_line(coloured(&event.to_string(), tone(event))),
         Output::Json => print_json(event),
     })

@@ -10,6 +10,7 @@ mod pages;
 mod progress;
 mod reach;
 mod run;
+mod sources;
 mod webhooks;
 
 pub use args::Args;

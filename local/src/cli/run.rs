@@ -4,14 +4,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use host::{Application, ClientTls, Compile, Options, RuntimeConfig, Setup, VariableSources};
-use serde_json::json;
+use host::{Application, ClientTls, Code, Compile, Options, RuntimeConfig, Setup, VariableSources};
+use http::Uri;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use provisioner::config::Config as Settings;
-use provisioner::event::PENDING;
+use provisioner::event::{ADDED, DELETED, PENDING, PING, TERMINATION, UPDATED};
 use provisioner::kubernetes::Token;
 
 use super::args::Args;
@@ -21,8 +24,8 @@ use super::kubeconfig::{Cluster, Credentials};
 use super::output::{Output, print_bytes, print_json, print_line};
 use super::progress::shown;
 use super::reach::reach;
-use super::{console, pages};
-use crate::broker::{Broker, BrokerConfig};
+use super::{console, pages, sources};
+use crate::broker::{Broker, BrokerConfig, Delivery, Filter, Trigger};
 use crate::kubernetes::{Config, EmbeddedApi, WHAT_IT_IS_NOT};
 use crate::listener::{Bound, listen};
 use crate::page::{Page, PageConfig};
@@ -35,6 +38,10 @@ const NO_TOKEN: &str = "the-client-certificate-counts";
 const NO_MACHINE: &str = "this machine does not let it run";
 /// There is no room where stdout goes.
 const NO_STDOUT: &str = "cannot write to stdout";
+/// How long each step of the kubelet takes that is played: long enough to be seen.
+const KUBELET: Duration = Duration::from_millis(500);
+/// A free port of this machine.
+const ANY_PORT: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
 /// Runs until Ctrl-C or SIGTERM; or prints the page that is asked for.
 ///
@@ -63,9 +70,12 @@ async fn serve(args: Args) -> Result<()> {
     if args.check {
         return unless_stopped(&mut stop, check_gateways(&args, options, &kubernetes)).await;
     }
-    let application = unless_stopped(&mut stop, load(&args, options, &kubernetes)).await?;
+    let code = unless_stopped(&mut stop, load(&args, options.clone(), &kubernetes)).await?;
     let Bound { listener, local_addr: provisioner } = listen(args.listen).await?;
-    let broker = Arc::new(broker(&args, provisioner).await?);
+    let settling = listen(ANY_PORT.into()).await?;
+    let broker = Arc::new(broker(&args, provisioner, settling.local_addr).await?);
+    let application = Application::new(Setup::load(&args.from, options.clone())?, code.clone());
+    let _settling = settle(&args, settling, with_sink(&args, options, code, &broker)?);
     let page = page(&args, provisioner, &broker, &kubernetes).await?;
     // Subscribed to before the addresses are told: from then on nothing that happens is missed.
     let (events, changes) = (broker.subscribe(), kubernetes.embedded.as_ref().map(|api| api.subscribe()));
@@ -73,6 +83,11 @@ async fn serve(args: Args) -> Result<()> {
     tokio::spawn(console::print_events(events, args.output));
     if let Some(changes) = changes {
         tokio::spawn(console::print_pods(changes, args.output));
+    }
+    if let Some(api) = &kubernetes.embedded {
+        let (changes, broker) = (api.subscribe(), Arc::downgrade(&broker));
+        tokio::spawn(sources::tell_changes(changes, api.url(), broker.clone()));
+        tokio::spawn(sources::ping(broker));
     }
     let doors = args.doors();
     host::serve(application, listener, move |request| doors.problem(request), stop).await;
@@ -128,18 +143,38 @@ fn as_the_provisioner(args: &Args, options: Options) -> Result<(Settings, Client
     Ok((Settings::from_variables(variable)?, Client(setup.outbound().clone())))
 }
 
-/// Loads the application, and waits for a cluster that does not answer yet.
-async fn load(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<Application> {
-    let (from, own) = (args.from.clone(), options.clone());
+/// Compiles the component, and waits for a cluster that does not answer yet.
+async fn load(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<Code> {
+    let setup = Setup::load(&args.from, options.clone())?;
     let how = Compile { is_kept: !args.disable_cache, ..Compile::default() };
-    let loading = tokio::task::spawn_blocking(move || Application::load(&from, own, how));
-    let loaded = shown("compiling the component", loading).await;
-    let application = loaded.context(NO_MACHINE)??;
+    let compiling = tokio::task::spawn_blocking(move || Code::compile(setup.component(), how));
+    let compiled = shown("compiling the component", compiling).await;
+    let code = compiled.context(NO_MACHINE)??;
     if kubernetes.embedded.is_none() {
         let (settings, client) = as_the_provisioner(args, options)?;
         shown(&format!("waiting for {}", kubernetes.url), reach(&client, &settings)).await?;
     }
-    Ok(application)
+    Ok(code)
+}
+
+/// The application with the broker for its sink, unless it has another: what it answers a dead letter is thrown away, and a
+/// sweep has no single answer.
+fn with_sink(args: &Args, mut options: Options, code: Code, broker: &Broker) -> Result<Application> {
+    let setup = Setup::load(&args.from, options.clone())?;
+    if setup.variable("k_sink").is_some_and(|sink| !sink.is_empty()) {
+        return Ok(Application::new(setup, code));
+    }
+    let origin = format!("http://{}", broker.local_addr());
+    let sink = [("k_sink", broker.url()), ("sink_origin", origin)];
+    options.variables.flags.extend(sink.map(|(name, value)| (name.to_owned(), value)));
+    Ok(Application::new(Setup::load(&args.from, options)?, code))
+}
+
+/// Serves the application with the sink, for the broker, until this is dropped.
+fn settle(args: &Args, Bound { listener, .. }: Bound, application: Application) -> JoinSet<()> {
+    let doors = args.doors();
+    let serving = host::serve(application, listener, move |request| doors.problem(request), std::future::pending());
+    JoinSet::from_iter([serving])
 }
 
 /// What `work` comes to, unless it is stopped first.
@@ -162,12 +197,23 @@ fn options(args: &Args) -> Result<Options> {
     Ok(Options { variables, runtime_config, ..Options::default() })
 }
 
-async fn broker(args: &Args, provisioner: SocketAddr) -> Result<Broker> {
-    let subscriber = format!("http://{provisioner}/").parse().expect("an address makes a URI");
-    let reached = BrokerConfig::new(subscriber, PENDING);
-    let mut config = BrokerConfig { listen: args.broker_listen, doors: args.doors(), ..reached };
-    config.triggers.extend(args.triggers.clone());
-    Broker::bind(config).await
+/// The broker with the Triggers of `deploy/`: what asks is answered by the provisioner's replies, and the rest goes to the
+/// same component with a sink.
+async fn broker(args: &Args, provisioner: SocketAddr, settling: SocketAddr) -> Result<Broker> {
+    let uri = |address, path| -> Uri { format!("http://{address}{path}").parse().expect("an address makes a URI") };
+    let dead_letter_sink = Some(uri(settling, "/dead-letter"));
+    let trigger = |address, ty| {
+        let trigger = Trigger::new(uri(address, "/"), Filter::of_type(ty));
+        Trigger { dead_letter_sink: dead_letter_sink.clone(), ..trigger }
+    };
+    let sweep = Trigger::new(uri(settling, "/"), Filter::of_type(PING));
+    // Once: the next ping does what this one left.
+    let sweep = Trigger { delivery: Delivery { retry: 0, ..Delivery::default() }, ..sweep };
+    let asked = [PENDING, TERMINATION].map(|ty| trigger(provisioner, ty));
+    let changes = [ADDED, UPDATED, DELETED].map(|ty| trigger(settling, ty));
+    let triggers = asked.into_iter().chain(changes).chain([sweep]).chain(args.triggers.clone()).collect();
+    let reached = BrokerConfig::new(uri(provisioner, "/"), PENDING);
+    Broker::bind(BrokerConfig { listen: args.broker_listen, doors: args.doors(), triggers, ..reached }).await
 }
 
 /// Where the Pods go. Keeps what the provisioner needs for it alive.
@@ -180,9 +226,10 @@ struct Kubernetes {
 
 impl Kubernetes {
     async fn embedded(args: &Args, options: &mut Options) -> Result<Self> {
-        let config = Config::demo();
+        let templates = ["default", "routed-clients"].map(client_template).to_vec();
+        let config = Config { kubelet: Some(KUBELET), pod_templates: templates, ..Config::demo() };
         let service_account = mount_token(options, &config.token)?;
-        let mut api = EmbeddedApi::bind(config, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let mut api = EmbeddedApi::bind(config, ANY_PORT.into()).await?;
         let proxy = api.proxy(args.kubernetes_listen, args.doors()).await?;
         options.variables.flags.insert("kube_api_url".to_owned(), api.url());
         let url = format!("http://{proxy}");
@@ -207,6 +254,15 @@ impl Kubernetes {
             api.shutdown().await;
         }
     }
+}
+
+/// A PodTemplate whose clients have an end of their own, as in `deploy/client-pod-template.yaml`.
+fn client_template(namespace: &str) -> Value {
+    let client = json!({"name": "client", "image": "alpine/curl:8.17.0", "command": ["sleep", "infinity"]});
+    json!({
+        "metadata": {"name": "client", "namespace": namespace},
+        "template": {"spec": {"restartPolicy": "OnFailure", "containers": [client]}},
+    })
 }
 
 /// Lays a directory with the token over the application's own.

@@ -5,11 +5,12 @@
 //! already.
 
 use super::config::Config;
-use super::observe::PodChange;
+use super::kubelet::{self, Fate, Next};
+use super::observe::{PodChange, PodView};
 use super::patch::PatchType;
 use super::route::{self, Kind, Query, Resource, Route};
 use super::status::{Cause, Status};
-use super::store::{Stamp, Store};
+use super::store::{DeleteOptions, Stamp, Store};
 use super::{admission, body, defaults, discovery, list, seeded, table, types, update, validation};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -177,6 +178,29 @@ impl Api {
             .map_err(|status| Status::invalid("", "", &[Cause::invalid_value("patch", patch, &status.message)]))?;
         let new = update::prepare(old, new)?;
         ok(self.store.update(new, dry)?)
+    }
+
+    /// Has every Pod take its next step on its node. A kubelet that can't reach the API changes nothing there.
+    pub fn tick(&mut self, stamp: &Stamp) {
+        if !self.available {
+            return;
+        }
+        let step = |pod: &Value| Some((pod.clone(), kubelet::next(pod, stamp.now)?));
+        let steps: Vec<_> = self.store.list(None).filter_map(step).collect();
+        for (pod, next) in steps {
+            // It is there, and nobody else writes meanwhile.
+            _ = match next {
+                Next::Changed(pod) => self.store.update(pod, false),
+                Next::Removed => self.store.delete(pod, &DeleteOptions::at_once(), stamp),
+            };
+        }
+    }
+
+    /// Lets the client in the Pod with this uid meet its fate; false where it doesn't run.
+    pub fn meet(&mut self, uid: &str, fate: Fate, now: DateTime<Utc>) -> bool {
+        let pod = self.store.list(None).find(|pod| PodView(pod).uid() == uid);
+        let pod = pod.and_then(|pod| kubelet::meet(pod, fate, now));
+        pod.is_some_and(|pod| self.store.update(pod, false).is_ok())
     }
 
     fn list(&self, kind: Kind, namespace: Option<&str>, resource: &Resource, query: &Query) -> Result<Answer, Status> {

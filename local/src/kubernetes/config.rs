@@ -3,6 +3,7 @@
 use super::admission::{Gateway, ROUTED_GATEWAY};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Labels by namespace.
@@ -23,6 +24,8 @@ pub struct Config {
     pub gateways: Vec<Gateway>,
     /// PodTemplates, as JSON, each with its namespace and name.
     pub pod_templates: Vec<Value>,
+    /// How long each step of a played kubelet takes; without one no Pod is ever scheduled.
+    pub kubelet: Option<Duration>,
 }
 
 impl Config {
@@ -38,6 +41,7 @@ impl Config {
             namespaces: namespaces.map(|name| (name.to_owned(), routed.clone())).into(),
             gateways: ["foo", "bar"].map(Gateway::new).to_vec(),
             pod_templates: Vec::new(),
+            kubelet: None,
         }
     }
 }

@@ -6,8 +6,8 @@
 //! webhooks, defaults, scheduling gates, patches and preconditions.
 //!
 //! `server` reads a request and hands it to `api`, which decides with the help of `route`, `body`, `types`, `validation`,
-//! `admission`, `defaults`, `patch`, `update`, `list` and `store`. All but `server` are pure; failures are `status`es. What
-//! else is to change Pods, a kubelet say, does so by `store`, which reports every change.
+//! `admission`, `defaults`, `patch`, `update`, `list` and `store`. All but `server` are pure; failures are `status`es. Where
+//! it is wanted, `kubelet` says what becomes of a released Pod; that too is written by `store`, which reports every change.
 //!
 //! `tests/e2e/embedded` sends the same requests to this and to a real API server, and lists what is smaller here.
 
@@ -18,6 +18,7 @@ mod body;
 mod config;
 mod defaults;
 mod discovery;
+mod kubelet;
 mod list;
 mod names;
 mod observe;
@@ -37,8 +38,9 @@ mod validation;
 
 pub use admission::{Gateway, Mode, ROUTED_GATEWAY};
 pub use config::{Config, Namespaces, Role};
+pub use kubelet::Fate;
 pub use observe::{ChangeKind, PodChange, PodView};
 pub use server::EmbeddedApi;
 
 /// What nobody should take it for.
-pub const WHAT_IT_IS_NOT: &str = "The embedded Kubernetes API keeps Pods in memory and admits them as a cluster would; it is not a cluster: there is no scheduler, no kubelet and no network, no Pod ever runs, and everything is gone when it stops.";
+pub const WHAT_IT_IS_NOT: &str = "The embedded Kubernetes API keeps Pods in memory and admits them as a cluster would; it is not a cluster: a client is said to run on a node that is played, no container ever runs, there is no network, and everything is gone when it stops.";

@@ -6,6 +6,7 @@
 use super::admission::Gateway;
 use super::api::{self, Api};
 use super::config::Config;
+use super::kubelet::Fate;
 use super::observe::PodChange;
 use super::status::Status;
 use super::store::Stamp;
@@ -22,7 +23,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::broadcast;
+use tokio::task::JoinSet;
 
 /// The largest body that an API server takes.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -44,6 +47,8 @@ pub struct EmbeddedApi {
     server: Server,
     proxy: Option<Server>,
     connections: Arc<AtomicU64>,
+    /// Ends with this.
+    _kubelet: JoinSet<()>,
 }
 
 impl EmbeddedApi {
@@ -64,6 +69,7 @@ impl EmbeddedApi {
     ) -> Result<Self, ListenError> {
         let listener = listen(address).await?;
         let (changes, _) = broadcast::channel(1024);
+        let step = config.kubelet;
         let shared = Shared(Arc::new(Mutex::new(Api::new(config, Utc::now(), changes.clone()))));
         let router = Router::new().fallback(serve).with_state(shared.clone());
         let connections = Arc::default();
@@ -71,7 +77,8 @@ impl EmbeddedApi {
             Some(tls) => Server::start_tls(listener, tls, Arc::clone(&connections), router),
             None => Server::start(listener, router),
         };
-        Ok(Self { shared, changes, server, proxy: None, connections })
+        let _kubelet = step.map(|step| run_kubelet(shared.clone(), step)).into_iter().collect();
+        Ok(Self { shared, changes, server, proxy: None, connections, _kubelet })
     }
 
     /// Serves the same API on another address without asking for the token,
@@ -129,6 +136,11 @@ impl EmbeddedApi {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// Lets a client that runs come to its end; false where there is none of this uid.
+    pub fn meet(&self, uid: &str, fate: Fate) -> bool {
+        self.shared.api().meet(uid, fate, Utc::now())
+    }
+
     /// Takes all Pods away without a word to anybody, as if they had never been.
     pub fn clear(&self) {
         self.shared.api().store.clear();
@@ -151,6 +163,14 @@ impl EmbeddedApi {
             proxy.shutdown().await;
         }
         self.server.shutdown().await;
+    }
+}
+
+/// Has every Pod take its next step, again and again.
+async fn run_kubelet(shared: Shared, step: Duration) {
+    loop {
+        tokio::time::sleep(step).await;
+        shared.api().tick(&Stamp::now());
     }
 }
 

@@ -31,7 +31,8 @@ impl Stamp {
     }
 }
 
-fn time(at: DateTime<Utc>) -> Value {
+/// A time as Kubernetes writes it.
+pub fn time(at: DateTime<Utc>) -> Value {
     json!(at.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
@@ -54,6 +55,11 @@ struct Preconditions {
 }
 
 impl DeleteOptions {
+    /// What a node asks for once a Pod's containers have ended.
+    pub fn at_once() -> Self {
+        Self { grace_period_seconds: Some(0), ..Self::default() }
+    }
+
     fn check(&self, metadata: &Value) -> Result<(), Status> {
         let Some(Preconditions { uid, resource_version }) = &self.preconditions else { return Ok(()) };
         let pairs = [
@@ -269,8 +275,7 @@ mod tests {
             store.delete(store.get("n", "x").unwrap().clone(), &options, &Stamp::now()).unwrap();
             assert_eq!(store.get("n", "x").unwrap()["metadata"]["deletionGracePeriodSeconds"], left);
         }
-        let at_once = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
-        store.delete(store.get("n", "x").unwrap().clone(), &at_once, &Stamp::now()).unwrap();
+        store.delete(store.get("n", "x").unwrap().clone(), &DeleteOptions::at_once(), &Stamp::now()).unwrap();
         assert!(store.get("n", "x").is_err());
     }
 }

@@ -1,9 +1,10 @@
 //! A page to try the provisioner with: what a dashboard for events shows, and a picture of the clients.
 //!
 //! `server` answers a browser, `view` writes the HTML of what `draft` (an event to be sent), `story` (what became of
-//! one), `clients` (the Pods) and `weather` (how the embedded API behaves) say. The page is whole without a script;
+//! one), `clients` (the Pods, and `act`, how one ends) and `weather` (how the embedded API behaves) say. The page is whole without a script;
 //! with one, it is told of every change and puts it in its place. Nothing is loaded from elsewhere.
 
+mod act;
 mod clients;
 mod draft;
 mod server;

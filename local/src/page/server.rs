@@ -1,7 +1,7 @@
 //! The page over HTTP.
 //!
 //! `GET /` is the page, with the event of its query if that names one; `POST /events` sends an event and leads back to
-//! the page that tells what became of it; `POST /weather` changes how the embedded API behaves; `GET /changes` is a
+//! the page that tells what became of it; `POST /weather` changes how the embedded API behaves, and `POST /clients` ends a client; `GET /changes` is a
 //! stream of server-sent events, each the part of the page that changes, anew. Everything else is a style, a script, or
 //! not there.
 
@@ -20,6 +20,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::Watched;
+use super::act::Act;
 use super::draft::Draft;
 use super::view::{self, Board};
 use super::weather::Weather;
@@ -47,6 +48,7 @@ pub fn router(watched: Arc<Watched>, changed: Weak<watch::Sender<u64>>) -> Route
         .route("/", get(page))
         .route("/events", post(send))
         .route("/weather", post(change_weather))
+        .route("/clients", post(end_client))
         .route("/changes", get(changes))
         .route("/page.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/page.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
@@ -109,8 +111,28 @@ async fn change_weather(State(site): State<Site>, Form(change): Form<Change>) ->
     if let Some(changed) = site.changed.upgrade() {
         changed.send_modify(|count| *count += 1);
     }
-    // Only ever this page's own query, so that the redirect can't lead elsewhere.
-    Redirect::to(&format!("/?{}", change.back.trim_start_matches('?'))).into_response()
+    lead_back(&change.back)
+}
+
+/// Only ever to this page's own query, so that the redirect can't lead elsewhere.
+fn lead_back(query: &str) -> Response {
+    Redirect::to(&format!("/?{}", query.trim_start_matches('?'))).into_response()
+}
+
+#[derive(Deserialize)]
+struct Ending {
+    act: Act,
+    uid: String,
+    #[serde(default)]
+    back: String,
+}
+
+async fn end_client(State(site): State<Site>, Form(ending): Form<Ending>) -> Response {
+    let client = site.watched.clients().with_uid(&ending.uid).cloned();
+    match client.is_some_and(|client| ending.act.on(&client, &site.watched)) {
+        true => lead_back(&ending.back),
+        false => (StatusCode::CONFLICT, "this client does not run any more").into_response(),
+    }
 }
 
 async fn changes(State(site): State<Site>, Query(sent): Query<Draft>) -> Response {

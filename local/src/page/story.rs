@@ -4,6 +4,7 @@
 
 use cloudevents::{AttributesReader, Event};
 use provisioner::event::PENDING;
+use provisioner::reply::{DONE, FAILED};
 use serde_json::Value;
 
 use crate::broker::{BrokerEvent, Passed, json_data, last_word};
@@ -45,7 +46,7 @@ impl Story {
         for step in steps {
             let event = &step.event;
             match &step.kind {
-                Passed::Received if event.ty() != PENDING => story.take(Answer::to(source, id, event)),
+                Passed::Received if [DONE, FAILED].contains(&event.ty()) => story.take(Answer::to(source, id, event)),
                 _ if event.ty() != PENDING || event.id() != id || event.source().as_str() != source => (),
                 Passed::Received => (story.sent, story.dead) = (story.sent + 1, None),
                 Passed::Retry { .. } => story.retries += 1,

@@ -7,6 +7,9 @@ use chrono::Local;
 use cloudevents::event::ExtensionValue;
 use maud::{DOCTYPE, Markup, html};
 
+use provisioner::state::EndReason;
+
+use super::act::Act;
 use super::clients::{Client, Clients, Progress};
 use super::draft::Draft;
 use super::story::Story;
@@ -28,7 +31,7 @@ pub struct Board {
     sent: Option<(Draft, Story)>,
     weather: Option<Weather>,
     gateways: Vec<Column>,
-    clients: [(&'static str, usize); 3],
+    clients: [(&'static str, usize); 5],
 }
 
 /// A gateway and its clients.
@@ -45,10 +48,11 @@ impl Board {
         let is_sent = !sent.id.is_empty() && !sent.source.is_empty();
         let (totals, steps, story) = watched.broker.look(|steps, totals| {
             let story = is_sent.then(|| Story::of(steps, &sent.source, &sent.id));
-            (totals, steps.iter().rev().take(STEPS).cloned().collect(), story)
+            let shown = steps.iter().rev().filter(|step| !step.is_routine());
+            (totals, shown.take(STEPS).cloned().collect(), story)
         });
         let clients = watched.clients();
-        let count = |progress| clients.count(progress);
+        let count = |progress| clients.count(|is| is == progress);
         Self {
             config: watched.config.clone(),
             totals,
@@ -58,8 +62,10 @@ impl Board {
             gateways: columns(watched, &clients),
             clients: [
                 ("gated", count(Progress::Gated)),
-                ("released", count(Progress::Released)),
-                ("removed", count(Progress::Removed) + count(Progress::Ended)),
+                ("scheduled", count(Progress::Scheduled)),
+                ("running", count(Progress::Running)),
+                ("ended", clients.count(|progress| matches!(progress, Progress::Ended(_)))),
+                ("removed", count(Progress::Removed)),
             ],
         }
     }
@@ -208,7 +214,7 @@ fn told(story: &Story, draft: &Draft) -> String {
 
 fn weather(board: &Board) -> Markup {
     let Some(now) = board.weather else { return html! {} };
-    let back = board.sent.as_ref().map(|(draft, _)| super::server::query(draft)).unwrap_or_default();
+    let back = back(board);
     html! {
         section #weather.weather aria-labelledby="weather-title" {
             h2 #weather-title { "The Kubernetes API" }
@@ -220,6 +226,11 @@ fn weather(board: &Board) -> Markup {
             }
         }
     }
+}
+
+/// The query that leads back to this very page.
+fn back(board: &Board) -> String {
+    board.sent.as_ref().map(|(draft, _)| super::server::query(draft)).unwrap_or_default()
 }
 
 fn flow(board: &Board) -> Markup {
@@ -248,12 +259,12 @@ fn clients(board: &Board) -> Markup {
             @if board.weather.is_none() {
                 p { "The clients are in a cluster: look at them with " code { "kubectl get pods -l app.kubernetes.io/name=podgateway-client" } "." }
             }
-            div.gateways { @for gateway in &board.gateways { (column(gateway)) } }
+            div.gateways { @for gateway in &board.gateways { (column(gateway, &back(board))) } }
         }
     }
 }
 
-fn column(gateway: &Column) -> Markup {
+fn column(gateway: &Column, back: &str) -> Markup {
     let title = format!("gateway-{}", gateway.name);
     html! {
         article.gateway aria-label={ "Gateway " (gateway.name) } data-gateway=(gateway.name) data-known=(gateway.address.is_some()) {
@@ -261,23 +272,28 @@ fn column(gateway: &Column) -> Markup {
             p.address {
                 @if let Some(address) = &gateway.address { (address) } @else { "no gateway has this name" }
             }
-            ul aria-label=(title) { @for client in &gateway.drawn { (self::client(client)) } }
+            ul id=(title) aria-label=(title) data-keyed { @for client in &gateway.drawn { (self::client(client, back)) } }
             @if gateway.total == 0 { p.none { "no clients yet" } }
             @if gateway.total > gateway.drawn.len() { p.none { "and " (gateway.total - gateway.drawn.len()) " more" } }
         }
     }
 }
 
-fn client(client: &Client) -> Markup {
+fn client(client: &Client, back: &str) -> Markup {
     let (word, says) = match client.progress {
         Progress::Gated => ("gated", "can't be scheduled before its gateway is seen in it"),
-        Progress::Released => ("released", "may run, and goes out through"),
+        Progress::Scheduled => ("scheduled", "may run, and is about to start"),
+        Progress::Running => ("running", "goes out through"),
         Progress::Removed => ("removed", "was removed behind its gate: it never had a node"),
-        Progress::Ended => ("removed", "was deleted after it had been released"),
+        Progress::Ended(reason) => ("ended", end_of(reason)),
     };
     html! {
         li.pod id={ "pod-" (client.uid) } data-progress=(word) {
-            p.name { strong { (word) } " " code title=(client.name) { (client.name) } }
+            p.name {
+                strong { (word) } " "
+                @if let Progress::Ended(reason) = client.progress { b.reason { (format!("{reason:?}")) } " " }
+                code title=(client.name) { (client.name) }
+            }
             p.event { "event " code { (client.event_id) } }
             p.containers {
                 @for name in &client.init_containers { span.container.init { (name) } " " }
@@ -285,7 +301,37 @@ fn client(client: &Client) -> Markup {
             }
             p.says {
                 (says)
-                @if let (Progress::Released, Some(address)) = (client.progress, &client.address) { " " code { (address) } }
+                @if let (Progress::Running, Some(address)) = (client.progress, &client.address) { " " code { (address) } }
+            }
+            @if client.restarts > 0 { p.says { "was started again, as its restartPolicy says: " (client.restarts) } }
+            @if client.progress == Progress::Running { (ends(client, back)) }
+        }
+    }
+}
+
+/// Who ended a client, and how.
+fn end_of(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Completed => "ended by itself, and well",
+        EndReason::Error => "ended by itself, with an error",
+        EndReason::OOMKilled => "was ended by its node: it took more memory than it may",
+        EndReason::DeadlineExceeded => "was ended by its node: its time was over",
+        EndReason::Evicted => "was ended by Kubernetes: its place was needed",
+        EndReason::NodeLost => "was ended by Kubernetes: its node has gone",
+        EndReason::Terminated => "was ended by an event that asked for it",
+        EndReason::Deleted => "was ended by somebody who deleted its Pod",
+    }
+}
+
+/// The ways in which a client that runs can come to its end here.
+fn ends(client: &Client, back: &str) -> Markup {
+    html! {
+        details.ends {
+            summary { "End it" }
+            form method="post" action="/clients" {
+                input type="hidden" name="back" value=(back);
+                input type="hidden" name="uid" value=(client.uid);
+                @for (_, value, words) in Act::ALL { button type="submit" name="act" value=(value) { (words) } }
             }
         }
     }
