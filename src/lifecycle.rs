@@ -33,8 +33,10 @@ pub struct Lifecycle<'a, O> {
 /// What is to be told of a client.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The Pod that it is about.
-    pub pod: Box<Observed>,
+    /// The name of the Pod that it is about.
+    pub name: String,
+    /// The uid of that Pod.
+    pub uid: String,
     /// The event.
     pub event: Event,
     /// Whether it is its end.
@@ -50,16 +52,22 @@ impl<O: Outbound> Lifecycle<'_, O> {
     ///
     /// # Errors
     /// What is in the way of a look at the Pod.
-    pub async fn report(&self, hint: Observed, is_deletion: bool) -> Result<Option<Report>, Retry> {
+    pub async fn report(&self, hint: &Observed, is_deletion: bool) -> Result<Option<Report>, Retry> {
         let metadata = &hint.metadata;
-        if metadata.namespace != self.cluster.config.client_namespace || metadata.context().is_none() {
-            return Ok(None);
-        }
+        let is_here = metadata.namespace == self.cluster.config.client_namespace;
+        let Some(context) = metadata.context().filter(|_| is_here) else { return Ok(None) };
         let found: Result<Observed, _> =
             self.cluster.pod(Call::Get, &metadata.name, self.cluster.api.get(&metadata.name)).await;
         match found {
-            Ok(found) if !is_deletion || found.metadata.uid == metadata.uid => Ok(self.report_of(found, true)),
-            Ok(_) | Err(Verdict::NotFound(_)) if is_deletion => Ok(self.report_of(hint, false)),
+            Ok(found) if !is_deletion || found.metadata.uid == metadata.uid => {
+                let context = found.metadata.context();
+                Ok(context.and_then(|context| self.report_of(&found, &context, &found.state(), true)))
+            }
+            // A client that was held back never ran, so it has no end.
+            Ok(_) | Err(Verdict::NotFound(_)) if is_deletion => {
+                let state = if hint.is_gated() { hint.state() } else { State::Ended(hint.end()) };
+                Ok(self.report_of(hint, &context, &state, false))
+            }
             Ok(_) | Err(Verdict::NotFound(_)) => Ok(None),
             Err(verdict) => Err(verdict.into()),
         }
@@ -73,9 +81,8 @@ impl<O: Outbound> Lifecycle<'_, O> {
         if !report.is_there {
             return Ok(());
         }
-        let pod = &report.pod.metadata;
         let state = if report.is_end { "ended" } else { "running" };
-        let request = self.cluster.api.annotate(&pod.name, Some(&pod.uid), REPORTED, state);
+        let request = self.cluster.api.annotate(&report.name, Some(&report.uid), REPORTED, state);
         Ok(or_gone(self.cluster.ask(Call::Annotate, request).await)?)
     }
 
@@ -134,12 +141,12 @@ impl<O: Outbound> Lifecycle<'_, O> {
         if pod.is_gated() {
             return self.settle_gated(pod, &context, tell).await;
         }
-        let report = self.report_of(pod.clone(), true);
-        if let Some(report) = &report {
+        let state = pod.state();
+        if let Some(report) = self.report_of(pod, &context, &state, true) {
             tell(report.event.clone()).await?;
-            self.note(report).await?;
+            self.note(&report).await?;
         }
-        if self.is_due(pod) && !pod.metadata.is_being_deleted() {
+        if self.is_due(&state) && !pod.metadata.is_being_deleted() {
             or_gone(self.cluster.ask(Call::Delete, self.cluster.api.delete(&pod.metadata, false)).await)?;
         }
         Ok(())
@@ -167,26 +174,25 @@ impl<O: Outbound> Lifecycle<'_, O> {
     }
 
     /// Whether a client has ended so long ago that its Pod is to go.
-    fn is_due(&self, pod: &Observed) -> bool {
-        let (State::Ended(end), Some(retention)) = (pod.state(), self.cluster.config.client_retention) else {
+    fn is_due(&self, state: &State) -> bool {
+        let (State::Ended(end), Some(retention)) = (state, self.cluster.config.client_retention) else {
             return false;
         };
         end.ended_at.is_some_and(|ended| ended <= self.now - retention)
     }
 
-    fn report_of(&self, pod: Observed, is_there: bool) -> Option<Report> {
-        let context = pod.metadata.context()?;
+    fn report_of(&self, pod: &Observed, context: &Context, state: &State, is_there: bool) -> Option<Report> {
         let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key).unwrap_or_default();
         let told = pod.metadata.annotation(REPORTED);
-        let state = if is_there || pod.is_gated() { pod.state() } else { State::Ended(pod.end()) };
         let (event, is_end) = match state {
             State::Running(since) if told.is_none() => {
-                (reply::running(&pod, &context, gateway, since.unwrap_or(self.now)), false)
+                (reply::running(pod, context, gateway, since.unwrap_or(self.now)), false)
             }
-            State::Ended(end) if told != Some("ended") => (reply::ended(&pod, &context, gateway, &end, self.now), true),
+            State::Ended(end) if told != Some("ended") => (reply::ended(pod, context, gateway, end, self.now), true),
             _ => return None,
         };
-        Some(Report { pod: Box::new(pod), event, is_end, is_there })
+        let (name, uid) = (pod.metadata.name.clone(), pod.metadata.uid.clone());
+        Some(Report { name, uid, event, is_end, is_there })
     }
 }
 

@@ -228,7 +228,8 @@ impl<'a, O: Outbound> Means<'a, O> {
         surroundings: &Surroundings<'_>,
         outbound: &'a O,
     ) -> Self {
-        let (token, sink_token) = (surroundings.token(config), surroundings.sink_token());
+        let token = surroundings.token(config);
+        let sink_token = config.sink.as_ref().map_or(Ok(None), |_| surroundings.sink_token());
         let secrets = [token.as_ref().ok(), sink_token.as_ref().ok().and_then(Option::as_ref)];
         let redactor = Redactor::new(secrets.into_iter().flatten().map(Token::secret).chain(sender));
         let (mode, trace) = (delivery.mode, delivery.context.trace());
@@ -246,7 +247,7 @@ impl<'a, O: Outbound> Means<'a, O> {
     async fn look(&self, pod: &Observed, is_deletion: bool) -> Result<End, Retry> {
         let cluster = self.cluster()?;
         let lifecycle = Lifecycle { cluster: &cluster, now: self.now };
-        let Some(report) = lifecycle.report(pod.clone(), is_deletion).await? else {
+        let Some(report) = lifecycle.report(pod, is_deletion).await? else {
             return Ok(End { response: response::empty(StatusCode::ACCEPTED), outcome: Kind::Ignored, failure: None });
         };
         let response = self.tell(report.event.clone()).await?;

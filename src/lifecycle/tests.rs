@@ -61,7 +61,7 @@ fn found(pod: &Value) -> (&'static str, Answer) {
 
 fn report(hint: &Value, is_deletion: bool, calls: Calls) -> Result<Option<Report>, Retry> {
     let hint = serde_json::from_value(hint.clone()).unwrap();
-    with(&[], &Script::new(calls), |lifecycle| run(lifecycle.report(hint, is_deletion)))
+    with(&[], &Script::new(calls), |lifecycle| run(lifecycle.report(&hint, is_deletion)))
 }
 
 /// The last word of what is told, and the data of it.
