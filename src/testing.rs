@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 pub use self::life::{client_ended, client_running, with_client};
-pub use self::script::{Script, answer, cut, object, run, status};
+pub use self::script::{GET, Script, absent, answer, cut, found, object, refused, run, status};
 
 use crate::config::{Config, ConfigError};
 use crate::context::Context;

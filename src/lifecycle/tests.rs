@@ -9,15 +9,14 @@ use crate::kubernetes::{Api, Token};
 use crate::manifest::manifest;
 use crate::outbound::Answer;
 use crate::testing::{
-    Script, answer, client_ended, client_running, config, context, cut, deleting, merged, now, object, released,
-    routed, run, status, wanted, with_client,
+    GET, Script, absent, answer, client_ended, client_running, config, context, cut, deleting, found, merged, now,
+    object, refused, released, routed, run, status, wanted, with_client,
 };
 
 mod sweep;
 
 type Calls = Vec<(&'static str, Answer)>;
 
-const GET: &str = "GET /pods/6ae65cff-3704-5f31-ae9d-cd15c7833b0c";
 const PATCH: &str = "PATCH /pods/6ae65cff-3704-5f31-ae9d-cd15c7833b0c";
 const DELETE: &str = "DELETE /pods/6ae65cff-3704-5f31-ae9d-cd15c7833b0c";
 const UID: &str = "4d5e6f70-0000-4000-8000-000000000001";
@@ -43,18 +42,6 @@ fn told(pod: Value, state: &str) -> Value {
 
 fn body(request: &Request<Vec<u8>>) -> Value {
     serde_json::from_slice(request.body()).unwrap()
-}
-
-fn refused(call: &'static str, code: u16, reason: &str) -> (&'static str, Answer) {
-    (call, status(code, reason, "as the server says"))
-}
-
-fn absent() -> (&'static str, Answer) {
-    refused(GET, 404, "NotFound")
-}
-
-fn found(pod: &Value) -> (&'static str, Answer) {
-    (GET, object(200, pod))
 }
 
 // What a hint leads to.

@@ -8,15 +8,14 @@ use crate::cluster::LARGEST_ANSWER;
 use crate::kubernetes::{Api, Token};
 use crate::outbound::{Answer, Bounds};
 use crate::testing::{
-    Script, answer, config, cut, deleting, examples, merged, object, pod_template, released, routed, routed_by, run,
-    status, stored, wanted, with_pending,
+    GET, Script, absent, answer, config, cut, deleting, examples, found, merged, object, pod_template, refused,
+    released, routed, routed_by, run, status, stored, wanted, with_pending,
 };
 
 type Calls = Vec<(&'static str, Answer)>;
 
 const CREATE: &str = "POST /namespaces/default/pods";
 const REHEARSE: &str = "POST /namespaces/default/pods?dryRun=All";
-const GET: &str = "GET /pods/6ae65cff-3704-5f31-ae9d-cd15c7833b0c";
 const RELEASE: &str = "PATCH /pods/6ae65cff-3704-5f31-ae9d-cd15c7833b0c";
 const DELETE: &str = "DELETE /pods/6ae65cff-3704-5f31-ae9d-cd15c7833b0c";
 const GET_TEMPLATE: &str = "GET /podtemplates/crawler";
@@ -39,18 +38,6 @@ fn unrouted() -> Value {
 
 fn exists() -> (&'static str, Answer) {
     (CREATE, status(409, "AlreadyExists", "pods \"x\" already exists"))
-}
-
-fn refused(call: &'static str, code: u16, reason: &str) -> (&'static str, Answer) {
-    (call, status(code, reason, "as the server says"))
-}
-
-fn absent() -> (&'static str, Answer) {
-    refused(GET, 404, "NotFound")
-}
-
-fn found(pod: &Value) -> (&'static str, Answer) {
-    (GET, object(200, pod))
 }
 
 fn created(pod: &Value) -> (&'static str, Answer) {

@@ -33,6 +33,24 @@ pub fn status(code: u16, reason: &str, message: &str) -> Answer {
     object(code, &status)
 }
 
+/// The look at the Pod of the event (`/test`, `1`).
+pub const GET: &str = "GET /pods/6ae65cff-3704-5f31-ae9d-cd15c7833b0c";
+
+/// A call that is refused.
+pub fn refused(call: &'static str, code: u16, reason: &str) -> (&'static str, Answer) {
+    (call, status(code, reason, "as the server says"))
+}
+
+/// A look at that Pod that finds none.
+pub fn absent() -> (&'static str, Answer) {
+    refused(GET, 404, "NotFound")
+}
+
+/// A look at that Pod that finds this one.
+pub fn found(pod: &Value) -> (&'static str, Answer) {
+    (GET, object(200, pod))
+}
+
 /// No answer: the connection was cut.
 pub fn cut() -> Answer {
     Err(NoAnswer::CutOff)

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use tests::cluster::client::until_within;
 use tests::command::{Running, application};
 use tests::events::{Reply, bare, binary, body, pending};
 
@@ -57,11 +58,7 @@ impl Life {
     }
 
     async fn until_there_is_no_pod(&self) {
-        let begin = Instant::now();
-        while self.pods().await > 0 {
-            assert!(begin.elapsed() < PATIENCE, "the Pod stays");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until_within(PATIENCE, "the Pod is gone", || async { self.pods().await == 0 }).await;
     }
 }
 
@@ -75,11 +72,8 @@ async fn a_client_runs_completes_and_is_swept_away() {
     assert!(running["node_name"].is_string() && running["pod_ip"].is_string(), "{running}");
     // It is started again, as its restartPolicy says, and so is no end.
     assert_eq!(life.end(&uid, "fail").await, StatusCode::SEE_OTHER);
-    let begin = Instant::now();
-    while life.end(&uid, "complete").await != StatusCode::SEE_OTHER {
-        assert!(begin.elapsed() < PATIENCE, "it does not start again");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let completes = || async { life.end(&uid, "complete").await == StatusCode::SEE_OTHER };
+    until_within(PATIENCE, "it starts again", completes).await;
     let ended = life.told("ended").await;
     assert_eq!((&ended["reason"], &ended["exit_code"]), (&json!("Completed"), &json!(0)));
     assert_eq!(life.end(&uid, "complete").await, StatusCode::CONFLICT);
