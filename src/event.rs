@@ -89,8 +89,9 @@ pub fn requested_gateway(data: &Data) -> Result<String, Failure> {
 pub fn pending_event(data: &Data) -> Result<Context, Failure> {
     #[derive(Deserialize)]
     #[serde(expecting = "an object with the member pending_event")]
-    struct TerminationData {
-        pending_event: PendingEvent,
+    struct TerminationData<'a> {
+        #[serde(borrow)]
+        pending_event: &'a RawValue,
     }
     #[derive(Deserialize)]
     #[serde(expecting = "an object with the members source and id")]
@@ -98,10 +99,12 @@ pub fn pending_event(data: &Data) -> Result<Context, Failure> {
         source: String,
         id: String,
     }
-    let read: Result<TerminationData, _> = json(data).and_then(|json| object(json, |error| error.to_string()));
-    let identity = read.map(|data| (data.pending_event.source, data.pending_event.id)).and_then(|(source, id)| {
-        let is_whole = !source.is_empty() && !id.is_empty();
-        if is_whole { Ok((source, id)) } else { Err("source or id of pending_event is empty".to_owned()) }
+    let why = |error: serde_json::Error| error.to_string();
+    let data = json(data).and_then(|json| object::<TerminationData>(json, "the event's data", why));
+    let read = data.and_then(|data| object(data.pending_event.get().as_bytes(), "pending_event", why));
+    let identity = read.and_then(|PendingEvent { source, id }| match source.is_empty() || id.is_empty() {
+        true => Err("source or id of pending_event is empty".to_owned()),
+        false => Ok((source, id)),
     });
     let (source, id) = identity.map_err(|problem| {
         let example = r#"{"pending_event": {"source": "/me", "id": "1"}}"#;
@@ -126,9 +129,13 @@ fn json<'a>(data: &'a Data) -> Result<&'a [u8], String> {
 }
 
 /// Reads an object. Of a list serde's derive would take the items by their order.
-fn object<'a, T: Deserialize<'a>>(json: &'a [u8], why: impl Fn(serde_json::Error) -> String) -> Result<T, String> {
+fn object<'a, T: Deserialize<'a>>(
+    json: &'a [u8],
+    what: &str,
+    why: impl Fn(serde_json::Error) -> String,
+) -> Result<T, String> {
     match json.trim_ascii_start().starts_with(b"[") {
-        true => Err("the event's data is a list and not an object".to_owned()),
+        true => Err(format!("{what} is a list and not an object")),
         false => serde_json::from_slice(json).map_err(why),
     }
 }
@@ -146,7 +153,7 @@ fn given<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'
 }
 
 fn gateway_name(json: &[u8]) -> Result<String, String> {
-    let data: PendingData = object(json, |error| not_an_object(json, &error))?;
+    let data: PendingData = object(json, "the event's data", |error| not_an_object(json, &error))?;
     match data.gateway_name.map(RawValue::get) {
         None => Err("the event's data has no gateway_name".to_owned()),
         Some("null") => Err("gateway_name is null".to_owned()),

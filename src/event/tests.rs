@@ -159,6 +159,7 @@ fn a_termination_names_the_pending_event_as_every_answer_does() {
         ("{}", "missing field `pending_event`"),
         (r#"{"pending_event": null}"#, "expected an object with the members source and id"),
         (r#"{"pending_event": "1"}"#, "expected an object with the members source and id"),
+        (r#"{"pending_event": ["/test", "1"]}"#, "pending_event is a list and not an object"),
         (r#"{"pending_event": {"source": "/test"}}"#, "missing field `id`"),
         (r#"{"pending_event": {"source": "/test", "id": 1}}"#, "expected a string"),
         (r#"[{"source": "/test", "id": "1"}]"#, "is a list and not an object"),
