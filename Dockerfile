@@ -22,7 +22,7 @@ ENTRYPOINT ["/spin.toml"]
 # in hand takes a quarter less, and memory goes down again after a burst: docs/operations.md, "Sizing".
 ENV SPIN_WASMTIME_LINEAR_MEMORY_KEEP_RESIDENT=0
 
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="cloudevents-podgateway-client-provisioner" \
       org.opencontainers.image.description="Turns CloudEvents into Kubernetes Pods routed through a pod-gateway" \

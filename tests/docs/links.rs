@@ -11,7 +11,7 @@ use crate::document;
 use crate::markdown::Page;
 
 /// The files of the repository: those that git tracks, and new ones that it doesn't ignore.
-fn files() -> BTreeSet<PathBuf> {
+pub fn files() -> BTreeSet<PathBuf> {
     let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let listed = Command::new("git").args(arguments).current_dir(repository()).output().expect("git is installed");
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));

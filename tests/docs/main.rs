@@ -8,6 +8,7 @@ mod contract;
 mod links;
 mod markdown;
 mod schemas;
+mod version;
 
 use tests::provisioner::repository;
 
