@@ -30,7 +30,7 @@ pub fn name_based_uuid(parts: &[&str]) -> Uuid {
     Uuid::new_v5(&UUID_NAMESPACE, name.as_bytes())
 }
 
-/// What an answer says of the event that it answers.
+/// The context attributes of an event that are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     /// The event's `source`.
@@ -43,6 +43,12 @@ pub struct Context {
     pub traceparent: Option<String>,
     /// The `tracestate` of the distributed tracing extension.
     pub tracestate: Option<String>,
+    /// The `expirytime` of the expiry time extension.
+    pub expirytime: Option<String>,
+    /// With which HTTP status the last delivery ended, as Knative tells a dead letter sink.
+    pub knativeerrorcode: Option<String>,
+    /// What that delivery's answer said; the broker writes it in base64.
+    pub knativeerrordata: Option<String>,
 }
 
 impl Context {

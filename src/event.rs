@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::cloudevents::{BYTE_ORDER_MARK, Data, Extensions};
+use crate::cloudevents::{BYTE_ORDER_MARK, Data};
 use crate::config::Config;
 use crate::context::Context;
 use crate::names::is_label_value;
@@ -198,8 +198,8 @@ fn check_gateway(name: &str, config: &Config) -> Result<(), Failure> {
 ///
 /// # Errors
 /// `InvalidEventData` for what is no timestamp.
-pub fn is_expired(extensions: &Extensions, now: DateTime<Utc>) -> Result<bool, Failure> {
-    let Some(text) = &extensions.expirytime else { return Ok(false) };
+pub fn is_expired(context: &Context, now: DateTime<Utc>) -> Result<bool, Failure> {
+    let Some(text) = &context.expirytime else { return Ok(false) };
     let expiry = DateTime::parse_from_rfc3339(text).map_err(|_| {
         let message = "the extension expirytime is not a timestamp: use RFC 3339, as in 2030-01-31T12:00:00Z";
         Failure::new(Reason::InvalidEventData, message)
@@ -218,12 +218,10 @@ pub fn forgotten() -> Failure {
 }
 
 /// The failure of an event that the broker gave up on, with what Knative says of its last delivery.
-pub fn undeliverable(extensions: &Extensions) -> Failure {
-    let code = extensions
-        .knativeerrorcode
-        .as_ref()
-        .map_or(String::new(), |code| format!(" with {}", cut(code, LONGEST_QUOTE)));
-    let data = extensions.knativeerrordata.as_deref().unwrap_or_default();
+pub fn undeliverable(context: &Context) -> Failure {
+    let code = context.knativeerrorcode.as_deref().map(|code| format!(" with {}", cut(code, LONGEST_QUOTE)));
+    let code = code.unwrap_or_default();
+    let data = context.knativeerrordata.as_deref().unwrap_or_default();
     let data = BASE64_STANDARD.decode(data).map_or(data.into(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
     let quoted = if data.is_empty() { String::new() } else { format!(": {}", cut(&data, LONGEST_QUOTE)) };
     let message = format!(

@@ -11,10 +11,10 @@ use cloudevents::Event;
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::event::{Pending, forgotten};
-use crate::kubernetes::{Call, Retry, Verdict, read_page, verdict};
+use crate::kubernetes::{Call, Retry, Verdict, read_page, settled, verdict};
 use crate::outbound::{NoAnswer, Outbound};
-use crate::pod::{Metadata, REPORTED, TERMINATION};
-use crate::provision::{Outcome, Provisioning};
+use crate::pod::{REPORTED, TERMINATION};
+use crate::provision::Provisioning;
 use crate::reason::{Failure, Reason};
 use crate::reply;
 use crate::state::{Observed, State};
@@ -86,25 +86,25 @@ impl<O: Outbound> Lifecycle<'_, O> {
         Ok(or_gone(self.cluster.ask(Call::Annotate, request).await)?)
     }
 
-    /// Ends the client of a pending event, whatever its state, and gives what is known of its Pod; `None` where there is
-    /// no Pod. `answer_id` is the id of the answer to whoever asks.
+    /// Ends the client of a pending event, whatever its state, and says whether there was one. `answer_id` is the id of
+    /// the answer to whoever asks.
     ///
     /// # Errors
     /// What becomes of the delivery otherwise.
-    pub async fn terminate(&self, client: &Context, answer_id: &str) -> Result<Option<Metadata>, Verdict> {
+    pub async fn terminate(&self, client: &Context, answer_id: &str) -> Result<bool, Verdict> {
         let name = client.pod_name();
         let request = self.cluster.api.annotate(&name, None, TERMINATION, answer_id);
         let pod: Observed = match self.cluster.pod(Call::Annotate, &name, request).await {
-            Err(Verdict::NotFound(_)) => return Ok(None),
+            Err(Verdict::NotFound(_)) => return Ok(false),
             pod => pod?,
         };
         if !pod.metadata.belongs_to(client) {
             let message = format!("the Pod {name} was not made of this event: it is left as it is");
-            return Err(Verdict::Terminal(Failure::new(Reason::PodNameConflict, message)));
+            return Err(Failure::new(Reason::PodNameConflict, message).into());
         }
         let request = self.cluster.api.delete(&pod.metadata, pod.is_gated());
         or_gone(self.cluster.ask(Call::Delete, request).await)?;
-        Ok(Some(pod.metadata))
+        Ok(true)
     }
 
     /// Looks at every client, page by page, and settles what is due: it tells what wasn't told, ends what was left gated,
@@ -168,9 +168,9 @@ impl<O: Outbound> Lifecycle<'_, O> {
         let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key).unwrap_or_default();
         let pending = Pending { context, gateway, pod_name: pod.metadata.name.clone() };
         let provisioning = Provisioning { pending: &pending, cluster: self.cluster };
-        let outcome = provisioning.settle_or(Outcome::Failed(forgotten())).await;
+        let outcome = settled(provisioning.settle_or(forgotten().into()).await)?;
         let verification = self.cluster.config.gateway_verification;
-        tell(reply::scheduling(context, Some(gateway), outcome, verification, self.now)?).await
+        tell(reply::scheduling(context, Some(gateway), &outcome, verification, self.now)).await
     }
 
     /// Whether a client has ended so long ago that its Pod is to go.

@@ -1,7 +1,7 @@
 //! The decisions, in order: create gated, verify, release or remove.
 //!
-//! Every step ends in an [`Outcome`], and everything outside is reached through [`Outbound`], so that the whole of it
-//! runs natively against a scripted peer. What is absent on purpose: retries (the broker owns them), state (the Pod is
+//! Every step ends in the client's Pod or in a [`Verdict`], and everything outside is reached through [`Outbound`], so
+//! that the whole of it runs natively against a scripted peer. What is absent on purpose: retries (the broker owns them), state (the Pod is
 //! the state, and a crash between any two calls leaves at worst a gated Pod that a redelivery settles), and clocks.
 //! `docs/architecture.md`, "The decisions".
 
@@ -21,25 +21,9 @@ use crate::reason::{Failure, Reason};
 use crate::state::Observed;
 use crate::template;
 
-/// How a delivery of a pending event ends.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// The client is there, routed, and nothing of ours holds it back.
-    Done(Box<Metadata>),
-    /// There will never be a client of this event.
-    Failed(Failure),
-    /// Something that can heal is in the way: the broker redelivers.
-    Retry(Retry),
-}
-
-impl From<Verdict> for Outcome {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Terminal(failure) => Self::Failed(failure),
-            passing => Self::Retry(passing.into()),
-        }
-    }
-}
+/// How a delivery of a pending event ends: with a client that is there, routed, and that nothing of ours holds back, or
+/// with what is in the way. A terminal verdict says that there will never be a client of this event.
+pub type Outcome = Result<Metadata, Verdict>;
 
 /// The steps for one client.
 pub struct Provisioning<'a, O> {
@@ -55,57 +39,60 @@ impl<O: Outbound> Provisioning<'_, O> {
         let manifest = match self.manifest().await {
             Ok(manifest) => manifest,
             // An earlier delivery may have had a template that could be used: then its Pod is this event's answer.
-            Err(failed @ Outcome::Failed(_)) => return self.settle_or(failed).await,
-            Err(other) => return other,
+            Err(failed @ Verdict::Terminal(_)) => return self.settle_or(failed).await,
+            Err(passing) => return Err(passing),
         };
         match self.pod(Call::Create, self.cluster.api.create(&manifest)).await {
             Ok(pod) => self.settle(pod).await,
-            Err(Verdict::Heals(retry)) => Outcome::Retry(retry),
+            Err(Verdict::Heals(retry)) => Err(Verdict::Heals(retry)),
             Err(Verdict::AlreadyExists(_)) => {
-                self.settle_or(retry("the Pod that was there a moment ago is gone")).await
+                self.settle_or(Verdict::heals("the Pod that was there a moment ago is gone")).await
             }
             // The API server asks for rights, quota and webhooks before it looks at the name: a refusal says nothing of
             // the Pod that an earlier delivery may have made, which may even be what used the quota up.
-            Err(verdict) => self.settle_or(verdict.into()).await,
+            Err(verdict) => self.settle_or(verdict).await,
         }
     }
 
     /// What the API server would make of the event's Pod, without making it: the same steps up to the release.
     ///
     /// # Errors
-    /// The outcome that a delivery would have in place of a client.
-    pub async fn rehearse(&self) -> Result<Pod, Outcome> {
+    /// What a delivery would have in its way.
+    pub async fn rehearse(&self) -> Result<Pod, Verdict> {
         let manifest = self.manifest().await?;
         let pod = self.pod(Call::Create, self.cluster.api.rehearse(&manifest)).await?;
-        self.verify(&pod).map_err(Outcome::Failed)?;
+        self.verify(&pod)?;
         Ok(pod)
     }
 
     /// Settles an event for which no Pod may be made: its Pod is finished, and where there is none it ends in `absent`.
-    pub async fn settle_or(&self, absent: Outcome) -> Outcome {
-        let is_forbidden = matches!(&absent, Outcome::Failed(failure) if failure.reason == Reason::Forbidden);
+    pub async fn settle_or(&self, absent: Verdict) -> Outcome {
+        let is_forbidden = matches!(&absent, Verdict::Terminal(failure) if failure.reason == Reason::Forbidden);
         let call = if is_forbidden { Call::GetAfterForbidden } else { Call::Get };
         match self.pod(call, self.cluster.api.get(&self.pending.pod_name)).await {
             Ok(pod) => self.settle_found(pod).await,
-            Err(Verdict::NotFound(_)) => absent,
+            Err(Verdict::NotFound(_)) => Err(absent),
             // Both the create and the look for the Pod were forbidden. The refusal stands, if it is meant.
             Err(Verdict::Terminal(_)) => {
                 match self.cluster.ask(Call::Readiness, self.cluster.api.get_readiness()).await {
-                    Err(unready @ Verdict::Heals(_)) => unready.into(),
-                    _ => absent,
+                    Err(unready @ Verdict::Heals(_)) => Err(unready),
+                    _ => Err(absent),
                 }
             }
-            Err(verdict) => verdict.into(),
+            Err(verdict) => Err(verdict),
         }
     }
 
     async fn settle_found(&self, pod: Pod) -> Outcome {
         if !pod.metadata.belongs_to(self.pending.context) {
             let name = &self.pending.pod_name;
-            return conflict(format!("a Pod {name} exists that was not made of this event: remove or rename it"));
+            return failed(
+                Reason::PodNameConflict,
+                format!("a Pod {name} exists that was not made of this event: remove or rename it"),
+            );
         }
         match (pod.is_gated(), pod.metadata.is_being_deleted()) {
-            (true, true) => retry("the Pod is being removed by another delivery"),
+            (true, true) => heals("the Pod is being removed by another delivery"),
             (true, false) => self.settle(pod).await,
             (false, _) => self.settle_released(pod).await,
         }
@@ -117,17 +104,20 @@ impl<O: Outbound> Provisioning<'_, O> {
         let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key);
         // Whoever sends an id a second time with another wish must not end the client that it stands for.
         if let Some(other) = gateway.filter(|gateway| *gateway != self.pending.gateway) {
-            return conflict(format!(
-                "the event with this source and id has its client already, at the gateway {other}: give each event an \
+            return failed(
+                Reason::PodNameConflict,
+                format!(
+                    "the event with this source and id has its client already, at the gateway {other}: give each event an \
                  id of its own"
-            ));
+                ),
+            );
         }
         if !self.is_verifying() || has_gateway(&pod) {
-            return done(pod.metadata);
+            return Ok(pod.metadata);
         }
         let message = "it ran without its gateway: nothing in it is a gateway's";
         match pod.metadata.is_being_deleted() {
-            true => retry(message),
+            true => heals(message),
             false => self.remove(&pod, Failure::new(Reason::GatewayNotInjected, message)).await,
         }
     }
@@ -136,20 +126,20 @@ impl<O: Outbound> Provisioning<'_, O> {
     async fn settle(&self, pod: Pod) -> Outcome {
         match self.verify(&pod) {
             Ok(()) if pod.is_gated() => self.release(pod).await,
-            Ok(()) => done(pod.metadata),
+            Ok(()) => Ok(pod.metadata),
             Err(failure) => self.remove(&pod, failure).await,
         }
     }
 
     async fn release(&self, pod: Pod) -> Outcome {
         match self.pod::<Observed>(Call::Release, self.cluster.api.release(&pod.metadata)).await {
-            Ok(released) if !released.is_gated() => done(released.metadata),
-            Ok(_) => retry("the gate is still there after its removal"),
+            Ok(released) if !released.is_gated() => Ok(released.metadata),
+            Ok(_) => heals("the gate is still there after its removal"),
             // What can't be released for good must not be left behind, or a later delivery would answer otherwise.
             Err(Verdict::Terminal(Failure { reason, message })) => {
                 self.remove(&pod, Failure::new(reason, format!("its gate could not be removed: {message}"))).await
             }
-            Err(verdict) => verdict.into(),
+            Err(verdict) => Err(verdict),
         }
     }
 
@@ -160,30 +150,30 @@ impl<O: Outbound> Provisioning<'_, O> {
         let answer = self.cluster.ask(Call::Delete, self.cluster.api.delete(&pod.metadata, pod.is_gated())).await;
         match answer.and_then(|body| read_deletion(&body, name)) {
             Ok(retry_after @ Some(_)) => {
-                Outcome::Retry(Retry { retry_after, ..Retry::because(format!("the Pod {name} is ending: {message}")) })
+                let cause = format!("the Pod {name} is ending: {message}");
+                Err(Verdict::Heals(Retry { retry_after, ..Retry::because(cause) }))
             }
             Ok(None) | Err(Verdict::NotFound(_)) => {
                 let when = if pod.is_gated() { " before it could run" } else { "" };
-                Outcome::Failed(Failure::new(reason, format!("the Pod {name} was removed{when}: {message}")))
+                failed(reason, format!("the Pod {name} was removed{when}: {message}"))
             }
-            Err(verdict) => verdict.into(),
+            Err(verdict) => Err(verdict),
         }
     }
 
     /// The Pod that this event is to have, made from the PodTemplate where there is one.
-    async fn manifest(&self) -> Result<Value, Outcome> {
+    async fn manifest(&self) -> Result<Value, Verdict> {
         let Some(name) = &self.cluster.config.client_pod_template else {
             return Ok(manifest(self.pending, self.cluster.config, None));
         };
         let answer = self.cluster.ask(Call::GetTemplate, self.cluster.api.get_template(name)).await;
         let template = answer.and_then(|body| read_object(&body, "PodTemplate")).map_err(|verdict| match verdict {
             Verdict::Terminal(Failure { reason: Reason::PodTemplateInvalid, message }) => {
-                Outcome::Failed(template::invalid(name, &message))
+                template::invalid(name, &message).into()
             }
-            verdict => verdict.into(),
+            verdict => verdict,
         })?;
-        let base = template::base(name, template).map_err(Outcome::Failed)?;
-        Ok(manifest(self.pending, self.cluster.config, Some(base)))
+        Ok(manifest(self.pending, self.cluster.config, Some(template::base(name, template)?)))
     }
 
     async fn pod<T: DeserializeOwned + AsRef<Metadata>>(
@@ -203,16 +193,12 @@ impl<O: Outbound> Provisioning<'_, O> {
     }
 }
 
-fn done(client: Metadata) -> Outcome {
-    Outcome::Done(Box::new(client))
+fn failed(reason: Reason, message: String) -> Outcome {
+    Err(Failure::new(reason, message).into())
 }
 
-fn conflict(message: String) -> Outcome {
-    Outcome::Failed(Failure::new(Reason::PodNameConflict, message))
-}
-
-fn retry(cause: &str) -> Outcome {
-    Outcome::Retry(Retry::because(cause))
+fn heals(cause: &str) -> Outcome {
+    Err(Verdict::heals(cause))
 }
 
 #[cfg(test)]

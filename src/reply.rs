@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 use crate::config::Verification;
 use crate::context::{Context, name_based_uuid};
 use crate::event::repeated;
-use crate::kubernetes::{Retry, Verdict};
 use crate::pod::Metadata;
-use crate::provision::Outcome;
 use crate::reason::Failure;
 use crate::state::{End, Observed};
 use crate::text::cut;
@@ -40,20 +38,16 @@ const JSON: &str = "application/json";
 const LONGEST_MESSAGE: usize = 2_048;
 
 /// The answer to a pending event. `gateway` is what the event asked for, if it could be read.
-///
-/// # Errors
-/// None is told while something may heal.
 pub fn scheduling(
     context: &Context,
     gateway: Option<&str>,
-    outcome: Outcome,
+    outcome: &Result<Metadata, Failure>,
     verification: Verification,
     now: DateTime<Utc>,
-) -> Result<Event, Retry> {
+) -> Event {
     match outcome {
-        Outcome::Done(pod) => Ok(done(context, gateway.unwrap_or_default(), &pod, verification, now)),
-        Outcome::Failed(failure) => Ok(failed(context, gateway, &failure, now)),
-        Outcome::Retry(retry) => Err(retry),
+        Ok(pod) => done(context, gateway.unwrap_or_default(), pod, verification, now),
+        Err(failure) => failed(context, gateway, failure, now),
     }
 }
 
@@ -76,31 +70,27 @@ fn failed(context: &Context, gateway: Option<&str>, failure: &Failure, now: Date
     build(event(context, context.answer_id(FAILED), FAILED, now).data(JSON, data))
 }
 
-/// The answer to an event that asks for the end of the client of `pending`.
-///
-/// # Errors
-/// None is told while something may heal.
+/// The answer to an event that asks for the end of the client of `pending`; `ended` says whether there was one.
 pub fn termination(
     context: &Context,
     pending: Option<&Context>,
-    ended: Result<Option<Metadata>, Verdict>,
+    ended: &Result<bool, Failure>,
     now: DateTime<Utc>,
-) -> Result<Event, Retry> {
+) -> Event {
     let (ty, message, reason) = match ended {
-        Ok(Some(_)) => (TERMINATED, "the client is ending: if it ever ran, its end is told".to_owned(), None),
-        Ok(None) => (TERMINATED, "there is no client of this event".to_owned(), None),
-        Err(Verdict::Terminal(failure)) => (NOT_TERMINATED, failure.message, Some(failure.reason)),
-        Err(passing) => return Err(passing.into()),
+        Ok(true) => (TERMINATED, "the client is ending: if it ever ran, its end is told", None),
+        Ok(false) => (TERMINATED, "there is no client of this event", None),
+        Err(failure) => (NOT_TERMINATED, cut(&failure.message, LONGEST_MESSAGE), Some(failure.reason)),
     };
     let mut data = json!({
-        "message": cut(&message, LONGEST_MESSAGE),
+        "message": message,
         "pod_name": pending.map(Context::pod_name),
         "pending_event": pending.map(pending_event),
     });
     if let Some(reason) = reason {
         data["reason"] = json!(reason);
     }
-    Ok(build(event(context, context.answer_id(ty), ty, now).data(JSON, data)))
+    build(event(context, context.answer_id(ty), ty, now).data(JSON, data))
 }
 
 /// The report that a client runs behind its gateway, since this time.

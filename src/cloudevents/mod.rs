@@ -10,7 +10,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use read::{BYTE_ORDER_MARK, Data, Extensions, ReadError, Received, read};
+pub use read::{BYTE_ORDER_MARK, Data, ReadError, Received, read};
 pub use write::{write, write_verbatim};
 
 const STRUCTURED_JSON: &str = "application/cloudevents+json";

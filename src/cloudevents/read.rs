@@ -35,25 +35,12 @@ const LONGEST_QUOTE: usize = 128;
 pub struct Received<'a> {
     /// Its `type`.
     pub ty: String,
-    /// What an answer repeats of it.
+    /// Its other context attributes that are used.
     pub context: Context,
-    /// Its other extensions, as far as they are used.
-    pub extensions: Extensions,
     /// Its data.
     pub data: Data<'a>,
     /// In which mode it came.
     pub mode: Mode,
-}
-
-/// The extensions that decide something, each as its text.
-#[derive(Clone, Debug, Default)]
-pub struct Extensions {
-    /// CloudEvents "Expiry Time": a timestamp of RFC 3339.
-    pub expirytime: Option<String>,
-    /// Knative, on a dead letter: the HTTP status of the last delivery.
-    pub knativeerrorcode: Option<String>,
-    /// Knative, on a dead letter: the body of the last delivery's answer, in base64.
-    pub knativeerrordata: Option<String>,
 }
 
 /// An event's data, not yet parsed.
@@ -304,13 +291,11 @@ impl<'a> Members<'a> {
             correlation_id: optional(self.correlationid),
             traceparent: optional(self.traceparent),
             tracestate: optional(self.tracestate),
-        };
-        let extensions = Extensions {
             expirytime: optional(self.expirytime),
             knativeerrorcode: optional(self.knativeerrorcode),
             knativeerrordata: optional(self.knativeerrordata),
         };
-        Ok(Received { ty: required("type", self.r#type)?, context, extensions, data, mode })
+        Ok(Received { ty: required("type", self.r#type)?, context, data, mode })
     }
 }
 

@@ -294,11 +294,11 @@ fn null_members_and_empty_extensions_are_not_set() {
         let unset = if value == "null" { &list[..] } else { &list[3..] };
         let body = envelope(&unset.concat());
         let event = structured(body.as_bytes()).unwrap();
-        assert_eq!((event.data, event.extensions.expirytime), (Data::Absent, None));
+        assert_eq!((event.data, event.context.expirytime), (Data::Absent, None));
         assert_eq!((event.context.correlation_id, event.context.traceparent), (None, None));
     }
     let event = binary(&[("ce-correlationid", ""), ("ce-expirytime", " ")], b"").unwrap();
-    assert_eq!((event.context.correlation_id, event.extensions.expirytime), (None, None));
+    assert_eq!((event.context.correlation_id, event.context.expirytime), (None, None));
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn extensions_of_any_type_are_texts() {
         let body = envelope(&format!(r#","correlationid":{value},"knativeerrorcode":{value}"#));
         let event = structured(body.as_bytes()).unwrap();
         assert_eq!(event.context.correlation_id.as_deref(), Some(expected));
-        assert_eq!(event.extensions.knativeerrorcode.as_deref(), Some(expected));
+        assert_eq!(event.context.knativeerrorcode.as_deref(), Some(expected));
     }
 }
 
@@ -320,14 +320,14 @@ fn what_is_used_comes_through_in_both_modes() {
     let as_headers: Vec<_> = prefixed.iter().zip(names).map(|(header, name)| (header.as_str(), name)).collect();
     let body = envelope(&names.map(|name| format!(r#","{name}":"{name}""#)).concat());
     for event in [binary(&as_headers, b"").unwrap(), structured(body.as_bytes()).unwrap()] {
-        let (context, extensions) = (event.context, event.extensions);
+        let context = event.context;
         let read = [
             context.correlation_id,
             context.traceparent,
             context.tracestate,
-            extensions.expirytime,
-            extensions.knativeerrorcode,
-            extensions.knativeerrordata,
+            context.expirytime,
+            context.knativeerrorcode,
+            context.knativeerrordata,
         ];
         assert_eq!(read.map(Option::unwrap), names);
     }

@@ -8,16 +8,16 @@ use http::header::HeaderMap;
 use http::{Request, Response, StatusCode};
 
 use super::{Answered, Surroundings};
-use crate::cloudevents::{Extensions, Mode, Received, write};
+use crate::cloudevents::{Mode, Received, write};
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::{self, Pending, expired, is_expired, undeliverable};
-use crate::kubernetes::{Api, Retry, Token, Verdict};
+use crate::kubernetes::{Api, Retry, Token, settled};
 use crate::lifecycle::Lifecycle;
 use crate::log::{Entry, Kind};
 use crate::outbound::{Answer, Bounds, Outbound};
-use crate::provision::{Outcome, Provisioning};
+use crate::provision::Provisioning;
 use crate::reason::Failure;
 use crate::sink::Sink;
 use crate::state::Observed;
@@ -57,7 +57,6 @@ pub(super) struct Delivery {
     mode: Mode,
     ty: String,
     context: Context,
-    extensions: Extensions,
     /// Nothing where it asks for nothing that is done here.
     wish: Option<Wish>,
 }
@@ -71,7 +70,7 @@ struct End {
 
 impl Delivery {
     pub(super) fn new(route: Route, received: Received) -> Self {
-        let Received { ty, context, extensions, data, mode } = received;
+        let Received { ty, context, data, mode } = received;
         let look = |is_deletion| Some(Wish::Look(event::observed(&data)?, is_deletion));
         let wish = match ty.as_str() {
             event::PENDING => Some(Wish::Client(event::requested_gateway(&data))),
@@ -84,7 +83,7 @@ impl Delivery {
             event::ADDED | event::UPDATED => look(false),
             _ => None,
         };
-        Self { route, mode, ty, context, extensions, wish }
+        Self { route, mode, ty, context, wish }
     }
 
     /// Brings the delivery to its end. `sender` is the token of whoever sent it, where that was reviewed.
@@ -146,21 +145,21 @@ impl Delivery {
     async fn provide(&self, gateway: &Result<String, Failure>, means: &Means<'_, impl Outbound>) -> Result<End, Retry> {
         let outcome = match self.pending(gateway, means) {
             // Who asks for what can't be had is told so without a call.
-            Err(failure) => Outcome::Failed(failure),
+            Err(failure) => Err(failure.into()),
             Ok((pending, is_expired)) => {
                 let provisioning = Provisioning { pending: &pending, cluster: &means.cluster()? };
                 match self.route {
-                    Route::DeadLetter => provisioning.settle_or(Outcome::Failed(undeliverable(&self.extensions))).await,
+                    Route::DeadLetter => provisioning.settle_or(undeliverable(&self.context).into()).await,
                     // An earlier delivery may have made the Pod while there was time: then that is this event's answer.
-                    Route::Subscriber if is_expired => provisioning.settle_or(Outcome::Failed(expired())).await,
+                    Route::Subscriber if is_expired => provisioning.settle_or(expired().into()).await,
                     Route::Subscriber => provisioning.provision().await,
                 }
             }
         };
-        let failure = if let Outcome::Failed(failure) = &outcome { Some(failure.clone()) } else { None };
-        let (gateway, verification) = (gateway.as_deref().ok(), means.config.gateway_verification);
-        let event = reply::scheduling(&self.context, gateway, outcome, verification, means.now)?;
-        means.end(event, failure).await
+        let (outcome, gateway) = (settled(outcome)?, gateway.as_deref().ok());
+        let verification = means.config.gateway_verification;
+        let event = reply::scheduling(&self.context, gateway, &outcome, verification, means.now);
+        means.end(event, outcome.err()).await
     }
 
     /// The client asked for, and whether it is too late for it.
@@ -171,7 +170,7 @@ impl Delivery {
     ) -> Result<(Pending<'a>, bool), Failure> {
         let gateway = gateway.as_ref().map_err(Clone::clone)?;
         let pending = Pending::new(&self.context, gateway, means.config)?;
-        Ok((pending, is_expired(&self.extensions, means.now)?))
+        Ok((pending, is_expired(&self.context, means.now)?))
     }
 
     async fn terminate(
@@ -184,11 +183,11 @@ impl Delivery {
                 let lifecycle = Lifecycle { cluster: &means.cluster()?, now: means.now };
                 lifecycle.terminate(client, &self.context.answer_id(reply::TERMINATED)).await
             }
-            Err(failure) => Err(Verdict::Terminal(failure.clone())),
+            Err(failure) => Err(failure.clone().into()),
         };
-        let failure = if let Err(Verdict::Terminal(failure)) = &ended { Some(failure.clone()) } else { None };
-        let event = reply::termination(&self.context, client.as_ref().ok(), ended, means.now)?;
-        means.end(event, failure).await
+        let ended = settled(ended)?;
+        let event = reply::termination(&self.context, client.as_ref().ok(), &ended, means.now);
+        means.end(event, ended.err()).await
     }
 
     /// What the log says of the event, whatever becomes of it.

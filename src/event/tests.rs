@@ -107,8 +107,7 @@ fn a_gateway_name_is_repeated_up_to_a_length() {
 
 #[test]
 fn an_expiry_time_is_a_timestamp_and_passes() {
-    let is_expired =
-        |time: &str| is_expired(&Extensions { expirytime: Some(time.into()), ..Extensions::default() }, now());
+    let is_expired = |time: &str| is_expired(&Context { expirytime: Some(time.into()), ..Context::default() }, now());
     for (time, expected) in [
         ("2026-02-02T02:02:01Z", true),
         ("2026-02-02T03:02:01+01:00", true),
@@ -122,7 +121,7 @@ fn an_expiry_time_is_a_timestamp_and_passes() {
         assert_eq!(failure.reason, Reason::InvalidEventData);
         assert!(failure.message.contains("expirytime is not a timestamp: use RFC 3339"), "{}", failure.message);
     }
-    assert_eq!(super::is_expired(&Extensions::default(), now()), Ok(false));
+    assert_eq!(super::is_expired(&Context::default(), now()), Ok(false));
     assert_eq!(expired().reason, Reason::EventExpired);
 }
 
@@ -131,7 +130,7 @@ fn a_dead_letter_says_why_the_broker_gave_up() {
     let message = |code: &str, data: &str| {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let (knativeerrorcode, knativeerrordata) = (given(code), given(data));
-        let failure = undeliverable(&Extensions { knativeerrorcode, knativeerrordata, ..Extensions::default() });
+        let failure = undeliverable(&Context { knativeerrorcode, knativeerrordata, ..Context::default() });
         assert_eq!(failure.reason, Reason::Undeliverable);
         failure.message
     };

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::verdict::Verdict;
-use crate::pod::Metadata;
+use crate::pod::{Metadata, each, text};
 use crate::state::Observed;
 use crate::text::cut;
 
@@ -119,35 +119,18 @@ pub fn read_page(body: &[u8]) -> Result<Page, Verdict> {
     parse(body)
 }
 
-/// Part of an authentication/v1 TokenReview.
-#[derive(Deserialize)]
-struct TokenReview {
-    status: TokenReviewStatus,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct TokenReviewStatus {
-    authenticated: bool,
-    user: UserInfo,
-    audiences: Vec<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct UserInfo {
-    username: String,
-}
-
 /// Whose the token is, in the body of an answer to `review`; `None` where it is nobody's, or isn't for `audience`.
 ///
 /// # Errors
 /// It heals where this is no review.
 pub fn read_review(body: &[u8], audience: &str) -> Result<Option<String>, Verdict> {
-    let TokenReview { status } = parse(body)?;
+    let status = read_object(body, "TokenReview")?["status"].take();
     // An API server that knows nothing of audiences names none, and takes the token for one of its own.
-    let is_ours = status.authenticated && status.audiences.iter().any(|named| named == audience);
-    Ok(Some(status.user.username).filter(|_| is_ours))
+    let is_ours = status["authenticated"] == true && each(&status["audiences"]).any(|named| named == audience);
+    match status.is_object() {
+        true => Ok(is_ours.then(|| text(&status["user"]["username"]).to_owned())),
+        false => Err(unreadable("the review has no status")),
+    }
 }
 
 /// The object in the body of an answer to `get_template`, `get_namespace` or `get_webhooks`.

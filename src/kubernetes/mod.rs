@@ -11,4 +11,4 @@ mod tests;
 
 pub use answer::{Page, Refusal, Status, read_deletion, read_object, read_page, read_pod, read_review};
 pub use call::{Api, Token, TokenError};
-pub use verdict::{Call, Retry, Verdict, verdict};
+pub use verdict::{Call, Retry, Verdict, settled, verdict};

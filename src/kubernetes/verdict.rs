@@ -57,8 +57,27 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    pub(super) fn heals(cause: String) -> Self {
+    /// Something in the way that heals, of which no more is known than `cause`.
+    pub fn heals(cause: impl Into<String>) -> Self {
         Self::Heals(Retry::because(cause))
+    }
+}
+
+impl From<Failure> for Verdict {
+    fn from(failure: Failure) -> Self {
+        Self::Terminal(failure)
+    }
+}
+
+/// Parts what is final, a result or a failure, from what is left to the broker.
+///
+/// # Errors
+/// How the broker is to deliver again.
+pub fn settled<T>(outcome: Result<T, Verdict>) -> Result<Result<T, Failure>, Retry> {
+    match outcome {
+        Ok(result) => Ok(Ok(result)),
+        Err(Verdict::Terminal(failure)) => Ok(Err(failure)),
+        Err(passing) => Err(passing.into()),
     }
 }
 
@@ -118,7 +137,7 @@ pub fn verdict(call: Call, answer: Answer) -> Result<Vec<u8>, Verdict> {
 fn refused(call: Call, refusal: &Refusal) -> Verdict {
     let retry =
         Retry { too_many_requests: refusal.code == 429, retry_after: refusal.retry_after, cause: refusal.to_string() };
-    let terminal = |reason| Verdict::Terminal(Failure::new(reason, format!("{refusal}{}", advice(refusal))));
+    let terminal = |reason| Failure::new(reason, format!("{refusal}{}", advice(refusal))).into();
     match (call, refusal.meaning()) {
         (Call::Readiness, _) => readiness(refusal, retry),
         _ if refusal.status.is_none() || refusal.is_passing() => Verdict::Heals(retry),

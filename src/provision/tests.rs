@@ -1,3 +1,4 @@
+use std::fmt::Debug;
 use std::time::Duration;
 
 use http::header::HeaderMap;
@@ -5,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cluster::LARGEST_ANSWER;
-use crate::kubernetes::{Api, Token};
+use crate::kubernetes::{Api, Token, settled};
 use crate::outbound::{Answer, Bounds};
 use crate::testing::{
     GET, Script, absent, answer, config, cut, deleting, examples, found, merged, object, pod_template, refused,
@@ -68,21 +69,21 @@ fn deliver(changes: &[(&str, &str)], calls: Calls) -> Outcome {
 #[track_caller]
 fn is_done(outcome: Outcome) {
     match outcome {
-        Outcome::Done(pod) => assert_eq!(pod.uid, "4d5e6f70-0000-4000-8000-000000000001"),
+        Ok(pod) => assert_eq!(pod.uid, "4d5e6f70-0000-4000-8000-000000000001"),
         other => panic!("{other:?}"),
     }
 }
 
 #[track_caller]
-fn is_failed(outcome: Outcome, reason: Reason, expected: &str) {
-    let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
+fn is_failed<T: Debug>(outcome: Result<T, Verdict>, reason: Reason, expected: &str) {
+    let Err(Verdict::Terminal(failure)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(failure.reason, reason, "{}", failure.message);
     assert!(failure.message.contains(expected), "{} and not {expected}", failure.message);
 }
 
 #[track_caller]
-fn is_retry(outcome: Outcome, retry_after: Option<u64>, expected: &str) {
-    let Outcome::Retry(retry) = outcome else { panic!("{outcome:?}") };
+fn is_retry<T: Debug>(outcome: Result<T, Verdict>, retry_after: Option<u64>, expected: &str) {
+    let retry = settled(outcome).unwrap_err();
     assert_eq!(retry.retry_after, retry_after, "{}", retry.cause);
     assert!(retry.cause.contains(expected), "{} and not {expected}", retry.cause);
 }
@@ -129,7 +130,7 @@ fn a_create_that_may_heal_is_left_to_the_broker() {
     check_retry(vec![(CREATE, object(201, &json!({"kind": "Status"})))], "something else");
     check_retry(vec![(CREATE, cut())], "cut off");
     let busy = object(429, &json!({"kind": "Status", "details": {"retryAfterSeconds": 3}}));
-    let Outcome::Retry(retry) = deliver(&[], vec![(CREATE, busy)]) else { panic!() };
+    let retry = settled(deliver(&[], vec![(CREATE, busy)])).unwrap_err();
     assert_eq!((retry.too_many_requests, retry.retry_after), (true, Some(3)));
 }
 
@@ -313,7 +314,7 @@ fn without_verification_a_pod_is_done_as_it_comes() {
 #[test]
 fn an_event_that_may_make_nothing_settles_what_is_there() {
     let settle = |calls| {
-        let outcome = Outcome::Failed(Failure::new(Reason::EventExpired, "too late"));
+        let outcome = Failure::new(Reason::EventExpired, "too late").into();
         with(&[], &Script::new(calls), |provisioning| run(provisioning.settle_or(outcome)))
     };
     is_failed(settle(vec![absent()]), Reason::EventExpired, "too late");
@@ -329,16 +330,12 @@ fn a_rehearsal_makes_nothing_and_says_what_would_come() {
     let rehearse = |calls| with(&[], &Script::new(calls), |provisioning| run(provisioning.rehearse()));
     let created = |pod: &Value| (REHEARSE, object(201, pod));
     assert!(rehearse(vec![created(&gated())]).is_ok());
-    is_failed(rehearse(vec![created(&unrouted())]).unwrap_err(), Reason::GatewayNotInjected, "no gateway took it");
+    is_failed(rehearse(vec![created(&unrouted())]), Reason::GatewayNotInjected, "no gateway took it");
     // In the same words as a delivery.
-    let ungated = rehearse(vec![created(&running())]).unwrap_err();
+    let ungated = rehearse(vec![created(&running())]);
     is_failed(ungated, Reason::UnsafePod, "the scheduling gate was taken from it");
-    is_failed(
-        rehearse(vec![refused(REHEARSE, 403, "Forbidden")]).unwrap_err(),
-        Reason::Forbidden,
-        "as the server says",
-    );
-    is_retry(rehearse(vec![refused(REHEARSE, 500, "")]).unwrap_err(), None, "as the server says");
+    is_failed(rehearse(vec![refused(REHEARSE, 403, "Forbidden")]), Reason::Forbidden, "as the server says");
+    is_retry(rehearse(vec![refused(REHEARSE, 500, "")]), None, "as the server says");
 }
 
 // From a PodTemplate.
@@ -396,6 +393,6 @@ fn every_call_is_bounded() {
         vec![(GET_TEMPLATE, object(200, &pod_template(|_| ()))), created(&gated()), let_go()],
         vec![forbidden(GET_TEMPLATE), forbidden(GET), (READYZ, answer(200, "ok"))],
     ] {
-        with(&TEMPLATE, &Bounded(Script::new(calls)), |provisioning| run(provisioning.provision()));
+        _ = with(&TEMPLATE, &Bounded(Script::new(calls)), |provisioning| run(provisioning.provision()));
     }
 }

@@ -14,15 +14,20 @@ fn headers(authorization: &str) -> HeaderMap {
     HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(authorization).unwrap())])
 }
 
-/// What an API server says of a token of this user for these audiences.
-fn reviewed(user: &str, audiences: &[&str]) -> Value {
+/// An API server's answer with this status.
+fn answered(status: Value) -> Value {
     json!({
         "kind": "TokenReview",
         "apiVersion": "authentication.k8s.io/v1",
         "metadata": {},
         "spec": {"token": "of the sender", "audiences": [AUDIENCE]},
-        "status": {"authenticated": true, "user": {"username": user, "uid": "u"}, "audiences": audiences},
+        "status": status,
     })
+}
+
+/// What it says of a token of this user for these audiences.
+fn reviewed(user: &str, audiences: &[&str]) -> Value {
+    answered(json!({"authenticated": true, "user": {"username": user, "uid": "u"}, "audiences": audiences}))
 }
 
 fn admitted(subjects: &str, token: Option<&str>, calls: Vec<(&'static str, Answer)>) -> Result<(), Refused> {
@@ -74,10 +79,10 @@ fn a_token_that_is_nobodys_or_for_another_audience_is_unknown() {
     let text = "send a token for the audience provisioner, as in Authorization: Bearer TOKEN";
     assert_eq!(unknown.as_ref().unwrap_err().to_string(), text);
     assert_eq!(admitted(TRIGGER, None, Vec::new()), unknown, "without a call");
-    let refused = json!({"status": {"error": "[invalid bearer token, token has expired]", "user": {}}});
+    let refused = answered(json!({"error": "[invalid bearer token, token has expired]", "user": {}}));
     // One that knows nothing of audiences names none, and has taken the token for one of its own.
-    let unaware = json!({"status": {"authenticated": true, "user": {"username": TRIGGER}}});
-    for answer in [refused, unaware, reviewed(TRIGGER, &[]), reviewed(TRIGGER, &["other"]), json!({"status": {}})] {
+    let unaware = answered(json!({"authenticated": true, "user": {"username": TRIGGER}}));
+    for answer in [refused, unaware, reviewed(TRIGGER, &[]), reviewed(TRIGGER, &["other"]), answered(json!({}))] {
         assert_eq!(review(TRIGGER, object(201, &answer)), unknown, "{answer}");
     }
 }
@@ -94,6 +99,8 @@ fn a_review_that_cannot_be_had_says_nothing_of_the_token() {
         status(429, "TooManyRequests", "later"),
         answer(201, "<html>"),
         answer(200, "{}"),
+        object(201, &answered(Value::Null)),
+        object(201, &json!({"kind": "Status", "status": {"authenticated": true}})),
     ];
     for answer in answers {
         let refused = review(TRIGGER, answer.clone()).unwrap_err();

@@ -10,10 +10,10 @@ use provisioner::config::Config;
 use provisioner::context::Context;
 use provisioner::event::Pending;
 use provisioner::gateway::injected_address;
-use provisioner::kubernetes::{Api, Call, Retry, Token, Verdict, read_object, verdict};
+use provisioner::kubernetes::{Api, Call, Retry, Token, Verdict, read_object, settled, verdict};
 use provisioner::manifest::manifest;
 use provisioner::outbound::{Bounds, Outbound};
-use provisioner::provision::{Outcome, Provisioning};
+use provisioner::provision::Provisioning;
 use provisioner::reason::{Failure, Reason};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -154,14 +154,13 @@ async fn check_gateway(gateway: &str, config: &Config, token: &Token, outbound: 
     let context = nobodys_event();
     let rehearsed = match Pending::new(&context, gateway, config) {
         Ok(pending) => Provisioning { pending: &pending, cluster: &cluster }.rehearse().await,
-        Err(failure) => Err(Outcome::Failed(failure)),
+        Err(failure) => Err(failure.into()),
     };
-    let (address, problem) = match rehearsed {
-        Ok(pod) => (injected_address(&pod).ok().map(str::to_owned), None),
-        Err(Outcome::Failed(failure)) => (None, Some(explain(&failure, &cluster).await)),
+    let (address, problem) = match settled(rehearsed) {
+        Ok(Ok(pod)) => (injected_address(&pod).ok().map(str::to_owned), None),
+        Ok(Err(failure)) => (None, Some(explain(&failure, &cluster).await)),
         // Nobody has given up on anything: this is what heals, or what somebody has to heal.
-        Err(Outcome::Retry(retry)) => (None, Some(format!("events would wait: {}", retry.cause))),
-        Err(Outcome::Done(_)) => (None, Some("it was there already".to_owned())),
+        Err(retry) => (None, Some(format!("events would wait: {}", retry.cause))),
     };
     Row { gateway: gateway.to_owned(), address, problem, advice: Vec::new() }
 }

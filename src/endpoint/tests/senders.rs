@@ -27,7 +27,8 @@ fn sent(ty: &str, script: &[(&'static str, Answer)]) -> impl Iterator<Item = Cas
 
 #[test]
 fn who_is_not_let_in_is_told_what_is_wanted_whatever_it_sent() {
-    let nobody = (REVIEW, object(201, &json!({"status": {"authenticated": false, "error": senders()}})));
+    let nobody =
+        (REVIEW, object(201, &json!({"kind": "TokenReview", "status": {"authenticated": false, "error": senders()}})));
     for ty in [PENDING, "other", "dev.knative.sources.ping"] {
         for case in sent(ty, std::slice::from_ref(&nobody)).chain(sent(ty, &[by("trigger", "others")])) {
             let ended = check_problem(case, 401, Kind::Rejected, WANTED);

@@ -6,7 +6,6 @@ use cloudevents::{AttributesReader, Event};
 use http::{HeaderMap, HeaderValue};
 use provisioner::cloudevents::{Data, Mode, Received, is_attribute_name, read, write};
 use provisioner::config::Verification;
-use provisioner::provision::Outcome;
 use provisioner::reason::{Failure, Reason};
 use provisioner::reply;
 use provisioner::testing::now;
@@ -37,9 +36,7 @@ pub fn check_written(event: &Event) {
 /// An answer to an event repeats what was read of it, in both modes.
 pub fn check_repeated(event: &Received) {
     let failure = Failure::new(Reason::PodRejected, "no");
-    let (outcome, verification) = (Outcome::Failed(failure), Verification::Required);
-    let failed = reply::scheduling(&event.context, None, outcome, verification, now());
-    check_written(&failed.expect("a failure is told at once"));
+    check_written(&reply::scheduling(&event.context, None, &Err(failure), Verification::Required, now()));
 }
 
 /// Where the request lies in what the SDK's binding gets right, both read the same.

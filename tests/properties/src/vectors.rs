@@ -72,7 +72,7 @@ pub fn requests() -> Vec<Exchange> {
 
 /// What is read of an event's attributes, by their names; those that every event has come first.
 pub fn attributes<'a>(event: &'a Received) -> [(&'static str, Option<&'a String>); 9] {
-    let (context, extensions) = (&event.context, &event.extensions);
+    let context = &event.context;
     [
         ("id", Some(&context.id)),
         ("source", Some(&context.source)),
@@ -80,9 +80,9 @@ pub fn attributes<'a>(event: &'a Received) -> [(&'static str, Option<&'a String>
         ("correlationid", context.correlation_id.as_ref()),
         ("traceparent", context.traceparent.as_ref()),
         ("tracestate", context.tracestate.as_ref()),
-        ("expirytime", extensions.expirytime.as_ref()),
-        ("knativeerrorcode", extensions.knativeerrorcode.as_ref()),
-        ("knativeerrordata", extensions.knativeerrordata.as_ref()),
+        ("expirytime", context.expirytime.as_ref()),
+        ("knativeerrorcode", context.knativeerrorcode.as_ref()),
+        ("knativeerrordata", context.knativeerrordata.as_ref()),
     ]
 }
 
