@@ -11,25 +11,24 @@ const WRITE: &str = "UPDATE_DOCS";
 const INTRODUCTION: &str = "\
 # What each fault ends in
 
-One row for whatever can go wrong with a call of the provisioner, one column for each of its calls. The cells are what the
-delivery ends in, and a test brings every one of them about: `cargo test --workspace --test faults` (the table is
-tests/faults/table.rs, and `make docs` prints this file from it).
+Each row is something that can go wrong with a call, and each column is a call of the provisioner. A cell says how the
+delivery ends, and a test produces every one of them: `cargo test --workspace --test faults`. `make docs` prints this
+file from tests/faults/table.rs.
 
-- **503**, **429**: an empty answer, and the broker delivers the event again. There is at most one Pod of it, behind its
-  gate unless it was seen to be routed. Once the fault is gone, the event ends as it would have without.
-- **failed**: the event's answer, with its reason. No Pod of it is left.
-- **as usual**: `done`; for `DELETE`, which removes a Pod that nobody routed, `failed` with `GatewayNotInjected`. For the
-  sink: it has the answer.
-- **–**: not brought about. The call before it goes to the same host, and meets the fault first; or nobody says such a
-  thing there.
+- **503**, **429**: the answer is empty, and the broker delivers the event again. At most one Pod of the event exists,
+  and it is gated or verified. Once the fault is gone, the event ends as it would have without it.
+- **failed**: the event's answer, with its reason. No Pod of the event is left.
+- **as usual**: as without the fault. That is `done`; for `DELETE`, which removes a Pod that no gateway took, it is
+  `failed` with `GatewayNotInjected`; for the sink, that it has the answer.
+- **–**: not tested, because it can't happen here, or because the call before it goes to the same host and fails first.
 
-A `failed` is an event's end: a broker that has it delivers the event no more. A duplicate that comes all the same gets the
-same answer, with the same id, for as long as the API server refuses; when it doesn't any more, the duplicate is a new try. The other
-way round nothing changes: once there is a Pod, a duplicate whose `POST` is refused finds it, and the answer stays `done`.
+A `failed` ends its event: the broker doesn't deliver it again. A duplicate gets the same answer with the same id, as
+long as the API server still refuses; otherwise the duplicate is a new attempt. Once a Pod exists, a duplicate whose
+`POST` is refused finds that Pod, and the answer stays `done`.
 
-The instance may also end, before or after any of these calls: whatever is left is gated or was seen to be routed, and a
-redelivery, a duplicate or a change of the gateways in between still leads to one Pod and `done`, or to none and `failed`
-(tests/faults/crash.rs). `make soak` does all of it at random, for minutes, and balances the ledger at the end.
+The provisioner may also stop before or after any of these calls (tests/faults/crash.rs). What it leaves is gated or
+verified. A redelivery, a duplicate or a change of the gateways still leads to one Pod and `done`, or to none and
+`failed`. `make soak` does all of this at random for minutes, and accounts for every event at the end.
 
 ## On the way
 
@@ -38,8 +37,8 @@ redelivery, a duplicate or a change of the gateways in between still leads to on
 const REFUSALS: &str = "
 ## Refusals
 
-Only the API server's own word is final, which is a `Status` object. The same code with a page of HTML is a proxy's or a
-load balancer's, whichever call it answers, and heals. For the sink it makes no difference.
+A refusal is final only if the API server itself made it, which a `Status` object shows. The same code with an HTML page
+comes from a proxy or a load balancer and can heal, whichever call it answers. For the sink it makes no difference.
 
 ";
 
@@ -91,7 +90,7 @@ fn table(first: &str, headings: &[String], rows: Vec<(String, String)>) -> Strin
     text
 }
 
-/// What a page of this code ends in, whichever call of the API it answers.
+/// How a delivery ends after a page with this code, whichever call to the API it answers.
 fn page(code: &str, troubles: &[Trouble]) -> String {
     let Some(page) = troubles.iter().find(|trouble| matches!(trouble.kind, Kind::Page(_)) && trouble.label == code)
     else {
