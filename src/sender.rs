@@ -1,7 +1,7 @@
 //! Who delivers: where a sender has to say who it is, the API server is asked whose token it sent.
 //!
 //! Knative's Triggers send one where their subscriber has an audience (`authentication-oidc`). A sender that isn't let in
-//! is told what is wanted, and never what it sent. `docs/operations.md`, "Only who may".
+//! is told what is wanted, and never what it sent. `docs/operations.md`, "Who may send events".
 
 use http::header::{AUTHORIZATION, HeaderMap};
 
