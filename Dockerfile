@@ -1,25 +1,25 @@
-# The component as a container image: what SpinKube's shim needs, and nothing else. There is no shell in it, no libc and
-# no certificate; the shim on the node is what runs it.
+# The component as a container image: what SpinKube's shim needs, and nothing else. It has no shell, no libc and no
+# certificate. The shim on the node runs it.
 FROM scratch
 
-# Where the shim looks for the application, and the component at the path that spin.toml names.
+# The shim reads /spin.toml, which names the path of the component.
 COPY spin.toml /spin.toml
 COPY target/wasm32-wasip2/release/provisioner.wasm /target/wasm32-wasip2/release/provisioner.wasm
 
-# Three empty directories: the mount points of the service account and of the token for the sink, and Spin's own, which
-# the shim could not make on a read-only root. The source is the same for all: .dockerignore leaves nothing in it, a token least of all. RUN can't
-# make them, for there is no shell, and neither can WORKDIR, whose directory podman doesn't put into the image.
+# Three empty directories: the mount points of the service account and of the token for the sink, and Spin's own, which the
+# shim can't make on a read-only root. All have the same source, which .dockerignore leaves empty, so that no token gets into
+# the image. RUN can't make them, because there is no shell, nor can WORKDIR, whose directory podman leaves out of the image.
 COPY serviceaccount /serviceaccount
 COPY serviceaccount /oidc
 COPY serviceaccount /.spin
 
 # Paths in spin.toml are relative to the root.
 WORKDIR /
-# Never run, but without one containerd starts nothing.
+# It is never run, but containerd starts nothing without one.
 ENTRYPOINT ["/spin.toml"]
 
-# Spin would keep up to 2 MiB of every instance that there ever was at once, and never give it back. Without that an event
-# in hand takes a quarter less, and memory goes down again after a burst: docs/operations.md, "Sizing".
+# By default Spin keeps up to 2 MiB of as many instances as ever ran at once, and never frees it. With 0 an event takes a
+# quarter less memory, and memory is freed after a burst: docs/operations.md, "Sizing".
 ENV SPIN_WASMTIME_LINEAR_MEMORY_KEEP_RESIDENT=0
 
 ARG VERSION=0.2.0

@@ -1,4 +1,4 @@
-# Every chore of this repository. `make help` lists them.
+# Every task of this repository. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -11,10 +11,10 @@ SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock Makefile
 # copied from there to the place that spin.toml and the Dockerfile name.
 BUILT := $(or $(shell cargo metadata --format-version 1 --no-deps 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'),target)
 
-# By way of the workspace, so that `make run` and `make test` share one build of every dependency.
+# It builds the whole workspace, so that `make run` and `make test` share one build of every dependency.
 BUILD_COMMAND := cargo build --workspace --bin $(COMMAND)
 
-# Both at once: the component and the command lie in directories that cargo locks by themselves.
+# Builds both at once: cargo locks the directories of the component and of the command separately.
 define BUILD
 @$(BUILD_COMMAND) & command=$$!; \
 	$(MAKE) --no-print-directory $(WASM) || { kill $$command; exit 1; }; wait $$command
@@ -27,8 +27,8 @@ cargo build --package podgateway-client-provisioner --target $(TARGET) --release
 @touch $(WASM)
 endef
 
-# A real API server and its etcd, for `make e2e`: those of KUBEBUILDER_ASSETS, or built from Go modules once. What makes a
-# cluster of them is no part of KUBEBUILDER_ASSETS, and is used where it lies beside them.
+# A real API server and its etcd for `make e2e`: those of KUBEBUILDER_ASSETS, or built from Go modules once. The rest of a
+# control plane is not part of KUBEBUILDER_ASSETS, and is used if it is in the same directory.
 KUBERNETES := target/kubernetes
 KUBERNETES_VERSION = $(shell awk '$$1 == "k8s.io/kubernetes" {print $$2}' tests/kubernetes/go.mod)
 ifdef KUBEBUILDER_ASSETS
@@ -49,31 +49,31 @@ LOCAL_REGISTRY ?= localhost:5000
 # The component is the same on every processor, but an image names one: BUILD_FLAGS="--platform linux/arm64".
 BUILD_FLAGS ?=
 
-# The component names source files where it can panic. These flags leave out where they lay on this machine, so that the
-# same commit gives the same bytes on any other.
+# The component contains the paths of source files that can panic. These flags remove the part that depends on the machine, so
+# that the same commit gives the same bytes everywhere.
 CARGO_DIRECTORY := $(or $(CARGO_HOME),$(HOME)/.cargo)
 RUST_SOURCES := $(shell rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust
 RUST_COMMIT := $(shell rustc --version --verbose 2>/dev/null | sed -n 's/^commit-hash: //p')
-# The linker pads every address to five bytes, so that it can be told again; compressed, a tenth of the component goes.
-# Spin keeps what an instance has touched for as many instances as there ever were at once, so the stack is a sixteenth of
-# the linker's mebibyte. An event needs less than 24 KiB of it, whatever it holds, for what isn't used is skipped without
-# recursion. An answer of the API server nested as deep as is read, 127 levels, needs less than 64.
+# The linker pads every address to five bytes, so that it can be relocated. Compressing them saves a tenth of the component.
+# Spin keeps the memory of as many instances as ever ran at once, so the stack is a sixteenth of the linker's mebibyte. An
+# event needs less than 24 KiB of it, whatever it holds, because what isn't used is skipped without recursion. An answer of the
+# API server with the deepest nesting that is read, 127 levels, needs less than 64 KiB.
 export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS := -C link-arg=--compress-relocations -C link-arg=-zstack-size=65536 \
 	--remap-path-prefix=$(CARGO_DIRECTORY)=/cargo \
 	--remap-path-prefix=$(CARGO_DIRECTORY)/registry/src= \
 	--remap-path-prefix=$(RUST_SOURCES)=/rustc/$(RUST_COMMIT)
 
-# Tools that check and describe, kept below target/.
+# Tools for checks and the SBOM, kept below target/.
 TOOLS := target/tools
 CARGO_DENY := $(TOOLS)/bin/cargo-deny
 CARGO_CYCLONEDX := $(TOOLS)/bin/cargo-cyclonedx
 
-# What a release has: `make release`.
+# The files of a release: `make release`.
 DIST := dist
 SBOM := $(DIST)/provisioner-$(VERSION).cdx.json
 ARCHIVE := $(DIST)/cloudevents-podgateway-client-provisioner-$(VERSION).tar
 
-# What the command of `make run` gets: make run ARGS="--client-namespace=routed-clients"
+# The flags of `make run`: make run ARGS="--client-namespace=routed-clients"
 ARGS ?=
 
 ##@ Try
@@ -90,7 +90,7 @@ run: ## Run the provisioner with an embedded Kubernetes API and a broker (ARGS="
 KUBECONFIG ?= $(HOME)/.kube/config
 
 .PHONY: doctor
-doctor: ## Say for each gateway of a real cluster what would become of a client (ARGS="--variable gateways=foo,bar")
+doctor: ## Check each gateway of a real cluster with a dry run (ARGS="--variable gateways=foo,bar")
 	@$(BUILD_COMMAND) --quiet
 	$(BUILT)/debug/$(COMMAND) --check --kubeconfig $(KUBECONFIG) $(ARGS)
 
@@ -143,10 +143,10 @@ publish/local: ## Build the image and push it to a registry on this machine (LOC
 	  PUSH_FLAGS=$(if $(filter docker,$(notdir $(CONTAINER_TOOL))),,--tls-verify=false)
 
 .PHONY: push/artifact
-push/artifact: serviceaccount/clean component ## Push an OCI artifact in place of the image, by Spin
+push/artifact: serviceaccount/clean component ## Push an OCI artifact instead of the image, with Spin
 	spin registry push $(IMAGE)-artifact
 
-# An artifact holds whatever lies in these directories, and an image would if .dockerignore were lost: a token must never be
+# An artifact contains the files in these directories, and so would an image without .dockerignore. A token must never be
 # published.
 .PHONY: serviceaccount/clean
 serviceaccount/clean:
@@ -154,7 +154,7 @@ serviceaccount/clean:
 	[ -z "$$found" ] || { echo "refusing to publish what may be a token; remove first:"; echo "$$found"; exit 1; } >&2
 
 .PHONY: release
-release: image $(SBOM) ## Lay a release into dist/: the component, the image's archive, an SBOM and SHA256SUMS
+release: image $(SBOM) ## Write a release to dist/: the component, the image's archive, an SBOM and SHA256SUMS
 	rm -f $(ARCHIVE)
 	cp $(WASM) $(DIST)/provisioner-$(VERSION).wasm
 	$(CONTAINER_TOOL) $(if $(filter buildah,$(notdir $(CONTAINER_TOOL))),push $(IMAGE) docker-archive:$(ARCHIVE):$(IMAGE),save --output $(ARCHIVE) $(IMAGE))
@@ -166,19 +166,19 @@ release/check: ## Check that TAG is this version's, and that the changelog has i
 	@$(MAKE) --no-print-directory release/notes | grep -q . || { echo "CHANGELOG.md has no $(VERSION)" >&2; exit 1; }
 
 .PHONY: release/notes
-release/notes: ## Print what the changelog says of this version
+release/notes: ## Print the changelog's entry for this version
 	@awk -v version="$(VERSION)" '/^## / {on = $$2 == version; next} on' CHANGELOG.md
 
 .PHONY: sign
-sign: ## Sign dist/SHA256SUMS and the image that was pushed, by cosign and without a key
+sign: ## Sign dist/SHA256SUMS and the pushed image, with cosign and without a long-lived key
 	cosign sign-blob --yes --bundle $(DIST)/SHA256SUMS.sigstore.json $(DIST)/SHA256SUMS
 	cosign sign --yes "$$($(CONTAINER_TOOL) inspect --format '{{index .RepoDigests 0}}' $(IMAGE))"
 
 .PHONY: sbom
-sbom: $(SBOM) ## Write what the component is made of to dist/, as CycloneDX
+sbom: $(SBOM) ## Write an SBOM of the component to dist/ (CycloneDX)
 
-# It describes each package of the workspace, beside its Cargo.toml; the component is the root's. The time is the
-# commit's, so that the same commit gives the same file but for where it lies, which is taken out.
+# cargo-cyclonedx writes one SBOM for each package of the workspace, beside its Cargo.toml. The component's is the root's. The
+# time is the commit's and the path is replaced, so that the same commit gives the same file.
 $(SBOM): $(SOURCES) | $(CARGO_CYCLONEDX)
 	@mkdir -p $(DIST)
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(CARGO_CYCLONEDX) cyclonedx --quiet --target $(TARGET) --format json \
@@ -198,13 +198,13 @@ test: ## Run the unit and the contract tests, and the model check
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: $(WASM) examples servers $(CONTROL_PLANE) ## Test on a real kube-apiserver, in network namespaces, and the page in a browser (ARGS="--nocapture webhooks" for some, and to read along)
+e2e: $(WASM) examples servers $(CONTROL_PLANE) ## Test on a real kube-apiserver, in network namespaces, and the page in a browser (ARGS="--nocapture webhooks" runs some and shows their output)
 	@begin=$$SECONDS; $(BUILD_COMMAND) --test e2e --test network --test page && echo "$$((SECONDS - begin)) s  build of the tests"
 	@begin=$$SECONDS; for test in e2e network page; do \
 		cargo test --workspace --quiet --test $$test -- $(ARGS) || exit 1; done && echo "$$((SECONDS - begin)) s  tests"
 
 .PHONY: examples
-examples: $(WASM) ## Run the programs of examples/ against the command; says which toolchain is missing
+examples: $(WASM) ## Run the programs of examples/ against the command; it names a missing toolchain
 	@begin=$$SECONDS; $(BUILD_COMMAND) --test examples && echo "$$((SECONDS - begin)) s  build of the command and the tests"
 	@begin=$$SECONDS; cargo test --workspace --quiet --test examples -- $(ARGS) && echo "$$((SECONDS - begin)) s  examples"
 
@@ -219,12 +219,12 @@ $(KUBERNETES)/kube-%: PACKAGE = k8s.io/kubernetes/cmd/$(notdir $@)
 $(KUBERNETES)/etcd: PACKAGE := go.etcd.io/etcd/server/v3
 $(KUBERNETES)/kwok: PACKAGE := sigs.k8s.io/kwok/cmd/kwok
 
-# kwok needs another version of Kubernetes' libraries, so it is a module of its own.
+# kwok needs another version of Kubernetes' libraries, so it has its own module.
 MODULE = tests/kubernetes
 $(KUBERNETES)/kwok: MODULE := tests/kwok
 $(KUBERNETES)/kwok: tests/kwok/go.mod tests/kwok/go.sum
 
-# Clients read the version, and refuse a server that has none.
+# Clients read the version, and refuse a server without one.
 STAMP := k8s.io/component-base/version
 LDFLAGS = -s -w -X $(STAMP).gitVersion=$(KUBERNETES_VERSION) -X $(STAMP).gitTreeState=clean \
 	-X $(STAMP).gitMajor=$(word 1,$(subst ., ,$(KUBERNETES_VERSION:v%=%))) \
@@ -238,7 +238,7 @@ $(KUBERNETES)/%: tests/kubernetes/go.mod tests/kubernetes/go.sum
 	@begin=$$SECONDS; CGO_ENABLED=0 go build -C $(MODULE) -o ../../$@ -ldflags "$(LDFLAGS)" $(PACKAGE) && \
 		touch $@ && echo "$$((SECONDS - begin)) s  build of $(notdir $@)"
 
-# How long `make fuzz` takes, beside building what it needs.
+# The duration of `make fuzz`, without building what it needs.
 FUZZ_SECONDS ?= 300
 
 .PHONY: fuzz
@@ -249,14 +249,14 @@ fuzz: ## Fuzz every target, FUZZ_SECONDS in all (default 300)
 fuzz/short: ## Fuzz every target for a few seconds
 	tests/fuzz/run.sh 20
 
-# How much of it, from which seed, and for how long at most: make soak SOAK_EVENTS=50000 SOAK_SEED=1 SOAK_SECONDS=600
+# The number of events, the seed, and the time limit: make soak SOAK_EVENTS=50000 SOAK_SEED=1 SOAK_SECONDS=600
 export SOAK_EVENTS SOAK_SEED SOAK_SECONDS
 .PHONY: soak
-soak: $(WASM) ## Minutes of events with faults at random; the ledger must balance (SOAK_EVENTS, SOAK_SEED, SOAK_SECONDS)
+soak: $(WASM) ## Send events with random faults for minutes, and check every event and Pod (SOAK_EVENTS, SOAK_SEED, SOAK_SECONDS)
 	cargo test --workspace --test soak
 
-# What `make bench` measures: BENCH=short takes about a minute; BENCH="full --apiserver" asks a real API server as well;
-# BENCH=gateways measures what each gateway's webhook costs there, and nothing else.
+# What `make bench` measures: BENCH=short takes about a minute; BENCH="full --apiserver" also uses a real API server;
+# BENCH=gateways measures only what each gateway's webhook costs there.
 BENCH ?= full
 
 .PHONY: bench
@@ -265,15 +265,15 @@ bench: $(WASM) $(if $(filter --apiserver gateways,$(BENCH)),servers) ## Measure 
 	@ulimit -n $$(ulimit -Hn); $(BUILT)/bench-host/bench run $(BENCH)
 
 .PHONY: bench/docs
-bench/docs: ## Write what `make bench` measured last into docs/performance.md
+bench/docs: ## Write the last results of `make bench` into docs/performance.md
 	$(BUILT)/bench-host/bench docs
 
 .PHONY: bench/baseline
-bench/baseline: $(WASM) ## Agree to what an event costs now, where a test says that it changed
+bench/baseline: $(WASM) ## Accept what an event costs now as the baseline of its test
 	UPDATE_BASELINE=1 cargo test --workspace --test guards
 
 .PHONY: docs
-docs: $(WASM) ## Write the documents anew that tests hold against what they prove
+docs: $(WASM) ## Regenerate the documents that tests generate
 	UPDATE_DOCS=1 cargo test --workspace --test faults --test docs document
 
 .PHONY: lint
@@ -283,11 +283,11 @@ lint: | wasm-target ## Check the formatting, and clippy for the host and for was
 	cargo clippy --workspace --test e2e --test network --test page --test examples --test soak -- --deny warnings
 	cargo clippy --package podgateway-client-provisioner --target $(TARGET) --release -- --deny warnings
 
-# Known vulnerabilities are in a database on GitHub. Where that can't be reached the rest is checked, and the target says
-# what was not; with ADVISORIES=required it fails.
+# Known vulnerabilities are in a database on GitHub. If that can't be reached, the target checks the rest and says so; with
+# ADVISORIES=required it fails.
 ADVISORIES ?= if-reachable
 
-# A licence that a crate gives as a text is read from the text.
+# A licence that a crate has only as a text is read from that text.
 .PHONY: deny
 deny: $(CARGO_DENY) ## Check the dependencies: licences, duplicates, sources and, where they can be had, advisories
 	$(CARGO_DENY) --workspace check --allow no-license-field bans licenses sources

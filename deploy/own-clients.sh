@@ -1,11 +1,11 @@
 #!/bin/sh
-# A Helm post-renderer for the chart pod-gateway: has the gateway's webhook called for the clients of this gateway alone.
+# A Helm post-renderer for the chart pod-gateway: limits the gateway's webhook to the clients of this gateway.
 #
 #   helm upgrade --install pod-gateway-foo angelnu/pod-gateway ... --values deploy/pod-gateway-foo-values.yaml \
 #     --post-renderer deploy/own-clients.sh --post-renderer-args setGateway=foo
 #
-# The argument is the label of the gateway's clients: gatewayLabel and gatewayLabelValue of the values. Helm keeps no
-# post-renderer with a release: name it at every upgrade, or the selector is taken away. It needs kubectl.
+# The argument is the label of the gateway's clients: gatewayLabel and gatewayLabelValue of the values. Helm doesn't store a
+# post-renderer with a release: name it at every upgrade, or the upgrade removes the selector. It needs kubectl.
 set -eu
 case ${1-} in ?*=?*) ;; *) echo "own-clients.sh: name the label of the gateway's clients: setGateway=foo" >&2; exit 1 ;; esac
 directory=$(mktemp -d)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A KinD cluster that runs Spin applications: fetches the shim, shows it to the node, tells containerd of it, and applies
-# the RuntimeClass. Needs kind, kubectl, curl, and docker or podman.
+# Makes a KinD cluster that runs Spin applications: fetches the shim, mounts it into the node, configures containerd, and
+# applies the RuntimeClass. It needs kind, kubectl, curl, and docker or podman.
 #
 #   runtime-class/kind.sh            # a cluster "spin"
 #   CLUSTER=other runtime-class/kind.sh
@@ -22,9 +22,9 @@ if [ ! -x "$cache/$shim" ]; then
     tar --extract --gzip --directory "$cache" "$shim"
 fi
 
-# One node, with the binary where containerd looks for it, and our fragment in containerd's own configuration, which says
-# `version = 2` on KinD's nodes, those with containerd 2 included: containerd-2.toml would take runc's settings away. A
-# node image with containerd 1.6 needs containerd-1.6.toml.
+# One node, with the binary where containerd looks for it, and our fragment in containerd's configuration. On KinD's nodes that
+# has `version = 2`, even with containerd 2: containerd-2.toml would remove runc's settings. A node image with containerd 1.6
+# needs containerd-1.6.toml.
 kind create cluster --name "$cluster" --wait 2m --config - <<EOF
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4

@@ -22,7 +22,7 @@ gateway=$1 broker=${K_SINK:-${2:-}}
 [ -n "$broker" ] || usage
 [ -n "$id" ] || id=$(cat /proc/sys/kernel/random/uuid 2>/dev/null || uuidgen)
 
-# What a header or a JSON string can't hold as it is would have to be encoded, which a shell does badly.
+# Other characters would have to be encoded in a header or a JSON string, which a shell can't do well.
 case $id$source$gateway in
   *[!A-Za-z0-9._~:/?#@!$\&*+,\;=-]*) echo "publish.sh: use letters, digits and ._~:/?#@!\$&*+,;=- only" >&2; exit 2 ;;
 esac

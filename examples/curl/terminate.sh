@@ -21,12 +21,12 @@ done
 broker=${K_SINK:-${1:-}}
 [ -n "$broker" ] || usage
 
-# What a JSON string can't hold as it is would have to be encoded, which a shell does badly.
+# Other characters would have to be encoded in a JSON string, which a shell can't do well.
 case $id$source in
   *[!A-Za-z0-9._~:/?#@!$\&*+,\;=-]*) echo "terminate.sh: use letters, digits and ._~:/?#@!\$&*+,;=- only" >&2; exit 2 ;;
 esac
 
-# Of the same client it is the same event, however often it is sent.
+# The id follows from the client's, so sending it again is the same event.
 if ! answer=$(curl --silent --show-error --max-time 60 --write-out '\n%{http_code}' \
   --header 'content-type: application/json' --header 'ce-specversion: 1.0' \
   --header 'ce-type: io.podgateway.client.termination.pending' --header "ce-source: $source" --header "ce-id: end-$id" \

@@ -57,11 +57,11 @@ func pending(id, source, gateway string) (cloudevents.Event, error) {
 	return event, event.Validate()
 }
 
-// publish sends the event, and says what to do when the broker did not take it.
+// publish sends the event. Its error says what to do if the broker did not take it.
 func publish(event cloudevents.Event, broker string) error {
 	client, err := cloudevents.NewClientHTTP(cehttp.WithClient(http.Client{
 		Timeout: time.Minute,
-		// A redirected POST becomes a GET, which no broker takes for an event.
+		// A redirected POST becomes a GET, which is no event to a broker.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}))
 	if err != nil {
@@ -71,7 +71,7 @@ func publish(event cloudevents.Event, broker string) error {
 	if cloudevents.IsACK(result) {
 		return nil
 	}
-	// The SDK counts a connection that fails as a refusal too, but only a broker's answer has a status.
+	// The SDK also reports a failed connection as a refusal, but only a broker's response has a status.
 	var answer *cehttp.Result
 	if errors.As(result, &answer) {
 		return fmt.Errorf("%s refuses the event: %w", broker, result)

@@ -14,7 +14,7 @@ from cloudevents.core.v1.event import CloudEvent
 
 
 class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirected POST becomes a GET, which no broker takes for an event."""
+    """Follows no redirects: a redirected POST becomes a GET, which is no event to a broker."""
 
     def redirect_request(self, *_):
         return None

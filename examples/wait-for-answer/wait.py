@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Asks for a client of a gateway and waits for the answer, or until it runs or has ended, as the subscriber of a Trigger.
+"""Asks for a client of a gateway, and waits for the answer, or until the client runs or has ended. Subscriber of a Trigger.
 
-Ends with 0 when it came as far as asked, and well; 1 when there is no client, or it has ended before or otherwise (the
-reason is printed); 2 when nothing of it came in time; and 3 when it could not ask at all.
+Exit codes: 0 when the client came as far as --until says; 1 when there is no client, or it ended earlier or with another
+reason, which is printed; 2 when nothing came in time; 3 when it could not ask at all.
 """
 
 import argparse
@@ -25,22 +25,22 @@ DONE = "io.podgateway.client.scheduling.done"
 FAILED = "io.podgateway.client.scheduling.failed"
 RUNNING = "io.podgateway.client.running"
 ENDED = "io.podgateway.client.ended"
-# What is waited for, and the event that says it.
+# The values of --until, and the event that each waits for.
 STAGES = {"done": DONE, "running": RUNNING, "ended": ENDED}
 COULD_NOT_ASK = 3
 
 
 class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirected POST becomes a GET, which no broker takes for an event."""
+    """Follows no redirects: a redirected POST becomes a GET, which is no event to a broker."""
 
     def redirect_request(self, *_):
         return None
 
 
 def answers(event, asked: CloudEvent) -> bool:
-    """Whether an event is an answer to what was asked, or a report on the client of it.
+    """Whether an event is an answer to what was asked, or a report on its client.
 
-    An id is unique within its source only, so causationid alone could be the id of somebody else's event.
+    An id is unique only within its source, so causationid alone could be the id of somebody else's event.
     """
     if event.get_type() not in (DONE, FAILED, RUNNING, ENDED) or event.get_extension("causationid") != asked.get_id():
         return False
@@ -48,17 +48,17 @@ def answers(event, asked: CloudEvent) -> bool:
 
 
 def listen(address: str, asked: CloudEvent, found: queue.Queue) -> ThreadingHTTPServer:
-    """Takes in what the broker delivers, and puts what answers `asked` into `found`."""
+    """Receives what the broker delivers, and puts the answers to `asked` into `found`."""
 
     class Subscriber(BaseHTTPRequestHandler):
         def do_POST(self):
             try:
                 event = from_http_event(HTTPMessage(dict(self.headers), self.body()))
                 is_answer = answers(event, asked)
-            except Exception as error:  # Whatever is wrong with it, it is no answer.
+            except Exception as error:  # Whatever the error is, this is no answer.
                 self.respond(400)
                 return print(f"not an answer: {error}", file=sys.stderr)
-            # Others' answers are acknowledged too, or the broker would send them again.
+            # Answers to others are acknowledged too, or the broker would redeliver them.
             self.respond(202)
             if is_answer:
                 found.put(event)
@@ -73,7 +73,7 @@ def listen(address: str, asked: CloudEvent, found: queue.Queue) -> ThreadingHTTP
             return body
 
         def respond(self, status: int):
-            # No body: a 2xx with one that is no event would be tried again.
+            # No body: the broker would redeliver after a 2xx with a body that is no event.
             self.send_response(status)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -88,7 +88,7 @@ def listen(address: str, asked: CloudEvent, found: queue.Queue) -> ThreadingHTTP
 
 
 def publish(event: CloudEvent, broker: str, timeout: float) -> None:
-    """Sends the event. Not to hear from the broker is no error: the answer may come all the same."""
+    """Sends the event. It is no error if the broker doesn't respond: the answer may come all the same."""
     message = to_binary_event(event)
     request = urllib.request.Request(broker, message.body, message.headers, method="POST")
     try:
@@ -130,7 +130,7 @@ def main() -> int:
     deadline = time.monotonic() + asks.timeout
     found = queue.Queue()
     try:
-        # Before it asks, so that no answer is missed.
+        # It listens before it asks, so that it misses no answer.
         server = listen(asks.listen, pending, found)
     except (OSError, ValueError) as error:
         give_up(f"cannot listen on {asks.listen}: {error}")
@@ -151,9 +151,9 @@ def main() -> int:
 
 
 def tell(event, wanted: str) -> int | None:
-    """Says what has come, and how the program ends with it; None where there is more to come.
+    """Prints what has come, and returns the exit code, or None if there is more to wait for.
 
-    No order is promised, so an end may come first, and is the last word.
+    Events come in any order, so `ended` may come first. Nothing follows it that matters.
     """
     data, of_type = event.get_data(), event.get_type()
     if of_type in (FAILED, ENDED):
@@ -162,7 +162,7 @@ def tell(event, wanted: str) -> int | None:
         print(said, file=sys.stdout if is_well else sys.stderr, flush=True)
         return 0 if is_well else 1
     print(f"{of_type.rsplit('.', 1)[1]}: {data['namespace']}/{data['pod_name']}: {data['message']}", flush=True)
-    # A client that runs was released, whether or not its answer has come yet.
+    # A client that runs was released, even if its answer hasn't come yet.
     return 0 if of_type == wanted or (of_type, wanted) == (RUNNING, DONE) else None
 
 

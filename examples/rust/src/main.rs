@@ -74,7 +74,7 @@ async fn send(event: &Event, broker: &str) -> Result<(), Box<dyn Error>> {
     Err(format!("{broker} refuses the event: {status} {body}").into())
 }
 
-/// What to do when nobody knows whether the broker took it.
+/// What to do if it isn't known whether the broker took the event.
 fn no_answer(event: &Event, broker: &str, why: &dyn std::fmt::Display) -> String {
     let again = format!("--id {} --source {}", event.id(), event.source());
     format!("no answer from {broker}: {why}. Send it again with {again}: there will be one Pod")
