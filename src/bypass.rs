@@ -1,9 +1,8 @@
-//! What leads past a gateway: one table, with the reason beside each entry.
+//! What leads past a gateway: one table, with a reason for each entry.
 //!
-//! It judges a PodTemplate before a client is made of it, and the Pod that the API server answers with before it is
-//! released. A test walks the same table against the admission policy of `deploy/`. What is *not* judged is the image
-//! and the command of a container: webhooks that pin digests, mirror registries or wrap commands change nothing about
-//! the route.
+//! It judges a PodTemplate before it is used, and the Pod that the API server returns before that is released. A test
+//! compares the same table with the admission policy of `deploy/`. It does *not* judge a container's image and command:
+//! webhooks that pin digests, use mirrors or wrap commands don't change the route.
 
 use std::fmt;
 
@@ -21,16 +20,16 @@ pub const CAPABILITIES: [&str; 12] = [
 /// The prefixes of the annotations by which Multus gives a Pod further networks.
 const NETWORKS: [&str; 2] = ["k8s.v1.cni.cncf.io/", "v1.multus-cni.io/"];
 
-/// The one field that matters by what it lacks.
+/// The one field that matters by what is missing in it.
 const DROP: &str = "securityContext.capabilities.drop";
 
-/// An entry: a field, why it leads past a gateway, and what of it was found in a PodSpec, or in a container of one.
+/// An entry: a field, why it leads past a gateway, and how to find it in a PodSpec or a container.
 pub struct Rule {
     /// The field's path, below `spec` or below the container.
     pub field: &'static str,
-    /// Why.
+    /// Why it leads past a gateway.
     pub why: &'static str,
-    /// Given the PodSpec and the container: the value that matters, or `None` where there is none.
+    /// Finds the offending value in the PodSpec or the container; `None` if there is none.
     found: fn(&Value, &Value) -> Option<String>,
 }
 
@@ -38,7 +37,7 @@ const fn rule(field: &'static str, why: &'static str, found: fn(&Value, &Value) 
     Rule { field, why, found }
 }
 
-/// The entries about the Pod as a whole. That about its annotations is in [`check`].
+/// The entries about the whole Pod. The one about annotations is in [`check`].
 pub const POD: [Rule; 7] = [
     rule("hostNetwork", "the node's network has no gateway", |spec, _| set(&spec["hostNetwork"])),
     rule("hostPID", "the node's processes have no gateway", |spec, _| set(&spec["hostPID"])),
@@ -53,8 +52,8 @@ pub const POD: [Rule; 7] = [
     }),
 ];
 
-/// The entries about each container. The first is for the gateway's own containers too; the last is what a container of
-/// a PodTemplate gets when it is hardened.
+/// The entries about each container. The first also applies to the gateway's own containers. The last is what hardening
+/// adds to a container of a PodTemplate.
 pub const CONTAINER: [Rule; 7] = [
     rule("ports.hostPort", "a port of the node is reached past the gateway", |_, container| {
         each(&container["ports"]).find_map(|port| set(&port["hostPort"]))
@@ -82,14 +81,14 @@ pub const CONTAINER: [Rule; 7] = [
     }),
 ];
 
-/// A way past the gateway that was found.
+/// A way past the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bypass {
-    /// The container, where it is about one.
+    /// The container, if it is about one.
     pub container: Option<String>,
     /// The field.
     pub field: &'static str,
-    /// What stands there.
+    /// The field's value.
     pub found: String,
     /// Why it leads past the gateway.
     pub why: &'static str,
@@ -98,7 +97,7 @@ pub struct Bypass {
 impl fmt::Display for Bypass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, found, why, .. } = self;
-        // What a client is sent with: `manifest` hardens every container.
+        // The value that the Pod was created with: `manifest` hardens every container.
         let sent = if *field == DROP { r#"["ALL"]"# } else { "nothing" };
         match self.container.as_deref() {
             None => write!(f, "its {field} was changed from {sent} to {found}, and {why}"),
@@ -113,13 +112,13 @@ impl fmt::Display for Bypass {
 /// What is judged.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject<'a> {
-    /// A PodTemplate, whose containers are hardened afterwards.
+    /// A PodTemplate, whose containers are hardened later.
     Template,
-    /// A Pod that the gateway at this address took. Its own containers need what no other may have.
+    /// A Pod that the gateway at this address took. The gateway's own containers need what no other may have.
     RoutedBy(&'a str),
 }
 
-/// Looks for a way past the gateway, in the keys of the annotations and in the spec.
+/// Looks for a way past the gateway in the annotations and the spec.
 ///
 /// ```
 /// use provisioner::bypass::{Subject, check};
@@ -156,7 +155,8 @@ pub fn check<'a>(
     })
 }
 
-/// Whether a container is one that the gateway at `address` has added. The client never is, whatever its environment.
+/// Whether the gateway at `address` added this container. The container `client` never counts, whatever its
+/// environment.
 fn is_gateways(container: &Value, address: &str) -> bool {
     container["name"] != CLIENT_CONTAINER && gateway_variables(container).any(|variable| variable["value"] == address)
 }

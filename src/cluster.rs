@@ -1,4 +1,4 @@
-//! The Kubernetes API as it is asked: a call goes out, and comes back as its object or as what becomes of the delivery.
+//! Sends calls to the Kubernetes API, and returns the object or what becomes of the delivery.
 
 use http::Request;
 use serde::de::DeserializeOwned;
@@ -8,21 +8,21 @@ use crate::kubernetes::{Api, Call, Verdict, read_pod, verdict};
 use crate::outbound::{Answer, Bounds, Outbound};
 use crate::pod::Metadata;
 
-/// The largest answer that is read, in bytes: well above the largest object that etcd holds, 1.5 MiB by default.
+/// The largest answer that is read, in bytes: well above the largest object in etcd, 1.5 MiB by default.
 pub const LARGEST_ANSWER: usize = 2 << 20;
 
-/// The cluster in which the clients are.
+/// The clients' cluster.
 pub struct Cluster<'a, O> {
-    /// How the provisioner was set up.
+    /// The configuration.
     pub config: &'a Config,
     /// The Kubernetes API.
     pub api: Api<'a>,
-    /// The way to it.
+    /// Sends the calls.
     pub outbound: &'a O,
 }
 
 impl<O: Outbound> Cluster<'_, O> {
-    /// Asks, and gives the body of a success.
+    /// Sends a call, and returns the body of a success.
     ///
     /// # Errors
     /// What becomes of the delivery otherwise.
@@ -30,7 +30,7 @@ impl<O: Outbound> Cluster<'_, O> {
         verdict(call, self.send(request).await)
     }
 
-    /// The same for a call that is answered with the Pod `name`.
+    /// The same for a call whose answer is the Pod `name`.
     ///
     /// # Errors
     /// What becomes of the delivery otherwise.
@@ -43,7 +43,7 @@ impl<O: Outbound> Cluster<'_, O> {
         read_pod(&self.ask(call, request).await?, &self.config.client_namespace, name)
     }
 
-    /// Sends a request, for an answer that is judged elsewhere.
+    /// Sends a call whose answer the caller judges.
     pub async fn send(&self, request: Request<Vec<u8>>) -> Answer {
         self.outbound.send(request, Bounds { answer: LARGEST_ANSWER, ..self.config.bounds() }).await
     }

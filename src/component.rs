@@ -1,9 +1,9 @@
-//! The Spin adapter: WASI on one side, the core on the other. Nothing but input and output.
+//! The Spin adapter: connects WASI and the core, and does nothing but input and output.
 //!
-//! An instance serves one request and has nothing else to do, so it waits where it stands: no future here is ever
-//! pending. Bodies are read as streams, so that the size limit holds while reading, and repeated headers stay visible.
-//! Each outbound call sets its own connect, first-byte and between-bytes timeout, because Spin's default is ten
-//! minutes, and has a deadline besides, because none of the three bounds an answer that trickles in.
+//! An instance serves one request, so it may block: no future here is ever pending. Bodies are read as streams, so that
+//! the size limit holds while reading, and repeated headers stay visible. Each outbound call sets its own connect,
+//! first-byte and between-bytes timeout, because Spin's default is ten minutes. It also has a deadline, because none of
+//! the three limits an answer that trickles in.
 
 use std::cell::OnceCell;
 use std::io::{ErrorKind, Write};
@@ -28,7 +28,7 @@ use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
 const TOKEN_FILE: &str = "/serviceaccount/token";
 const SINK_TOKEN_FILE: &str = "/oidc/token";
 
-/// How long a request's body may take, where no configuration says otherwise.
+/// How long a request's body may take if no configuration says otherwise.
 const LONGEST_BODY: Duration = Duration::from_secs(30);
 
 #[http_component]
@@ -39,7 +39,7 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let surroundings = Surroundings { now: Utc::now(), variable: &variable, token: &token, sink_token: &sink_token };
     let answered = endpoint::answer(request, &surroundings, &outbound).await;
     if let Some(entry) = answered.log {
-        // One write of the whole line, so that parallel instances don't interleave.
+        // One write for the whole line, so that parallel instances don't interleave.
         _ = std::io::stderr().write_all(entry.line(Utc::now(), started.elapsed()).as_bytes());
     }
     respond(answered.response, out);
@@ -54,7 +54,7 @@ fn token() -> Result<String, String> {
     content.map_err(|problem| format!("the token file {TOKEN_FILE} can't be read: {problem}"))
 }
 
-/// A SinkBinding mounts one where its sink wants to know who sends.
+/// A SinkBinding mounts one if its sink needs it.
 fn sink_token() -> Result<Option<String>, String> {
     match std::fs::read_to_string(SINK_TOKEN_FILE) {
         Ok(content) => Ok(Some(content)),
@@ -65,9 +65,9 @@ fn sink_token() -> Result<Option<String>, String> {
 
 fn read_request(incoming: IncomingRequest) -> Request<Body> {
     let mut request = Request::new(Ok(Vec::new()));
-    // Nothing is done for a method that isn't known, so which one it is makes no difference.
+    // Every unknown method gets the same answer.
     *request.method_mut() = incoming.method().to_string().parse().unwrap_or(Method::TRACE);
-    // What is no path is none that there is anything at.
+    // An invalid path is as good as an unknown one.
     *request.uri_mut() = incoming.path_with_query().unwrap_or_default().parse().unwrap_or(Uri::from_static("*"));
     *request.headers_mut() = headers(&incoming.headers());
     if request.method() == Method::POST {
@@ -100,11 +100,11 @@ fn respond(response: Response<Vec<u8>>, out: ResponseOutparam) {
     let (parts, bytes) = response.into_parts();
     let outgoing = OutgoingResponse::new(fields(&parts.headers).unwrap_or_else(Fields::new));
     _ = outgoing.set_status_code(parts.status.as_u16());
-    // When the other side has gone there is nobody left to tell; the delivery is in the log.
+    // If the other side has gone, nobody is left to tell; the log has the delivery.
     send_body(outgoing.body().ok(), &bytes, &Deadline::after(LONGEST_BODY), || out.set(outgoing));
 }
 
-/// The end of the time that something may take, counted from the first wait for it: before that nothing takes any.
+/// A deadline, counted from the first wait: before that, nothing takes time.
 struct Deadline {
     time: Duration,
     end: OnceCell<Pollable>,
@@ -122,7 +122,7 @@ impl Deadline {
     }
 }
 
-/// Reads a body, and not more of it than one byte above `limit`.
+/// Reads a body, up to one byte more than `limit`.
 fn read_body(body: &IncomingBody, limit: usize, deadline: &Deadline) -> Result<Vec<u8>, NoAnswer> {
     let stream = body.stream().map_err(|()| NoAnswer::CutOff)?;
     let mut bytes = Vec::new();
@@ -138,11 +138,11 @@ fn read_body(body: &IncomingBody, limit: usize, deadline: &Deadline) -> Result<V
     Err(NoAnswer::TooLarge(limit))
 }
 
-/// Sends a body along with the message that it belongs to, which `hand_over` gives to the host.
+/// Sends a body with its message, which `hand_over` gives to the host.
 ///
-/// A body that the host takes at once is written before that: a head that leaves alone makes its body wait until the
-/// peer has acknowledged the head, which can take 40 ms. A larger body comes after it, because nobody takes anything
-/// out of a body that was not handed over. One that can't be sent is left unfinished, and the host tells why.
+/// A body that the host takes at once is written first: if the head leaves alone, its body waits until the peer has
+/// acknowledged the head, which can take 40 ms. A larger body follows the head, because nobody reads from a body that
+/// was not handed over. A body that can't be sent is left unfinished, and the host reports why.
 fn send_body<T>(body: Option<OutgoingBody>, bytes: &[u8], deadline: &Deadline, hand_over: impl FnOnce() -> T) -> T {
     let body = body.and_then(|body| Some((body.write().ok()?, body)));
     let Some((stream, body)) = body else { return hand_over() };
@@ -155,8 +155,8 @@ fn send_body<T>(body: Option<OutgoingBody>, bytes: &[u8], deadline: &Deadline, h
     handed_over
 }
 
-/// Writes a body whole and ends it, or leaves it unfinished. The stream is dropped before the body that it belongs to,
-/// whichever way out is taken: arguments are dropped from the last to the first.
+/// Writes the whole body and finishes it, or leaves it unfinished. The stream is always dropped before its body:
+/// arguments are dropped from the last to the first.
 fn write(body: OutgoingBody, stream: OutputStream, mut bytes: &[u8], deadline: &Deadline) {
     while !bytes.is_empty() {
         let Ok(room) = stream.check_write() else { return };
@@ -176,7 +176,7 @@ fn write(body: OutgoingBody, stream: OutputStream, mut bytes: &[u8], deadline: &
     }
 }
 
-/// The way out: wasi:http's outgoing handler.
+/// Sends requests with wasi:http's outgoing handler.
 struct WasiHttp {
     started: Instant,
 }
@@ -249,7 +249,7 @@ fn outgoing_request(request: Request<Vec<u8>>) -> Option<(OutgoingRequest, Vec<u
 fn options(timeout: Duration) -> RequestOptions {
     let nanoseconds = Some(timeout.as_nanos() as u64);
     let options = RequestOptions::new();
-    // A host that knows no such timeout says so with an error; the deadline holds all the same.
+    // A host without such a timeout returns an error; the deadline still holds.
     _ = options.set_connect_timeout(nanoseconds);
     _ = options.set_first_byte_timeout(nanoseconds);
     _ = options.set_between_bytes_timeout(nanoseconds);

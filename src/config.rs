@@ -1,8 +1,8 @@
-//! Spin variables in, [`Config`] out: the first stop of the data path.
+//! Reads Spin variables into a [`Config`].
 //!
-//! Parse, don't validate: once there is a `Config`, every value in it is usable, and nothing behind it checks one
-//! again. A value that can't be used is one [`ConfigError`] that names the variable and says what to write instead.
-//! The variables themselves come in as a function, because the core reads nothing. `docs/configuration.md`, "Variables".
+//! Parse, don't validate: every value of a `Config` is valid, and nothing checks one again. An invalid value is a
+//! [`ConfigError`] that names the variable and says what to write instead. The variables come from a function, because
+//! the core reads nothing itself. `docs/configuration.md`, "Variables".
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ use crate::url::{BaseUrl, IPV6_NEEDS_PORT};
 /// The placeholder for the gateway's name in `gateway_address`.
 pub const GATEWAY_PLACEHOLDER: &str = "{gateway}";
 
-/// How long the longest call to the API server may be allowed to take.
+/// The largest allowed `kube_api_timeout`.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The longest of all other times. Kubernetes counts the seconds of `activeDeadlineSeconds` in 32 bits.
+/// The largest allowed value of all other times. Kubernetes counts the seconds of `activeDeadlineSeconds` in 32 bits.
 const LONGEST_TIME: Duration = Duration::from_secs(i32::MAX as u64);
 
-/// The label keys that the client Pod carries in any case, which a `gateway_key` would overwrite.
+/// The prefixes of label keys that every client Pod has, and that `gateway_key` must not overwrite.
 const RESERVED_PREFIXES: [&str; 2] = ["app.kubernetes.io/", "podgateway.io/"];
 
-/// How the provisioner was set up, once for the life of the process.
+/// The configuration, fixed for the life of the process.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The namespace in which clients are created.
@@ -36,42 +36,42 @@ pub struct Config {
     pub client_command: Vec<String>,
     /// The PodTemplate in the client namespace that clients are made from; `None` for image and command above.
     pub client_pod_template: Option<String>,
-    /// How long a client may run, in seconds, where its PodTemplate doesn't say; `None` for ever.
+    /// How long a client may run, in seconds, unless its PodTemplate says; `None` for ever.
     pub client_ttl: Option<u64>,
-    /// How old a gated Pod gets before the sweep ends it.
+    /// The age at which the sweep settles a gated Pod.
     pub client_patience: TimeDelta,
-    /// How long a client that has ended keeps its Pod; `None` for ever.
+    /// How long the Pod of a client that has ended is kept; `None` for ever.
     pub client_retention: Option<TimeDelta>,
-    /// The key of the annotation and of the label by which the gateways' admission controllers know their clients.
+    /// The key of the annotation and label by which the gateways' admission controllers know their clients.
     pub gateway_key: String,
-    /// The gateways that may be asked for, separated by commas; empty for any.
+    /// The allowed gateways, separated by commas; empty for any.
     gateways: String,
     /// The address that a gateway injects, with `{gateway}` for its name; `None` for any.
     pub gateway_address: Option<String>,
-    /// Whether a client stays gated until its gateway was seen in it.
+    /// Whether a client stays gated until its gateway is verified.
     pub gateway_verification: Verification,
-    /// Where the Kubernetes API is.
+    /// The URL of the Kubernetes API.
     pub kube_api_url: BaseUrl,
-    /// The bound on one call to the Kubernetes API, connecting and reading the whole answer included.
+    /// The time limit of a call to the Kubernetes API, from connecting to the end of the answer.
     pub kube_api_timeout: Duration,
-    /// Where replies go; `None` for the answer to the delivery.
+    /// Where events go; `None` for the HTTP response.
     pub sink: Option<Sink>,
-    /// The audience of the token that a sender has to send; `None` where any sender may deliver.
+    /// The audience of the token that senders need; `None` if any sender may deliver.
     pub sender_audience: Option<String>,
-    /// Who may deliver then, separated by commas; empty for whoever has such a token.
+    /// The users who may deliver then, separated by commas; empty for everybody with such a token.
     sender_subjects: String,
 }
 
 /// Whether the gateway is verified before a client may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// The Pod is created gated and released once its gateway was seen in it.
+    /// The Pod is created with a gate and released once its gateway is verified.
     Required,
-    /// The Pod is created without a gate: for clusters that have no scheduling gates.
+    /// The Pod is created without a gate, for clusters without scheduling gates.
     Off,
 }
 
-/// A variable whose value can't be used.
+/// A variable with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the variable {variable} {problem}")]
 pub struct ConfigError {
@@ -80,10 +80,10 @@ pub struct ConfigError {
 }
 
 impl Config {
-    /// Reads every variable through `variable`, which gives a value by its name or says why it can't.
+    /// Reads every variable with `variable`, which returns a value by name, or why there is none.
     ///
     /// # Errors
-    /// The first variable, in the order of this function, whose value can't be used.
+    /// The first variable with an invalid value, in the order of this function.
     pub fn from_variables(variable: impl Fn(&str) -> Result<String, String>) -> Result<Self, ConfigError> {
         let text = |name| match variable(name) {
             Ok(value) => Ok(value.trim().to_owned()),
@@ -116,36 +116,36 @@ impl Config {
         })
     }
 
-    /// The gateways that may be asked for; none for any.
+    /// The allowed gateways; none if any is allowed.
     pub fn gateways(&self) -> impl Iterator<Item = &str> {
         names(&self.gateways)
     }
 
-    /// Whether clients of `gateway` may be made.
+    /// Whether `gateway` is allowed.
     pub fn allows(&self, gateway: &str) -> bool {
         self.gateways().next().is_none() || self.gateways().any(|allowed| allowed == gateway)
     }
 
-    /// Who may deliver, where a sender has to say who it is; none for whoever has a token.
+    /// The users who may deliver, if senders need a token; none if everybody with a token may.
     pub fn sender_subjects(&self) -> impl Iterator<Item = &str> {
         names(&self.sender_subjects)
     }
 
-    /// The address that `gateway` has to inject, or `None` where any will do.
+    /// The address that `gateway` has to inject; `None` if any is accepted.
     pub fn address_of(&self, gateway: &str) -> Option<String> {
         self.gateway_address.as_ref().map(|pattern| pattern.replace(GATEWAY_PLACEHOLDER, gateway))
     }
 
-    /// How long a call may take; how much may come back is for the caller to say.
+    /// The time limits of a call. The caller sets the size of its answer.
     pub fn bounds(&self) -> Bounds {
         Bounds { call: self.kube_api_timeout, delivery: self.delivery_timeout(), answer: 0 }
     }
 
-    /// The bound on one whole delivery, from its first byte to its answer.
+    /// The time limit of a whole delivery, from its first byte to its answer.
     ///
-    /// Twice the bound on a call: a create waits for the webhooks of all gateways and may use up one of them, and
-    /// what follows it waits for nobody. It has to stay below the Trigger's `delivery.timeout`, so that the broker
-    /// hears an answer rather than a silence.
+    /// It is twice the limit of a call: a create waits for the gateways' webhooks and may use up one of them, and the
+    /// calls after it wait for nobody. It has to be less than the Trigger's `delivery.timeout`, or the broker gives up
+    /// before it gets the answer.
     pub fn delivery_timeout(&self) -> Duration {
         self.kube_api_timeout * 2
     }
@@ -166,7 +166,7 @@ const NO_TTL: &str = ": use a time of 1s or more, such as 12h, or leave it empty
 const NO_TIME: &str = ": use a time such as 20m or 1h30m";
 const NO_RETENTION: &str = ": use a time such as 1h, 0s for at once, or off";
 
-/// The error about a value that can't be used, with what is wrong with it as the end of the sentence.
+/// The error about an invalid value; `problem` is the end of the sentence.
 fn bad(variable: &'static str, value: &str, problem: &str) -> ConfigError {
     ConfigError { variable, problem: format!("is {value:?}{problem}") }
 }

@@ -1,4 +1,4 @@
-//! Which event it is, and what goes along with it: the part of a pending event that its answer repeats.
+//! A pending event's identity and what its answer repeats.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 /// The namespace of all name-based UUIDs of this project (RFC 9562, section 5.5). Never changes: names depend on it.
 const UUID_NAMESPACE: Uuid = Uuid::from_u128(0x0b6f_41e7_9d52_4c0e_8f3a_c1d4_72a9_e65b);
 
-/// The longest value of a tracing header that is sent along, in bytes. W3C Trace Context asks for 512 of `tracestate`.
+/// The longest tracing header that is forwarded, in bytes. W3C Trace Context requires 512 for `tracestate`.
 const LONGEST_TRACE: usize = 1_024;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -37,7 +37,7 @@ pub struct Context {
     pub source: String,
     /// The event's `id`; with `source` it is the event's identity.
     pub id: String,
-    /// The event's `correlationid`, where it has one.
+    /// The event's `correlationid`, if it has one.
     pub correlation_id: Option<String>,
     /// The `traceparent` of the distributed tracing extension.
     pub traceparent: Option<String>,
@@ -62,8 +62,8 @@ impl Context {
         name_based_uuid(&[&self.source, &self.id, ty]).to_string()
     }
 
-    /// The headers with which a request goes on with the trace (W3C Trace Context, section 3): none where the event
-    /// has no well-formed `traceparent`. What is too long to be a header goes no further.
+    /// The headers that continue the trace in a request (W3C Trace Context, section 3): none if the event has no
+    /// well-formed `traceparent`. Values that are too long for a header are left out.
     pub fn trace(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if self.trace_id().is_some() {

@@ -1,9 +1,8 @@
-//! The HTTP surface: which request gets which answer, and what the log says of it.
+//! The HTTP surface: the response and the log entry of each request.
 //!
-//! Everything that the core needs comes in here as an argument ([`Surroundings`], [`Outbound`]); out go a response
-//! and a log entry. A delivery is built once, it has one end, and response, event and log line are derived from both.
-//! The configuration is read when an event needs it and not before: an event of another type is acknowledged even where
-//! nothing is set up. `docs/contract.md`, "From event to answer".
+//! Everything that the core needs is an argument ([`Surroundings`], [`Outbound`]). A delivery has one end, from which
+//! response, event and log line are made. The configuration is only read when an event needs it: an event of another
+//! type is acknowledged even without any configuration. `docs/contract.md`, "From event to answer".
 
 mod delivery;
 
@@ -25,7 +24,7 @@ use crate::response;
 use crate::sender::{self, Refused};
 use crate::text::Redactor;
 
-/// How many bytes of a request's body are taken, at most.
+/// The largest body of a request, in bytes.
 pub const LARGEST_BODY: usize = 1 << 20;
 
 const DEAD_LETTER: &str = "/dead-letter";
@@ -38,24 +37,24 @@ const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate")
 /// A request's body, or why there is none.
 pub type Body = Result<Vec<u8>, BodyError>;
 
-/// Why the body of a request could not be read.
+/// Why a request's body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// There is more than [`LARGEST_BODY`].
+    /// It is larger than [`LARGEST_BODY`].
     TooLarge,
     /// It was cut off, or too slow.
     Incomplete,
 }
 
-/// What the core would otherwise read by itself.
+/// What the core may not read itself.
 pub struct Surroundings<'a> {
     /// The time of the delivery.
     pub now: DateTime<Utc>,
-    /// The value of a Spin variable, or why it can't be had.
+    /// The value of a Spin variable, or why there is none.
     pub variable: &'a dyn Fn(&str) -> Result<String, String>,
-    /// The content of the token file, or why it can't be had. Asked anew for every event.
+    /// The content of the token file, or why there is none. Read again for every event.
     pub token: &'a dyn Fn() -> Result<String, String>,
-    /// The content of the file that holds the token for the sink, where there is one, or why it can't be had.
+    /// The content of the file with the sink's token, if there is such a file, or why it can't be read.
     pub sink_token: &'a dyn Fn() -> Result<Option<String>, String>,
 }
 
@@ -74,11 +73,11 @@ impl Surroundings<'_> {
     }
 }
 
-/// What is answered, and what is logged of it; probes are not logged while all is well.
+/// A response and its log entry. Probes are only logged when they fail.
 pub struct Answered {
-    /// The answer.
+    /// The response.
     pub response: Response<Vec<u8>>,
-    /// The delivery's line for the log.
+    /// The log entry.
     pub log: Option<Entry>,
 }
 
@@ -119,7 +118,8 @@ pub async fn answer(request: Request<Body>, surroundings: &Surroundings<'_>, out
     }
 }
 
-/// Lets a sender in, where one has to say who it is. Then its token is looked for in what leaves, as ours are.
+/// Checks the sender, if senders need a token. From then on its token is removed from everything that leaves, as ours
+/// are.
 async fn admit<'a>(
     headers: &'a HeaderMap,
     surroundings: &Surroundings<'_>,
@@ -173,7 +173,7 @@ fn readiness(surroundings: &Surroundings<'_>) -> Answered {
     }
 }
 
-/// Reads the event, or says with which problem it can't be read. Its body isn't needed after that.
+/// Reads the event, or returns the problem. The body isn't needed after that.
 fn read_event(route: Route, headers: &HeaderMap, body: Body) -> Result<Delivery, (StatusCode, String)> {
     let body = body.map_err(|error| match error {
         BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "an event may have up to 1 MiB".to_owned()),

@@ -1,8 +1,8 @@
-//! Turns a CloudEvent into a request for a client: whose it is, the gateway, and whether that gateway is allowed.
+//! Turns a CloudEvent into a request for a client: its identity, the gateway, and whether that gateway is allowed.
 //!
-//! In: a [`Received`] event. Out: a [`Pending`], or the [`Failure`] for which there can never be a client. No part of
-//! a Pod comes from an event but the gateway's name, so that is all that is read of the data. `docs/contract.md`,
-//! "The pending event".
+//! In: a [`Received`] event. Out: a [`Pending`], or the [`Failure`] that says why there can never be a client. Only the
+//! gateway's name is read from the data, because nothing else of a Pod may come from an event. `docs/contract.md`, "The
+//! pending event".
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use chrono::{DateTime, Utc};
@@ -21,38 +21,37 @@ use crate::text::cut;
 pub const PENDING: &str = "io.podgateway.client.pending";
 /// The type of the events that ask for a client's end.
 pub const TERMINATION: &str = "io.podgateway.client.termination.pending";
-/// The type of an ApiServerSource's events about an object that is there.
+/// The type of an ApiServerSource's events about a created object.
 pub const ADDED: &str = "dev.knative.apiserver.resource.add";
-/// The type of an ApiServerSource's events about an object that was changed.
+/// The type of an ApiServerSource's events about a changed object.
 pub const UPDATED: &str = "dev.knative.apiserver.resource.update";
-/// The type of an ApiServerSource's events about an object that is gone.
+/// The type of an ApiServerSource's events about a deleted object.
 pub const DELETED: &str = "dev.knative.apiserver.resource.delete";
 /// The type of the events of a PingSource.
 pub const PING: &str = "dev.knative.sources.ping";
 
-/// The largest object that is read of an event, in bytes: no Pod that an API server stores for us is as large, but for
-/// one whose event has an id of that size.
+/// The largest object that is read from an event, in bytes. No Pod of ours is as large, unless its event's id is.
 const LARGEST_HINT: usize = 512 << 10;
 
-/// How much of a dead letter's last answer is quoted, in bytes.
+/// The longest quotation from a dead letter's last answer, in bytes.
 const LONGEST_QUOTE: usize = 512;
 
-/// The longest `gateway_name` that an answer repeats, in bytes. None that can be had is a tenth as long.
+/// The longest `gateway_name` that an answer repeats, in bytes. No valid one is a tenth as long.
 const LONGEST_REPEATED: usize = 1_024;
 
-/// A client that is asked for and may be had.
+/// A request for a client of an allowed gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending<'a> {
-    /// The event that asks.
+    /// The pending event.
     pub context: &'a Context,
-    /// The gateway asked for: a label value, and one of `gateways`.
+    /// The requested gateway: a label value, and one of `gateways`.
     pub gateway: &'a str,
     /// The name of the client's Pod.
     pub pod_name: String,
 }
 
 impl<'a> Pending<'a> {
-    /// The client of an event, where its gateway may be had.
+    /// The request of an event, if its gateway is allowed.
     ///
     /// # Errors
     /// `InvalidGatewayName`, `GatewayNotAllowed`.
@@ -74,7 +73,7 @@ impl<'a> Pending<'a> {
 /// ```
 ///
 /// # Errors
-/// `InvalidEventData` where there is none, with what stands there instead.
+/// `InvalidEventData` if there is none, with what is there instead.
 pub fn requested_gateway(data: &Data) -> Result<String, Failure> {
     json(data).and_then(gateway_name).map_err(|problem| {
         let message = format!(r#"{problem}: send JSON such as {{"gateway_name": "foo"}} as application/json"#);
@@ -85,7 +84,7 @@ pub fn requested_gateway(data: &Data) -> Result<String, Failure> {
 /// The identity of the pending event whose client is to end: the member `pending_event`, as every answer has it.
 ///
 /// # Errors
-/// `InvalidEventData` where there is none.
+/// `InvalidEventData` if there is none.
 pub fn pending_event(data: &Data) -> Result<Context, Failure> {
     #[derive(Deserialize)]
     #[serde(expecting = "an object with the member pending_event")]
@@ -113,7 +112,7 @@ pub fn pending_event(data: &Data) -> Result<Context, Failure> {
     Ok(Context { source, id, ..Context::default() })
 }
 
-/// The Pod that an event of an ApiServerSource is about; nothing where it is about something else.
+/// The Pod in an ApiServerSource's event; `None` if it is about something else.
 pub fn observed(data: &Data) -> Option<Box<Observed>> {
     let json = json(data).ok().filter(|json| json.len() <= LARGEST_HINT)?;
     serde_json::from_slice(json).ok()
@@ -128,7 +127,7 @@ fn json<'a>(data: &'a Data) -> Result<&'a [u8], String> {
     }
 }
 
-/// Reads an object. Of a list serde's derive would take the items by their order.
+/// Reads an object. serde's derive would also accept a list, item by item.
 fn object<'a, T: Deserialize<'a>>(
     json: &'a [u8],
     what: &str,
@@ -147,7 +146,7 @@ struct PendingData<'a> {
     gateway_name: Option<&'a RawValue>,
 }
 
-/// Whatever the member holds, `null` included.
+/// Any value of the member, `null` included.
 fn given<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
     Deserialize::deserialize(deserializer).map(Some)
 }
@@ -161,7 +160,7 @@ fn gateway_name(json: &[u8]) -> Result<String, String> {
     }
 }
 
-/// Why data are no object. A string that holds JSON was encoded twice, which several bindings and tools do.
+/// Why data is not an object. A string that contains JSON was encoded twice, as several bindings and tools do.
 fn not_an_object(json: &[u8], error: &serde_json::Error) -> String {
     let Ok(whole) = serde_json::from_slice::<&RawValue>(json) else {
         return format!("the event's data is not JSON ({error})");
@@ -194,10 +193,10 @@ fn check_gateway(name: &str, config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether it is too late for a client: CloudEvents extension "Expiry Time", a timestamp of RFC 3339.
+/// Whether the event has expired: CloudEvents extension "Expiry Time", an RFC 3339 timestamp.
 ///
 /// # Errors
-/// `InvalidEventData` for what is no timestamp.
+/// `InvalidEventData` if it is not a timestamp.
 pub fn is_expired(context: &Context, now: DateTime<Utc>) -> Result<bool, Failure> {
     let Some(text) = &context.expirytime else { return Ok(false) };
     let expiry = DateTime::parse_from_rfc3339(text).map_err(|_| {
@@ -207,17 +206,17 @@ pub fn is_expired(context: &Context, now: DateTime<Utc>) -> Result<bool, Failure
     Ok(expiry < now)
 }
 
-/// The failure of an event that came too late.
+/// The failure of an expired event.
 pub fn expired() -> Failure {
     Failure::new(Reason::EventExpired, "the event's expirytime has passed: send a new event")
 }
 
-/// The failure of an event whose Pod was left gated, of which no delivery came any more.
+/// The failure of an event whose Pod stayed gated and which is no longer delivered.
 pub fn forgotten() -> Failure {
     Failure::new(Reason::Undeliverable, "no delivery of the event came any more, and no Pod was left: send a new event")
 }
 
-/// The failure of an event that the broker gave up on, with what Knative says of its last delivery.
+/// The failure of an event that the broker gave up on, with what Knative says about its last delivery.
 pub fn undeliverable(context: &Context) -> Failure {
     let code = context.knativeerrorcode.as_deref().map(|code| format!(" with {}", cut(code, LONGEST_QUOTE)));
     let code = code.unwrap_or_default();

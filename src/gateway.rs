@@ -1,9 +1,8 @@
-//! Was this Pod routed, and by whom?
+//! Verifies that a Pod is routed by the requested gateway.
 //!
-//! A gateway's admission controller leaves no label that says so. What it leaves is an init container that drops the
-//! Pod's own way out, with a literal variable `gateway` in its environment. A Pod that nobody took comes back with 201
-//! all the same; that is the leak which [`verify`] closes, and it reads nothing but the API server's own answer.
-//! `docs/traffic.md`.
+//! A gateway's admission controller sets no label that names the gateway. It adds an init container that removes the
+//! Pod's own route, with a literal variable `gateway`. The API server also creates a Pod that no gateway took, with
+//! 201. [`verify`] closes that leak, and needs only the API server's answer. `docs/traffic.md`.
 
 use serde_json::Value;
 
@@ -18,17 +17,17 @@ use crate::reason::{Failure, Reason};
 use crate::text::cut;
 
 const ADVICE: &str = "check which admission webhooks act in the client namespace";
-/// How much of a mark is quoted, in bytes.
+/// The longest quotation of a label or annotation, in bytes.
 const LONGEST_QUOTE: usize = 256;
-/// The policy of an init container that runs on beside the others.
+/// The restart policy of an init container that keeps running beside the others.
 const ALWAYS: &str = "Always";
 
-/// Checks that `pod`, which is gated, can only go out through the gateway that was asked for.
+/// Checks that `pod`, which is gated, can only reach the outside through the requested gateway.
 ///
-/// The failure's message speaks of the Pod as "it": what became of the Pod is for the caller to say.
+/// The message calls the Pod "it"; the caller adds what happened to the Pod.
 ///
 /// # Errors
-/// `GatewayNotInjected`, `WrongGatewayInjected` or `UnsafePod`, with what to look at.
+/// `GatewayNotInjected`, `WrongGatewayInjected` or `UnsafePod`, with what to check.
 pub fn verify(pod: &Pod, pending: &Pending, config: &Config) -> Result<(), Failure> {
     check_gate(pod)?;
     check_marks(pod, pending, config)?;
@@ -39,7 +38,7 @@ pub fn verify(pod: &Pod, pending: &Pending, config: &Config) -> Result<(), Failu
     bypass::check(annotations, &pod.spec, Subject::RoutedBy(address)).map_err(|found| unsafe_pod(&found.to_string()))
 }
 
-/// The address of the gateway that took the Pod: a literal variable of its first init container.
+/// The address of the gateway that took the Pod: the literal variable in its first init container.
 ///
 /// # Errors
 /// `GatewayNotInjected`, `WrongGatewayInjected` or `UnsafePod`, as in [`verify`].
@@ -62,19 +61,19 @@ pub fn injected_address(pod: &Pod) -> Result<&str, Failure> {
     }
 }
 
-/// Whether anything in the Pod is a gateway's.
+/// Whether the Pod has any container of a gateway.
 pub fn has_gateway(pod: &Pod) -> bool {
     all_containers(&pod.spec).any(names_gateway)
 }
 
-/// A Pod that comes back without the gate that it was sent with was never held back: this cluster can't keep promises.
+/// A Pod that lost its gate was never held back, so this cluster can't keep the promises.
 fn check_gate(pod: &Pod) -> Result<(), Failure> {
     let message = "the scheduling gate was taken from it: this takes Kubernetes 1.27 or newer, and no admission webhook \
                    that removes schedulingGates";
     if pod.is_gated() { Ok(()) } else { Err(Failure::new(Reason::UnsafePod, message)) }
 }
 
-/// The key by which gateways know their clients, and the marks by which we know ours, still say what they said.
+/// The labels and annotations by which gateways and we know our clients are unchanged.
 fn check_marks(pod: &Pod, pending: &Pending, config: &Config) -> Result<(), Failure> {
     let (context, key) = (pending.context, config.gateway_key.as_str());
     let marks = [
@@ -95,7 +94,7 @@ fn check_marks(pod: &Pod, pending: &Pending, config: &Config) -> Result<(), Fail
     Ok(())
 }
 
-/// The address is the one that `gateway_address` says, and the only one in the Pod.
+/// The address matches `gateway_address`, and is the only one in the Pod.
 fn check_address(pod: &Pod, address: &str, pending: &Pending, config: &Config) -> Result<(), Failure> {
     if let Some(expected) = config.address_of(pending.gateway).filter(|expected| expected != address) {
         let problem = format!("it was given the gateway {address:?}, where gateway_address says {expected:?}");
@@ -111,7 +110,7 @@ fn check_address(pod: &Pod, address: &str, pending: &Pending, config: &Config) -
     }
 }
 
-/// The gateway's init container sets the routes and ends, and only then anything else of the Pod starts.
+/// The gateway's init container can set the routes, and ends before anything else in the Pod starts.
 fn check_order(spec: &Value) -> Result<(), String> {
     let (mut init_containers, name) =
         (each(&spec["initContainers"]), |container: &Value| text(&container["name"]).to_owned());

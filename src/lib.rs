@@ -1,4 +1,5 @@
-//! The provisioner: a CloudEvent asks for a client of a pod-gateway, and gets its Pod or the reason why not.
+//! The provisioner: answers a CloudEvent that asks for a client of a pod-gateway with its Pod, or with the reason why
+//! not.
 //!
 //! ```text
 //! HTTP request ─► cloudevents ─► event ─► manifest ─► kubernetes ─► gateway ─► provision ─► reply ─► HTTP response
@@ -6,10 +7,10 @@
 //!                 of the event            to create   answers       routed?    decisions    failed
 //! ```
 //!
-//! **Invariants.** The core (everything but `component`) does no input and no output: time, variables and the token
-//! come in as arguments, and calls go out through [`outbound::Outbound`]. Data goes one way: a module uses only those
-//! above it in the list below. `spin-sdk` is a dependency of the wasm target alone, so a core module that names it does
-//! not compile natively. A test reads the `use` lines and holds all of this.
+//! **Invariants.** The core (everything but `component`) does no input and no output: time, variables and the token are
+//! arguments, and calls go out through [`outbound::Outbound`]. Data goes one way: a module uses only those above it in
+//! the list below. `spin-sdk` is a dependency of the wasm target only, so a core module that uses it doesn't compile
+//! natively. A test reads the `use` lines and checks all of this.
 //!
 //! | what arrives at `POST /` | answer | event |
 //! |---|---|---|
@@ -21,8 +22,9 @@
 //! | `pending`, and its Pod is verified and released | 200 | `done` |
 //! | `pending`, and something that can heal is in the way | 503 or 429, empty | none: the broker redelivers |
 //!
-//! With a sink the event is POSTed there, and the answer is 202 and empty. `POST /dead-letter` takes what the broker
-//! gave up on and settles it in the same way, but for that it makes no new Pod.
+//! With a sink, the event is POSTed there, and the answer is an empty 202. `POST /dead-letter` takes what the broker
+//! gave up on and settles it in the same way, but creates no Pod. [`lifecycle`] reports what happens to a client later,
+//! and ends it on request.
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
 
 pub mod names;

@@ -1,9 +1,9 @@
-//! A client's life after its release: it is told that it runs and that it has ended, it is ended when somebody asks, and
-//! what nobody asks for any more is taken away.
+//! A client's life after its release: reports that it runs and that it has ended, ends it on request, and deletes its
+//! Pod later.
 //!
-//! The Pod is the only state, as it is for provisioning. What happened comes as a hint, and the Pod itself says what is
-//! true. [`Lifecycle::sweep`] looks at every client, and finds what no hint told. `docs/architecture.md`, "A client's
-//! life".
+//! The Pod is the only state, as for provisioning. An event about a Pod is only a hint; the Pod itself says what is
+//! true. [`Lifecycle::sweep`] looks at every client and finds what no hint reported. `docs/architecture.md`, "A
+//! client's life".
 
 use chrono::{DateTime, Utc};
 use cloudevents::Event;
@@ -19,39 +19,39 @@ use crate::reason::{Failure, Reason};
 use crate::reply;
 use crate::state::{Observed, State};
 
-/// How many clients are looked at in one call.
+/// The largest number of clients in one `LIST`.
 const PAGE: usize = 50;
 
-/// The clients of a cluster, at a time.
+/// The clients of a cluster at one time.
 pub struct Lifecycle<'a, O> {
-    /// Where they are.
+    /// The cluster.
     pub cluster: &'a Cluster<'a, O>,
-    /// When they are looked at.
+    /// The time.
     pub now: DateTime<Utc>,
 }
 
-/// What is to be told of a client.
+/// A report on a client.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The name of the Pod that it is about.
+    /// The name of its Pod.
     pub name: String,
     /// The uid of that Pod.
     pub uid: String,
     /// The event.
     pub event: Event,
-    /// Whether it is its end.
+    /// Whether the client has ended.
     pub is_end: bool,
-    /// Whether there is a Pod left to annotate.
+    /// Whether the Pod still exists, and can be annotated.
     pub is_there: bool,
 }
 
 impl<O: Outbound> Lifecycle<'_, O> {
-    /// What there is to tell of the client that a hint is about; nothing where it was told already, or isn't ours.
+    /// The report on the client that a hint is about; `None` if it was sent already or the Pod isn't a client.
     ///
-    /// The hint's own state is believed only where it says that the Pod was deleted, and the Pod is gone indeed.
+    /// The hint's own state only counts if it says that the Pod was deleted and the Pod is really gone.
     ///
     /// # Errors
-    /// What is in the way of a look at the Pod.
+    /// Why the Pod can't be read.
     pub async fn report(&self, hint: &Observed, is_deletion: bool) -> Result<Option<Report>, Retry> {
         let metadata = &hint.metadata;
         let is_here = metadata.namespace == self.cluster.config.client_namespace;
@@ -63,7 +63,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
                 let context = found.metadata.context();
                 Ok(context.and_then(|context| self.report_of(&found, &context, &found.state(), true)))
             }
-            // A client that was held back never ran, so it has no end.
+            // A gated client never ran, so it has no end.
             Ok(_) | Err(Verdict::NotFound(_)) if is_deletion => {
                 let state = if hint.is_gated() { hint.state() } else { State::Ended(hint.end()) };
                 Ok(self.report_of(hint, &context, &state, false))
@@ -73,10 +73,10 @@ impl<O: Outbound> Lifecycle<'_, O> {
         }
     }
 
-    /// Notes on the Pod that a report was taken, so that nobody makes it again.
+    /// Records on the Pod that a report was sent, so that it isn't sent again.
     ///
     /// # Errors
-    /// What is in the way.
+    /// Why the Pod can't be changed.
     pub async fn note(&self, report: &Report) -> Result<(), Retry> {
         if !report.is_there {
             return Ok(());
@@ -86,8 +86,8 @@ impl<O: Outbound> Lifecycle<'_, O> {
         Ok(or_gone(self.cluster.ask(Call::Annotate, request).await)?)
     }
 
-    /// Ends the client of a pending event, whatever its state, and says whether there was one. `answer_id` is the id of
-    /// the answer to whoever asks.
+    /// Ends the client of a pending event in any state, and returns whether it had a Pod. `answer_id` is the id of the
+    /// answer.
     ///
     /// # Errors
     /// What becomes of the delivery otherwise.
@@ -107,18 +107,18 @@ impl<O: Outbound> Lifecycle<'_, O> {
         Ok(true)
     }
 
-    /// Looks at every client, page by page, and settles what is due: it tells what wasn't told, ends what was left gated,
-    /// and takes away what has ended long ago. `tell` gives an event to the sink.
+    /// Looks at every client, page by page: sends reports that are due, settles Pods that stayed gated, and deletes
+    /// Pods of clients that ended long ago. `tell` gives an event to the sink.
     ///
-    /// One client's trouble is not the others': the sweep goes on, and the next one comes to it again.
+    /// A problem with one client doesn't stop the others. The next sweep tries again.
     ///
     /// # Errors
-    /// The first trouble that there was.
+    /// The first problem.
     pub async fn sweep(&self, tell: &impl AsyncFn(Event) -> Result<(), Retry>) -> Result<(), Retry> {
         let (mut limit, mut from, mut trouble) = (PAGE, String::new(), Ok(()));
         loop {
             let answer = match self.cluster.send(self.cluster.api.list(limit, &from)).await {
-                // Clients whose events are long: fewer of them are as much.
+                // Long annotations make a page too large: ask for fewer clients.
                 Err(NoAnswer::TooLarge(_)) if limit > 1 => {
                     limit = (limit / 4).max(1);
                     continue;
@@ -152,7 +152,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
         Ok(())
     }
 
-    /// A gated Pod that the broker has forgotten ends as it would on the dead letter route.
+    /// A Pod that stayed gated ends as it would on the dead letter route.
     async fn settle_gated(
         &self,
         pod: &Observed,
@@ -164,7 +164,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
         if !is_late {
             return Ok(());
         }
-        // Without the annotation nothing can be verified, and it ends.
+        // Without the annotation nothing can be verified, so it is removed.
         let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key).unwrap_or_default();
         let pending = Pending { context, gateway, pod_name: pod.metadata.name.clone() };
         let provisioning = Provisioning { pending: &pending, cluster: self.cluster };
@@ -173,7 +173,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
         tell(reply::scheduling(context, Some(gateway), &outcome, verification, self.now)).await
     }
 
-    /// Whether a client has ended so long ago that its Pod is to go.
+    /// Whether the Pod of a client that has ended is to be deleted.
     fn is_due(&self, state: &State) -> bool {
         let (State::Ended(end), Some(retention)) = (state, self.cluster.config.client_retention) else {
             return false;
@@ -196,7 +196,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
     }
 }
 
-/// A Pod that has gone meanwhile is as good.
+/// A Pod that is already gone is fine.
 fn or_gone(answer: Result<Vec<u8>, Verdict>) -> Result<(), Verdict> {
     match answer {
         Ok(_) | Err(Verdict::NotFound(_)) => Ok(()),

@@ -1,8 +1,8 @@
-//! One JSON object a line for each delivery, under 4,096 bytes, so that parallel instances can't tear it apart.
+//! Writes one JSON object per line and delivery. A line has at most 4,096 bytes, so that parallel instances don't mix
+//! theirs.
 //!
-//! A write of up to 4,096 bytes to a pipe is atomic (POSIX, `PIPE_BUF`), and all instances of the component share
-//! their host's stderr. What is in the line is for operators; what a producer reads is in the answer.
-//! `docs/operations.md`, "The log".
+//! A write of up to 4,096 bytes to a pipe is atomic (POSIX, `PIPE_BUF`), and all instances share their host's stderr.
+//! The log is for operators; the answer tells producers. `docs/operations.md`, "The log".
 
 use std::time::Duration;
 
@@ -16,44 +16,44 @@ use crate::text::{Redactor, cut};
 /// The longest line, its newline included.
 pub const LONGEST_LINE: usize = 4_096;
 
-/// How many bytes of one text are kept, in the order in which it is tried to make the line short enough.
+/// The limits for each text in bytes, tried in this order until the line is short enough.
 const TEXT_LIMITS: [usize; 4] = [1_024, 256, 64, 16];
 
-/// What became of a request.
+/// How a request ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A client is there; or it is ending, where that was asked for.
+    /// The client was created, or is ending as requested.
     Done,
-    /// There will be no client; or it can't be ended.
+    /// There will be no client, or it can't be ended.
     Failed,
-    /// It was told that a client runs.
+    /// The report that a client runs was sent.
     Running,
-    /// It was told that a client has ended.
+    /// The report that a client has ended was sent.
     Ended,
-    /// All clients were looked at.
+    /// The sweep looked at all clients.
     Swept,
     /// The broker will redeliver.
     Retry,
-    /// An event of another type.
+    /// An event that needs nothing done.
     Ignored,
-    /// No event, or nothing that can be answered with one.
+    /// Not an event, or not a known path or method.
     #[default]
     Rejected,
 }
 
-/// What is known of a delivery by its end.
+/// What the log says about a delivery.
 #[derive(Clone, Default)]
 pub struct Entry {
     /// How it ended.
     pub outcome: Kind,
-    /// The event's `source`, as far as there is an event.
+    /// The event's `source`, if it is an event.
     pub event_source: Option<String>,
     /// The event's `id`.
     pub event_id: Option<String>,
     /// The event's `type`.
     pub event_type: Option<String>,
-    /// The gateway asked for.
+    /// The requested gateway.
     pub gateway: Option<String>,
     /// The client's Pod.
     pub pod: Option<String>,
@@ -61,29 +61,29 @@ pub struct Entry {
     pub namespace: Option<String>,
     /// Why it failed.
     pub reason: Option<Reason>,
-    /// The HTTP status answered.
+    /// The HTTP status of the response.
     pub status: u16,
-    /// How many calls to the Kubernetes API were made.
+    /// The number of calls to the Kubernetes API.
     pub api_calls: u32,
-    /// The trace that the event belongs to.
+    /// The event's trace id.
     pub trace_id: Option<String>,
     /// What happened, in words.
     pub message: Option<String>,
-    /// Whether it came as a dead letter.
+    /// Whether it came on the dead letter route.
     pub dead_letter: bool,
-    /// What takes the token out of the line.
+    /// Removes tokens from the line.
     pub redactor: Redactor,
 }
 
 impl Entry {
-    /// The line, with its newline: when it was written, and how long the delivery took.
+    /// The line with its newline, written at `time`, after a delivery that took `elapsed`.
     pub fn line(&self, time: DateTime<Utc>, elapsed: Duration) -> String {
         let mut lines = TEXT_LIMITS.iter().map(|&limit| self.line_with(time, elapsed, limit));
         lines.find(|line| line.len() <= LONGEST_LINE).unwrap_or_default()
     }
 
     fn line_with(&self, time: DateTime<Utc>, elapsed: Duration, limit: usize) -> String {
-        // Without the token first, and cut then: a part of a token is as much as a token.
+        // Remove the token before cutting the text: a part of a token must not be printed either.
         let text = |text: &Option<String>| text.as_ref().map(|text| cut(&self.redactor.text(text), limit).to_owned());
         let fields = [
             ("time", json!(time.to_rfc3339_opts(SecondsFormat::Millis, true))),

@@ -1,4 +1,4 @@
-//! The client Pod as it is asked for: what the promises need, laid over a base.
+//! Makes the manifest of a client Pod: a base, and over it what the promises need.
 //!
 //! In: a [`Pending`], the configuration and a PodTemplate's base. Out: a core/v1 Pod as JSON, gated and hardened.
 //! `docs/architecture.md`, "The decisions".
@@ -10,8 +10,8 @@ use crate::event::Pending;
 use crate::pod::{CLIENT_CONTAINER, CORRELATION_ID, EVENT_ID, EVENT_SOURCE, GATE, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::template::Base;
 
-/// The longest `correlationid` that is written on a Pod, in bytes. An API server takes 256 KiB of annotations in all, and a
-/// client isn't to be refused for what it doesn't need.
+/// The longest `correlationid` that is written on a Pod, in bytes. The API server accepts 256 KiB of annotations in
+/// all, and an optional one must not make it refuse a client.
 const LONGEST_CORRELATION_ID: usize = 16 << 10;
 
 /// The Pod to create.
@@ -36,14 +36,14 @@ pub fn manifest(pending: &Pending, config: &Config, base: Option<Base>) -> Value
         "kind": "Pod",
         "metadata": { "name": pending.pod_name, "namespace": config.client_namespace },
     });
-    // Not by `json!`, which copies what it is given.
+    // `json!` would copy its arguments.
     pod["metadata"]["labels"] = Value::Object(labels);
     pod["metadata"]["annotations"] = Value::Object(annotations);
     pod["spec"] = spec;
     pod
 }
 
-/// The base of a Pod where there is no PodTemplate.
+/// The base of a Pod without a PodTemplate.
 fn plain(config: &Config) -> Base {
     let mut container = json!({ "name": CLIENT_CONTAINER, "image": config.client_image });
     if !config.client_command.is_empty() {
@@ -58,7 +58,7 @@ fn texts<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> impl Iter
     entries.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value)))
 }
 
-/// Lays over a spec what the promises need. Another's scheduling gates stay: they hold the Pod back as well.
+/// Adds to a spec what the promises need. Scheduling gates of others stay: they hold the Pod back as well.
 fn secure(spec: &mut Value, verification: Verification) {
     spec["automountServiceAccountToken"] = json!(false);
     spec["containers"].as_array_mut().into_iter().flatten().for_each(harden);

@@ -1,8 +1,8 @@
-//! The grammar of Kubernetes names, as far as values from outside become part of an object.
+//! The grammar of Kubernetes names, for values from outside that become part of an object.
 //!
-//! The API server checks all of this again. It is checked here too because an answer at once, in the words of the
-//! event or of the variable, is worth more than a 422 about a field that the reader has never seen. Source of the
-//! rules: Kubernetes, "Object Names and IDs" and "Labels and Selectors: Syntax and character set".
+//! The API server checks all of this again. It is checked here too because an immediate answer about the event or the
+//! variable helps more than a 422 about a field that the reader has never seen. Source of the rules: Kubernetes,
+//! "Object Names and IDs" and "Labels and Selectors: Syntax and character set".
 
 /// How many characters a label value and a DNS label may have.
 pub const LABEL_MAX: usize = 63;

@@ -1,11 +1,11 @@
-//! The one door to the outside: a request goes through it, and its whole answer comes back, or the reason why not.
+//! The only way out: sends a request and returns its whole answer, or why there is none.
 
 use std::future::Future;
 use std::time::Duration;
 
 use http::{Request, Response};
 
-/// The one door to the outside. The component's is wasi:http, and a test's is a script.
+/// The only way out. The component implements it with wasi:http, and tests with a script.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -21,31 +21,30 @@ use http::{Request, Response};
 /// }
 /// ```
 pub trait Outbound {
-    /// Sends `request` once and waits for the whole of its answer.
+    /// Sends `request` once and waits for its whole answer.
     ///
-    /// The request's URI is absolute. An answer of any status is `Ok`; of its headers only a refusal's `Retry-After`
-    /// has to be there. [`NoAnswer`] says that there is none, or not the whole of it: the request may have been acted
-    /// on all the same. Nothing is sent a second time. Dropping the future gives the call up, and whether the request
-    /// arrives is then unknown too. `bounds` ends the wait, whatever the other side does.
+    /// The request's URI is absolute. An answer with any status is `Ok`; of its headers, only `Retry-After` of a
+    /// refusal has to be kept. After [`NoAnswer`] the request may still have taken effect, and it is not sent again.
+    /// Dropping the future gives up the call. `bounds` ends the wait, whatever the other side does.
     fn send(&self, request: Request<Vec<u8>>, bounds: Bounds) -> impl Future<Output = Answer>;
 }
 
-/// What came back from a call, or did not.
+/// The answer to a call, or why there is none.
 pub type Answer = Result<Response<Vec<u8>>, NoAnswer>;
 
-/// Why there was no whole answer. The texts are for the log.
+/// Why there is no whole answer. The texts are for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
-    /// It took longer than the call may.
+    /// It exceeded the call's time limit.
     #[error("not within {0:?}")]
     Late(Duration),
     /// The delivery had no time left for the call.
     #[error("the time for this delivery is up")]
     NoTimeLeft,
-    /// There is more of it than was asked for, in bytes.
+    /// Its body is larger than the limit, in bytes.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
-    /// It began and did not end.
+    /// It was cut off.
     #[error("the answer was cut off")]
     CutOff,
     /// The host could not make the call: refused, not trusted, not allowed.
@@ -53,13 +52,13 @@ pub enum NoAnswer {
     Host(String),
 }
 
-/// How long a call may take, and how much may come back.
+/// The limits of a call: its time, and the size of its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
     /// For this call: connecting, sending, and reading the whole of its answer.
     pub call: Duration,
-    /// For the whole delivery that the call belongs to, from the delivery's first byte.
+    /// For the whole delivery, from its first byte.
     pub delivery: Duration,
-    /// The largest body of an answer, in bytes. With 0 the body isn't read at all.
+    /// The largest body of an answer, in bytes. 0 means that the body isn't read.
     pub answer: usize,
 }

@@ -1,7 +1,7 @@
-//! A Pod as the API server answers with it, as far as the promises rest on it.
+//! A Pod from an answer of the API server, as far as it is used.
 //!
-//! Its metadata are typed, by serde's derive, and its spec is JSON: the same that a PodTemplate has, so that one table
-//! judges both. What else an answer holds (status, managed fields) is skipped. Field names are those of core/v1.
+//! Its metadata is typed, and its spec is JSON, as in a PodTemplate, so that one table judges both. The rest of an
+//! answer (status, managed fields) is skipped. Field names are those of core/v1.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::context::Context;
 
-/// The scheduling gate under which a client is created and which is removed once its gateway was seen.
+/// The scheduling gate with which a client is created, until its gateway is verified.
 pub const GATE: &str = "podgateway.io/gateway-verification";
-/// The container that is the client's own.
+/// The client's own container.
 pub const CLIENT_CONTAINER: &str = "client";
 /// The environment variable with which a gateway's admission controller names the gateway's address.
 pub const GATEWAY_VARIABLE: &str = "gateway";
@@ -25,11 +25,11 @@ pub const MANAGED_BY: &str = "cloudevents-podgateway-client-provisioner";
 pub const EVENT_SOURCE: &str = "podgateway.io/event-source";
 /// The annotation that holds the pending event's `id`.
 pub const EVENT_ID: &str = "podgateway.io/event-id";
-/// The annotation that holds the pending event's `correlationid`, where it has one.
+/// The annotation that holds the pending event's `correlationid`, if it has one.
 pub const CORRELATION_ID: &str = "podgateway.io/correlation-id";
-/// The annotation that says which state of the client was told last: the value is `running` or `ended`.
+/// The annotation with the last report that was sent: `running` or `ended`.
 pub const REPORTED: &str = "podgateway.io/reported";
-/// The annotation on a client that was asked to end: the id of the answer to whoever asked.
+/// The annotation on a client whose end was requested: the id of the answer to that request.
 pub const TERMINATION: &str = "podgateway.io/termination";
 
 /// Part of a core/v1 Pod.
@@ -43,9 +43,9 @@ pub const TERMINATION: &str = "podgateway.io/termination";
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 pub struct Pod {
-    /// Name, identity and the marks that the provisioner left on it.
+    /// Name, identity and annotations.
     pub metadata: Metadata,
-    /// What runs in it, and what holds it back: a core/v1 PodSpec.
+    /// A core/v1 PodSpec.
     pub spec: Value,
 }
 
@@ -57,7 +57,7 @@ pub struct Metadata {
     pub name: String,
     /// The namespace.
     pub namespace: String,
-    /// Unique for ever: another Pod of the same name has another.
+    /// Unique for ever, unlike the name.
     pub uid: String,
     /// Changes with every change of the object.
     pub resource_version: Option<String>,
@@ -65,9 +65,9 @@ pub struct Metadata {
     pub creation_timestamp: Option<DateTime<Utc>>,
     /// Set once it is being deleted.
     pub deletion_timestamp: Option<DateTime<Utc>>,
-    /// How many seconds it has to end once it is being deleted.
+    /// The grace period in seconds, while it is being deleted.
     pub deletion_grace_period_seconds: Option<u64>,
-    /// Who has to agree before it is gone.
+    /// The finalizers that have to be removed before it is gone.
     pub finalizers: Option<Vec<String>>,
     /// Its labels.
     pub labels: Option<BTreeMap<String, String>>,
@@ -82,24 +82,24 @@ impl AsRef<Metadata> for Pod {
 }
 
 impl Pod {
-    /// Whether our gate still holds the Pod back.
+    /// Whether the Pod still has our gate.
     pub fn is_gated(&self) -> bool {
         each(&self.spec["schedulingGates"]).any(|gate| gate["name"] == GATE)
     }
 }
 
 impl Metadata {
-    /// Whether the Pod is on its way out.
+    /// Whether the Pod is being deleted.
     pub fn is_being_deleted(&self) -> bool {
         self.deletion_timestamp.is_some()
     }
 
-    /// Whether the Pod was made of this very event.
+    /// Whether the Pod belongs to this event.
     pub fn belongs_to(&self, context: &Context) -> bool {
         self.annotation(EVENT_SOURCE) == Some(&context.source) && self.annotation(EVENT_ID) == Some(&context.id)
     }
 
-    /// The event that the Pod was made of, as far as the Pod says it; `None` where it isn't a client of ours.
+    /// The event to which the Pod belongs; `None` if it isn't a client of ours.
     pub fn context(&self) -> Option<Context> {
         let text = |key| self.annotation(key).map(str::to_owned);
         let (source, id) = (text(EVENT_SOURCE)?, text(EVENT_ID)?);
@@ -123,27 +123,27 @@ pub fn all_containers(spec: &Value) -> impl Iterator<Item = &Value> {
     ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(|list| each(&spec[list]))
 }
 
-/// The variables of a container by which a gateway's are known.
+/// A container's variables named `gateway`, by which a gateway's containers are known.
 pub fn gateway_variables(container: &Value) -> impl Iterator<Item = &Value> {
     each(&container["env"]).filter(|variable| variable["name"] == GATEWAY_VARIABLE)
 }
 
-/// Whether a container carries such a variable, as a gateway's own do.
+/// Whether a container has such a variable.
 pub fn names_gateway(container: &Value) -> bool {
     gateway_variables(container).next().is_some()
 }
 
-/// The items of a list; none where it is no list.
+/// The items of a list; none if it is not a list.
 pub fn each(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
-/// A text; empty where it is none.
+/// A string; empty if it is not a string.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Whether a field says anything: absent, null, false, 0, empty text, an empty list and an empty object don't.
+/// Whether a field is set: absent, null, false, 0, an empty string, list or object are not.
 pub fn is_set(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -1,9 +1,8 @@
 //! The decisions, in order: create gated, verify, release or remove.
 //!
-//! Every step ends in the client's Pod or in a [`Verdict`], and everything outside is reached through [`Outbound`], so
-//! that the whole of it runs natively against a scripted peer. What is absent on purpose: retries (the broker owns them), state (the Pod is
-//! the state, and a crash between any two calls leaves at worst a gated Pod that a redelivery settles), and clocks.
-//! `docs/architecture.md`, "The decisions".
+//! Every step ends in the client's Pod or in a [`Verdict`], and all calls go through [`Outbound`], so all of it runs
+//! natively against a scripted peer. It has no retries (the broker has them), no clock, and no state but the Pod: a crash
+//! between two calls leaves at worst a gated Pod, which a redelivery settles. `docs/architecture.md`, "The decisions".
 
 use http::Request;
 use serde::de::DeserializeOwned;
@@ -21,20 +20,20 @@ use crate::reason::{Failure, Reason};
 use crate::state::Observed;
 use crate::template;
 
-/// How a delivery of a pending event ends: with a client that is there, routed, and that nothing of ours holds back, or
-/// with what is in the way. A terminal verdict says that there will never be a client of this event.
+/// How a delivery of a pending event ends: with a client that exists, is routed, and has no gate of ours, or with what is
+/// in the way. After a terminal verdict the event never has a client.
 pub type Outcome = Result<Metadata, Verdict>;
 
 /// The steps for one client.
 pub struct Provisioning<'a, O> {
-    /// What is asked for.
+    /// The requested client.
     pub pending: &'a Pending<'a>,
-    /// Where.
+    /// The cluster in which it is created.
     pub cluster: &'a Cluster<'a, O>,
 }
 
 impl<O: Outbound> Provisioning<'_, O> {
-    /// Makes the client, or finds it where an earlier delivery made it.
+    /// Creates the client, or finds the one of an earlier delivery.
     pub async fn provision(&self) -> Outcome {
         let manifest = match self.manifest().await {
             Ok(manifest) => manifest,
@@ -54,7 +53,7 @@ impl<O: Outbound> Provisioning<'_, O> {
         }
     }
 
-    /// What the API server would make of the event's Pod, without making it: the same steps up to the release.
+    /// What the API server would make of the event's Pod, without creating it: the same steps up to the release.
     ///
     /// # Errors
     /// What a delivery would have in its way.
@@ -98,11 +97,11 @@ impl<O: Outbound> Provisioning<'_, O> {
         }
     }
 
-    /// A client that was released is never taken away, whatever the configuration says today, unless nothing in it is a
-    /// gateway's. It runs, and another could follow it before it has ended.
+    /// A released client is never removed, whatever the configuration says today, unless no container in it is a
+    /// gateway's. It runs, and a new one could start before it has ended.
     async fn settle_released(&self, pod: Pod) -> Outcome {
         let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key);
-        // Whoever sends an id a second time with another wish must not end the client that it stands for.
+        // A second event with the same id but another gateway must not end the first one's client.
         if let Some(other) = gateway.filter(|gateway| *gateway != self.pending.gateway) {
             return failed(
                 Reason::PodNameConflict,
@@ -122,7 +121,7 @@ impl<O: Outbound> Provisioning<'_, O> {
         }
     }
 
-    /// Releases a Pod that is routed, and removes one that isn't.
+    /// Releases a Pod that is routed, and removes any other.
     async fn settle(&self, pod: Pod) -> Outcome {
         match self.verify(&pod) {
             Ok(()) if pod.is_gated() => self.release(pod).await,
@@ -143,8 +142,8 @@ impl<O: Outbound> Provisioning<'_, O> {
         }
     }
 
-    /// Removes a Pod and answers with `failure`, whose message speaks of the Pod as "it". The answer waits until the
-    /// Pod is gone.
+    /// Removes a Pod and answers with `failure`, whose message calls the Pod "it". The answer waits until the Pod is
+    /// gone.
     async fn remove(&self, pod: &Pod, Failure { reason, message }: Failure) -> Outcome {
         let name = &pod.metadata.name;
         let answer = self.cluster.ask(Call::Delete, self.cluster.api.delete(&pod.metadata, pod.is_gated())).await;

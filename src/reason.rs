@@ -1,18 +1,18 @@
 //! The closed list of reasons for which a pending event fails.
 //!
-//! A reason is one CamelCase word, as in a Kubernetes condition: producers switch on it, so a word is never renamed
-//! and never reused. What a human reads is the message beside it. The wire form is made here and nowhere else.
+//! A reason is one CamelCase word, as in a Kubernetes condition. Producers switch on it, so a word is never renamed and
+//! never reused. People read the message beside it. The wire form is defined only here.
 
 use serde::Serialize;
 
-/// Why a client will never come of a pending event.
+/// Why a pending event will never have a client.
 ///
 /// Serialized as the variant's own name, for example `"GatewayNotInjected"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Reason {
     /// The event's data is not a JSON object with a string `gateway_name`, or its `expirytime` is no timestamp.
     InvalidEventData,
-    /// The gateway's name can't be a Kubernetes label value.
+    /// The gateway's name is not a valid label value.
     InvalidGatewayName,
     /// The gateway is not in the allow-list `gateways`.
     GatewayNotAllowed,
@@ -20,9 +20,9 @@ pub enum Reason {
     EventExpired,
     /// No gateway's admission controller took the Pod.
     GatewayNotInjected,
-    /// A gateway took the Pod, but not the one that was asked for, or not it alone.
+    /// Another gateway took the Pod, or more than one did.
     WrongGatewayInjected,
-    /// The Pod was changed on its way into the cluster so that it could get around its gateway.
+    /// A webhook changed the Pod so that it could bypass its gateway or would never start.
     UnsafePod,
     /// The API server, or an admission webhook, refused the Pod.
     PodRejected,
@@ -32,7 +32,7 @@ pub enum Reason {
     Forbidden,
     /// The client namespace does not exist.
     NamespaceNotFound,
-    /// A Pod of this name exists that is not this event's.
+    /// A Pod of this name belongs to another event.
     PodNameConflict,
     /// The PodTemplate named by `client_pod_template` can't be used.
     PodTemplateInvalid,
@@ -50,7 +50,7 @@ impl Reason {
     ];
 }
 
-/// A pending event that cannot heal: the word for machines and the sentence for people.
+/// A final failure: the word for machines and the sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// One word of the closed list.

@@ -1,8 +1,8 @@
-//! What is told: answers to whoever asked, and reports on a client's life, each an event.
+//! Makes the events that leave: answers, and reports on a client's life.
 //!
-//! An answer's id is a function of the identity of the event that it answers and of its type, and a report's of the Pod's
-//! uid and of its type. So what is told twice is recognisably the same event; a repeated `done` even is the same to the
-//! byte, because its time is the Pod's. `docs/contract.md`, "The answer" and "A client's life".
+//! An answer's id is a function of its event's identity and of its own type, and a report's id of the Pod's uid and its
+//! type. So a repeated event has the same id. A repeated `done` is even the same byte for byte, because its time is the
+//! Pod's. `docs/contract.md`, "The answer" and "A client's life".
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloudevents::{Event, EventBuilder, EventBuilderV10};
@@ -16,25 +16,25 @@ use crate::reason::Failure;
 use crate::state::{End, Observed};
 use crate::text::cut;
 
-/// The type of the answer to an event whose client is there.
+/// The type of the answer to an event whose client was created and released.
 pub const DONE: &str = "io.podgateway.client.scheduling.done";
-/// The type of the answer to an event of which there will never be a client.
+/// The type of the answer to an event that will never have a client.
 pub const FAILED: &str = "io.podgateway.client.scheduling.failed";
-/// The type of the answer to an event whose client is gone, or is ending.
+/// The type of the answer to a termination event whose client is gone or ending.
 pub const TERMINATED: &str = "io.podgateway.client.termination.done";
-/// The type of the answer to an event whose client can't be ended.
+/// The type of the answer to a termination event whose client can't be ended.
 pub const NOT_TERMINATED: &str = "io.podgateway.client.termination.failed";
 /// The type of the report that a client runs behind its gateway.
 pub const RUNNING: &str = "io.podgateway.client.running";
 /// The type of the report that a client has ended.
 pub const ENDED: &str = "io.podgateway.client.ended";
-/// The types of everything that is told.
+/// The types of all events that leave.
 pub const ALL: [&str; 6] = [DONE, FAILED, TERMINATED, NOT_TERMINATED, RUNNING, ENDED];
-/// The `source` of everything that is told.
+/// The `source` of all events that leave.
 pub const SOURCE: &str = "podgateway/eventing/client/provisioner";
 
 const JSON: &str = "application/json";
-/// The longest text that is told, in bytes.
+/// The longest message, in bytes.
 const LONGEST_MESSAGE: usize = 2_048;
 
 /// The answer to a pending event. `gateway` is what the event asked for, if it could be read.
@@ -93,7 +93,7 @@ pub fn termination(
     build(event(context, context.answer_id(ty), ty, now).data(JSON, data))
 }
 
-/// The report that a client runs behind its gateway, since this time.
+/// The report that a client has been running behind its gateway since this time.
 pub fn running(pod: &Observed, context: &Context, gateway: &str, since: DateTime<Utc>) -> Event {
     let mut data = client(&pod.metadata, context, gateway, "the client runs behind its gateway");
     data["pod_ip"] = json!(pod.ip());
@@ -122,7 +122,7 @@ fn timestamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// The data of an event about a client that is, or was, there.
+/// The data of an event about a client that exists or existed.
 fn client(pod: &Metadata, context: &Context, gateway: &str, message: &str) -> Value {
     json!({
         "message": message,

@@ -1,4 +1,4 @@
-//! HTTP responses: an event, a problem, or nothing but a status.
+//! HTTP responses: an event, a problem, or only a status.
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
@@ -8,7 +8,7 @@ use crate::kubernetes::Retry;
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
-/// A response with these headers and this body, and its length.
+/// A response with these headers, this body and its length.
 pub fn respond(status: StatusCode, (mut headers, body): (HeaderMap, Vec<u8>)) -> Response<Vec<u8>> {
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let mut response = Response::new(body);
@@ -22,7 +22,7 @@ pub fn empty(status: StatusCode) -> Response<Vec<u8>> {
     respond(status, Default::default())
 }
 
-/// The response that makes the broker redeliver: 429 or 503, with the wait that the API server asked for.
+/// The response that makes the broker redeliver: 429 or 503, with the delay that the API server asked for.
 pub fn retry(retry: &Retry) -> Response<Vec<u8>> {
     let mut response = empty(match retry.too_many_requests {
         true => StatusCode::TOO_MANY_REQUESTS,
@@ -34,7 +34,7 @@ pub fn retry(retry: &Retry) -> Response<Vec<u8>> {
     response
 }
 
-/// A problem document (RFC 9457) of no type but its status.
+/// A problem document (RFC 9457) without a type of its own.
 pub fn problem(status: StatusCode, detail: &str) -> Response<Vec<u8>> {
     #[derive(Serialize)]
     struct Problem<'a> {

@@ -1,7 +1,7 @@
-//! Who delivers: where a sender has to say who it is, the API server is asked whose token it sent.
+//! Checks who delivers: if senders need a token, the API server says whose it is.
 //!
-//! Knative's Triggers send one where their subscriber has an audience (`authentication-oidc`). A sender that isn't let in
-//! is told what is wanted, and never what it sent. `docs/operations.md`, "Who may send events".
+//! Knative's Triggers send a token if their subscriber has an audience (`authentication-oidc`). A refused sender learns
+//! what is required, and nothing about what it sent. `docs/operations.md`, "Who may send events".
 
 use http::header::{AUTHORIZATION, HeaderMap};
 
@@ -9,30 +9,30 @@ use crate::cluster::Cluster;
 use crate::kubernetes::{Call, Retry, read_review};
 use crate::outbound::Outbound;
 
-/// Why a sender isn't let in.
+/// Why a sender is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It has to say who it is (401). Knative doesn't try again.
+    /// It sent no valid token (401). Knative doesn't try again.
     #[error("send a token for the audience {0}, as in Authorization: Bearer TOKEN")]
     Unknown(String),
-    /// It isn't among those who may (403).
+    /// It isn't one of the allowed users (403).
     #[error("only {0} may deliver here")]
     Forbidden(String),
-    /// Nobody can say who it is (503, or 429).
+    /// Its token can't be reviewed now (503, or 429).
     #[error("the sender's token can't be reviewed: {}", .0.cause)]
     Unreviewed(Retry),
 }
 
-/// The token of a request; `None` where there is none.
+/// A request's bearer token; `None` if there is none.
 pub fn token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
 }
 
-/// Lets a sender in, or not. Where nobody has to say who it is, nobody is asked.
+/// Checks a sender. Without `sender_audience` everybody may deliver, and nothing is asked.
 ///
 /// # Errors
-/// Why it isn't let in.
+/// Why the sender is refused.
 pub async fn admit<O: Outbound>(token: Option<&str>, cluster: &Cluster<'_, O>) -> Result<(), Refused> {
     let Some(audience) = &cluster.config.sender_audience else { return Ok(()) };
     let unknown = || Refused::Unknown(audience.clone());

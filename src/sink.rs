@@ -1,7 +1,7 @@
-//! The sink that a SinkBinding injects: `K_SINK` and `K_CE_OVERRIDES` in, requests with reply events out.
+//! The sink that a SinkBinding injects: reads `K_SINK` and `K_CE_OVERRIDES`, and makes requests that carry events.
 //!
-//! With a sink, a reply is POSTed there instead of being the answer to the delivery. A sink has taken an event when it
-//! says 2xx; the rest of its answer isn't read. Source of the two variables: Knative Eventing, "SinkBinding".
+//! With a sink, an answer is POSTed there instead of being the HTTP response. The sink has taken an event if it answers
+//! 2xx; the rest of its answer isn't read. Source of the two variables: Knative Eventing, "SinkBinding".
 
 use std::collections::BTreeMap;
 
@@ -15,21 +15,21 @@ use crate::cloudevents::is_attribute_name;
 use crate::outbound::{Answer, NoAnswer};
 use crate::url::{IPV6_NEEDS_PORT, lacks_port, origin};
 
-/// The context attributes of the specification, which no override may touch.
+/// The specification's context attributes, which no override may set.
 #[rustfmt::skip]
 const CORE_ATTRIBUTES: [&str; 11] = [
     "id", "source", "specversion", "type", "datacontenttype", "dataschema", "schemaurl", "subject", "time", "data",
     "datacontentencoding",
 ];
 
-/// Where replies go, and what is written on each of them.
+/// Where events go, and the extensions that are added to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sink {
     url: Uri,
     overrides: BTreeMap<String, String>,
 }
 
-/// Why a sink has not taken an event, for the log.
+/// Why the sink did not take an event, for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum NotTaken {
     /// It answered with this status.
@@ -40,14 +40,14 @@ pub enum NotTaken {
     NoAnswer(NoAnswer),
 }
 
-/// What is wrong with one of the three variables: its name, and the problem as the end of a sentence about it.
+/// An invalid variable: its name, and the end of a sentence about it.
 pub type SinkError = (&'static str, String);
 
 impl Sink {
-    /// Reads the variables `k_sink`, `k_ce_overrides` and `sink_origin`; there is no sink where `k_sink` is empty.
+    /// Reads the variables `k_sink`, `k_ce_overrides` and `sink_origin`. `None` if `k_sink` is empty.
     ///
     /// # Errors
-    /// The variable that can't be used, and why. Overrides are checked even without a sink.
+    /// The invalid variable, and why. Overrides are checked even without a sink.
     pub fn parse(k_sink: &str, k_ce_overrides: &str, sink_origin: &str) -> Result<Option<Self>, SinkError> {
         let overrides = overrides(k_ce_overrides).map_err(|problem| ("k_ce_overrides", problem))?;
         if k_sink.is_empty() {
@@ -58,7 +58,7 @@ impl Sink {
         Ok(Some(Self { url, overrides }))
     }
 
-    /// The event as the sink gets it: with the overrides' extensions on it.
+    /// The event with the extensions of the overrides.
     pub fn overridden(&self, mut event: Event) -> Event {
         for (name, value) in &self.overrides {
             event.set_extension(name, value.as_str());
@@ -66,7 +66,7 @@ impl Sink {
         event
     }
 
-    /// The request that hands an event, written as headers and body, to the sink, with the token that the sink may want.
+    /// The request that carries an event (headers and body) to the sink, with a token if the sink wants one.
     pub fn request(
         &self,
         (headers, body): (HeaderMap, Vec<u8>),
@@ -131,7 +131,7 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(extensions)
 }
 
-/// Spin lets requests go to `sink_origin` and nowhere else, so a sink at another place would never be reached.
+/// Spin allows requests to `sink_origin` only, so a sink elsewhere could never be reached.
 fn check_origin(url: &Uri, sink_origin: &str) -> Result<(), String> {
     let allowed: Option<Uri> = sink_origin.parse().ok();
     if allowed.as_ref().and_then(Uri::authority).is_some_and(lacks_port) {
@@ -143,7 +143,7 @@ fn check_origin(url: &Uri, sink_origin: &str) -> Result<(), String> {
             let wanted = format!("{scheme}://{}", authority.unwrap_or_default());
             Err(format!("is {sink_origin:?}, but k_sink is elsewhere, where Spin lets no reply go: set it to {wanted}"))
         }
-        // A pattern, or something that Spin refuses by itself.
+        // A pattern, or something that Spin itself refuses.
         _ => Ok(()),
     }
 }

@@ -1,8 +1,8 @@
-//! What state a client is in, as its Pod says: waiting, running behind its gateway, or ended, and why.
+//! Reads a client's state from its Pod: waiting, running behind its gateway, or ended and why.
 //!
-//! A Pod's phase doesn't tell it: a gateway's sidecar keeps a Pod `Running` long after its client has ended, and a Pod is
-//! `Running` before its client has started. So it is told by the container `client`. Source: Kubernetes, "Pod
-//! Lifecycle", "Disruptions" and core/v1 `PodStatus`.
+//! The Pod's phase doesn't say it: a Pod is `Running` before its client has started, and a gateway's sidecar keeps it
+//! `Running` after the client has ended. The container `client` does. Source: Kubernetes, "Pod Lifecycle",
+//! "Disruptions" and core/v1 `PodStatus`.
 
 mod wire;
 
@@ -17,17 +17,17 @@ use crate::pod::{CLIENT_CONTAINER, GATE, Metadata, TERMINATION};
 /// Serialized as the variant's own name, for example `"OOMKilled"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum EndReason {
-    /// Its command ended well.
+    /// Its command succeeded.
     Completed,
-    /// Its command ended with an error, or its Pod failed before it could start.
+    /// Its command failed, or its Pod failed before it could start.
     Error,
-    /// It used more memory than it may.
+    /// It used more memory than its limit.
     OOMKilled,
     /// It ran longer than `activeDeadlineSeconds`.
     DeadlineExceeded,
-    /// The node or the scheduler needed its place, or somebody drained the node.
+    /// The node or the scheduler needed its resources, or somebody drained the node.
     Evicted,
-    /// Its node has gone.
+    /// Its node is gone.
     NodeLost,
     /// An event asked for its end.
     Terminated,
@@ -49,7 +49,7 @@ impl EndReason {
 pub enum State {
     /// It has not started, or it is about to start again.
     Waiting,
-    /// The gateway's init container has set the routes, and the client has started, at this time.
+    /// Its gateway's init container has set the routes, and it started at this time.
     Running(Option<DateTime<Utc>>),
     /// It has ended for good.
     Ended(End),
@@ -60,18 +60,18 @@ pub enum State {
 pub struct End {
     /// Why.
     pub reason: EndReason,
-    /// What its command ended with.
+    /// The exit code of its command.
     pub exit_code: Option<i32>,
-    /// What Kubernetes says of it.
+    /// What Kubernetes says about it.
     pub message: Option<String>,
     /// When.
     pub ended_at: Option<DateTime<Utc>>,
 }
 
-/// Part of a core/v1 Pod: what says in which state its client is.
+/// Part of a core/v1 Pod: what determines its client's state.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Observed {
-    /// Name, identity and the marks that the provisioner left on it.
+    /// Name, identity and annotations.
     pub metadata: Metadata,
     #[serde(default)]
     spec: Spec,
@@ -86,7 +86,7 @@ impl AsRef<Metadata> for Observed {
 }
 
 impl Observed {
-    /// Whether our gate still holds the Pod back.
+    /// Whether the Pod still has our gate.
     pub fn is_gated(&self) -> bool {
         self.spec.scheduling_gates.iter().any(|gate| gate.name == GATE)
     }
@@ -96,7 +96,7 @@ impl Observed {
         self.status.pod_ip.as_deref()
     }
 
-    /// The node that it is on.
+    /// The node of the Pod.
     pub fn node(&self) -> Option<&str> {
         self.spec.node_name.as_deref()
     }
@@ -124,12 +124,12 @@ impl Observed {
         matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
     }
 
-    /// How the container `client` ended last, where it has ended.
+    /// How the container `client` ended last, if it has ended.
     fn exit(&self) -> Option<&Exit> {
         status_of(&self.status.container_statuses, CLIENT_CONTAINER)?.terminated.as_ref()
     }
 
-    /// How a client ended whose Pod is gone, or has ended.
+    /// How the client ended, if it has ended or its Pod is gone.
     pub fn end(&self) -> End {
         let exit = self.exit();
         let message = exit.and_then(|exit| exit.message.as_ref()).or(self.status.message.as_ref());
@@ -142,7 +142,7 @@ impl Observed {
         }
     }
 
-    /// When the Pod ended, where its client doesn't say so.
+    /// When the Pod ended, if its client doesn't say.
     fn ended_at(&self) -> Option<DateTime<Utc>> {
         let changed = self.status.conditions.iter().filter_map(|condition| condition.last_transition_time).max();
         let deleted = self.metadata.deletion_timestamp;
@@ -160,7 +160,7 @@ impl Observed {
         }
     }
 
-    /// Whether the client had ended for good before anything else ended its Pod.
+    /// Whether the client ended for good before anything else ended its Pod.
     fn has_ended_by_itself(&self, exit: &Exit) -> bool {
         let was_first = |at: Option<DateTime<Utc>>| Some(exit.finished_at? < at?);
         let was_deleted = self.metadata.is_being_deleted();
@@ -169,7 +169,7 @@ impl Observed {
             && (!was_deleted || was_first(self.deletion_requested()) == Some(true))
     }
 
-    /// Why a client ended that nothing else ended.
+    /// Why the client ended, if nothing else ended it.
     fn own_reason(&self, exit: Option<&Exit>) -> EndReason {
         match exit {
             Some(exit) if exit.reason == "OOMKilled" => EndReason::OOMKilled,
@@ -181,7 +181,7 @@ impl Observed {
 
     /// Whether the container `client`, which has ended, is not started again.
     ///
-    /// That its Pod is being deleted says nothing of it: until the kubelet knows of that, it starts the container again.
+    /// A deletion of the Pod doesn't change that: until the kubelet sees it, it starts the container again.
     fn is_final(&self, exit: &Exit) -> bool {
         let client = self.spec.containers.iter().find(|container| container.name == CLIENT_CONTAINER);
         let policy = client.and_then(|client| client.restart_policy.as_deref()).unwrap_or(&self.spec.restart_policy);
@@ -195,7 +195,7 @@ impl Observed {
         }
     }
 
-    /// What ended the Pod but its client or a deletion, and when, as far as the Pod says it.
+    /// What ended the Pod other than its client or a deletion, and when, if the Pod says so.
     fn disruption(&self) -> Option<(EndReason, Option<DateTime<Utc>>)> {
         let target = self.disruption_target();
         let reason = match (self.status.reason.as_str(), target.map_or("", |condition| &condition.reason)) {
@@ -218,17 +218,17 @@ impl Observed {
         self.status.start_time?.checked_add_signed(seconds)
     }
 
-    /// When somebody asked for the deletion of the Pod; the timestamp is that of its end, and a grace period later.
+    /// When the deletion was requested: the grace period before the deletion timestamp.
     ///
-    /// Once its containers have ended, the node deletes the Pod with a grace of 0, and the time of that takes the place
-    /// of the first request's. That one came no earlier than the Pod's own grace before.
+    /// Once the containers have ended, the node deletes the Pod with a grace period of 0, and that time replaces the
+    /// first one. The first request came at most the Pod's own grace period earlier.
     fn deletion_requested(&self) -> Option<DateTime<Utc>> {
         let grace = self.metadata.deletion_grace_period_seconds.filter(|grace| *grace > 0);
         let grace = grace.unwrap_or(self.spec.termination_grace_period_seconds);
         self.metadata.deletion_timestamp?.checked_sub_signed(TimeDelta::try_seconds(grace.try_into().ok()?)?)
     }
 
-    /// Whether the first init container, which is the gateway's, has ended well.
+    /// Whether the first init container, which is the gateway's, has succeeded.
     fn is_routed(&self) -> bool {
         self.spec.init_containers.first().is_none_or(|gateway| {
             let state = status_of(&self.status.init_container_statuses, &gateway.name);

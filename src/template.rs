@@ -1,8 +1,8 @@
 //! A core/v1 PodTemplate as the base of every client Pod.
 //!
-//! Operators write it. It decides *what* clients run (resources, volumes, node selection, a deadline), never *how*
-//! they are routed. So its fields are those of an allow list, and what [`crate::bypass`] knows is refused by name.
-//! `docs/configuration.md`, "Clients made from a PodTemplate".
+//! It decides *what* clients run (resources, volumes, node selection, a deadline), never *how* they are routed. So its
+//! fields are those of an allow list, and what [`crate::bypass`] lists is refused by name. `docs/configuration.md`,
+//! "Clients made from a PodTemplate".
 
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::reason::{Failure, Reason};
 /// The containers that a gateway's admission controller adds.
 const GATEWAY_CONTAINERS: [&str; 2] = ["gateway-init", "gateway-sidecar"];
 
-/// What a workload needs of a PodSpec, and what the API server writes into every PodTemplate by default.
+/// The fields that a workload needs, and those that the API server adds to every PodTemplate.
 #[rustfmt::skip]
 const FIELDS: [&str; 22] = [
     "activeDeadlineSeconds", "affinity", "automountServiceAccountToken", "containers", "dnsPolicy", "enableServiceLinks",
@@ -22,7 +22,7 @@ const FIELDS: [&str; 22] = [
     "terminationGracePeriodSeconds", "tolerations", "topologySpreadConstraints", "volumes",
 ];
 
-/// The fields that are refused with a reason of their own, rather than for not being in the list.
+/// The fields that are refused with their own reason.
 const REFUSED: [(&str, &str); 4] = [
     ("initContainers", "they would run before the gateway's"),
     ("ephemeralContainers", "they are for running Pods"),
@@ -36,10 +36,10 @@ const VOLUMES: [&str; 8] = [
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 ];
 
-/// What a projected volume may be made of: no token of a service account.
+/// The allowed sources of a projected volume: no service account token.
 const PROJECTED: [&str; 4] = ["clusterTrustBundle", "configMap", "downwardAPI", "secret"];
 
-/// The part of a PodTemplate that becomes the base of a Pod: labels, annotations and spec.
+/// The part of a PodTemplate on which a Pod is based: labels, annotations and spec.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Base {
     /// `template.metadata.labels`.
@@ -50,10 +50,10 @@ pub struct Base {
     pub spec: Value,
 }
 
-/// Takes a PodTemplate, or says why it can't be one of a client.
+/// Takes the base from a PodTemplate.
 ///
 /// # Errors
-/// `PodTemplateInvalid`, with the field to mend.
+/// `PodTemplateInvalid`, with the field to correct.
 pub fn base(name: &str, mut template: Value) -> Result<Base, Failure> {
     let mut template = take(&mut template, "template");
     let mut metadata = take(&mut template, "metadata");
@@ -135,7 +135,7 @@ fn check_container(container: &Value) -> Result<(), String> {
     }
 }
 
-/// A member, taken out of its object: `null` where there is no such member, and where there is no object.
+/// Takes a member out of an object; `null` if there is no such member or no object.
 fn take(value: &mut Value, member: &str) -> Value {
     value.get_mut(member).map(Value::take).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! One maker of each thing that tests need: a configuration, an event, a Pod as it comes back, a scripted peer.
+//! Makes what tests need: a configuration, an event, a Pod that came back, a scripted peer.
 //!
-//! For the unit tests here and, by the feature `testing`, for the property, model, contract and fault tests and the
-//! benchmark. Nothing of it is in the component.
+//! For the unit tests here and, with the feature `testing`, for the other tests and the benchmark. Nothing of it is in
+//! the component.
 
 mod life;
 mod script;
@@ -29,7 +29,7 @@ pub const ADDRESS: &str = "pod-gateway-foo.gateway-system.svc.cluster.local";
 static MANIFEST: LazyLock<toml::Table> =
     LazyLock::new(|| include_str!("../spin.toml").parse().expect("the manifest is TOML"));
 
-/// A variable's value: of `changes`, or else the default of `spin.toml`.
+/// A variable's value: from `changes`, or else the default in `spin.toml`.
 ///
 /// # Errors
 /// That the variable isn't declared.
@@ -41,23 +41,23 @@ pub fn variable(changes: &[(&str, &str)], name: &str) -> Result<String, String> 
     default.map(str::to_owned).ok_or_else(|| format!("{name} is not declared"))
 }
 
-/// The configuration of the defaults with `changes` laid over them.
+/// The default configuration with `changes`.
 ///
 /// # Errors
-/// Which of the changes can't be used.
+/// The invalid change.
 pub fn try_config(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::from_variables(|name| variable(changes, name))
 }
 
-/// The same, where they can be used.
+/// The same, with valid changes.
 ///
 /// # Panics
-/// When they can't.
+/// If one is invalid.
 pub fn config(changes: &[(&str, &str)]) -> Config {
     try_config(changes).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The context of an event of this identity, and with nothing else.
+/// The context of an event with this identity and nothing else.
 pub fn context(source: &str, id: &str) -> Context {
     Context { source: source.to_owned(), id: id.to_owned(), ..Context::default() }
 }

@@ -1,10 +1,10 @@
-//! Texts that came from outside, before somebody reads them: cut to a length, and without the token.
+//! Texts from outside, before somebody reads them: shortened, and without tokens.
 
 use std::borrow::Cow;
 
 use http::HeaderValue;
 
-/// The beginning of a text: at most `limit` bytes of it, and whole characters only.
+/// The beginning of a text: at most `limit` bytes, and whole characters only.
 ///
 /// ```
 /// assert_eq!(provisioner::text::cut("größer", 3), "gr");
@@ -13,28 +13,28 @@ pub fn cut(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
-/// The shortest token that is looked for, in bytes. No API server issues one as short as this, and a shorter one could
-/// be part of an ordinary word.
+/// The shortest token that is searched for, in bytes. API servers issue no token as short as this, and a shorter one
+/// could be part of an ordinary word.
 const SHORTEST_TOKEN: usize = 6;
 
-/// The shortest beginning of a longer token that is looked for, in bytes. What comes before is the same in every token of
-/// a service account: a JWT's header up to the id of its key.
+/// The shortest beginning of a token that is searched for, in bytes. Anything shorter is the same in every token of a
+/// service account: a JWT's header up to the key id.
 const SHORTEST_BEGINNING: usize = 40;
 
 const REDACTED: &str = "[redacted]";
 
-/// Takes tokens out of whatever is about to leave: responses, events, log lines.
+/// Removes tokens from everything that leaves: responses, events, log lines.
 #[derive(Clone, Default)]
 pub struct Redactor(Vec<String>);
 
 impl Redactor {
-    /// Looks for these tokens.
+    /// Removes these tokens.
     pub fn new<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
         let long = tokens.into_iter().filter(|token| token.len() >= SHORTEST_TOKEN);
         Self(long.map(str::to_owned).collect())
     }
 
-    /// The text without a token, and without the beginning of one: quotations are cut.
+    /// The text without a token or the beginning of one, because quotations may be cut.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.0.iter().fold(text.into(), |text, token| match without(token, &text) {
             Some(clean) => clean.into(),
@@ -42,7 +42,7 @@ impl Redactor {
         })
     }
 
-    /// A header's value without the token, where it holds it.
+    /// A header's value without the token; `None` if it doesn't contain one.
     pub fn header(&self, value: &HeaderValue) -> Option<HeaderValue> {
         match self.text(value.to_str().ok()?) {
             Cow::Owned(text) => HeaderValue::try_from(text).ok(),
@@ -50,7 +50,7 @@ impl Redactor {
         }
     }
 
-    /// The same for the bytes of a message's body. A body that isn't text holds none of our texts.
+    /// The same for a body. A body that isn't text contains no token.
     pub fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
         let redacted = std::str::from_utf8(&bytes).map(|text| self.text(text));
         match redacted {
@@ -60,10 +60,10 @@ impl Redactor {
     }
 }
 
-/// The text without the token; `None` where it isn't in it.
+/// The text without the token; `None` if it isn't in it.
 fn without(token: &str, text: &str) -> Option<String> {
     let beginning = &token[..token.ceil_char_boundary(SHORTEST_BEGINNING)];
-    // Most texts are too short to hold one, and to prepare the search takes longer than to see that.
+    // Most texts are too short to contain a token, and checking that first is faster than preparing the search.
     if text.len() < beginning.len() {
         return None;
     }

@@ -1,11 +1,11 @@
-//! The two kinds of URL that a variable may hold: the base of the Kubernetes API, and where a sink is.
+//! The two kinds of URL in variables: the base of the Kubernetes API, and a sink.
 
 use http::uri::{Authority, Scheme, Uri};
 
 /// Scheme and authority of a server: `https://kubernetes.default.svc`, without path.
 ///
-/// A path has no place here: Spin's `allowed_outbound_hosts` takes this very value and denies everything when there
-/// is a path in it.
+/// A path isn't allowed: Spin's `allowed_outbound_hosts` takes this very value, and denies every request if it has a
+/// path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
     scheme: Scheme,
@@ -32,13 +32,13 @@ impl BaseUrl {
         self.scheme == Scheme::HTTPS
     }
 
-    /// The absolute URI of `path`, which begins with `/` and is percent-encoded where it has to be.
+    /// The absolute URI of `path`, which begins with `/` and is already percent-encoded.
     pub fn join(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.authority)
     }
 }
 
-/// Why an IPv6 address is refused without a port: Spin takes the last of its groups for one, and allows no request.
+/// Why an IPv6 address needs a port: Spin reads the last group as the port, and then allows no request.
 pub const IPV6_NEEDS_PORT: &str = "Spin needs the port after an IPv6 address, as in https://[fd00::1]:443";
 
 /// Whether it is an IPv6 address without a port.
@@ -46,7 +46,7 @@ pub fn lacks_port(authority: &Authority) -> bool {
     authority.host().starts_with('[') && authority.port().is_none()
 }
 
-/// Scheme, host and port of a URL, the default port included.
+/// Scheme, host and port of a URL, with the default port if it has none.
 pub fn origin(uri: &Uri) -> Option<(Scheme, String, u16)> {
     let scheme = uri.scheme()?.clone();
     let default = if scheme == Scheme::HTTPS { 443 } else { 80 };

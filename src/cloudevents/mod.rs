@@ -1,6 +1,6 @@
-//! The CloudEvents HTTP protocol binding: [`read()`] for what comes in, [`write()`] for what goes out.
+//! The CloudEvents HTTP protocol binding: [`read()`] for incoming events, [`write()`] for outgoing ones.
 //!
-//! The event model of answers is the SDK's. Its HTTP binding isn't used, because it gets several rules wrong:
+//! Outgoing events use the SDK's model. Its HTTP binding isn't used, because it gets several rules wrong:
 //! percent-encoding, media types, repeated attributes, `null`. Source of the rules: CloudEvents 1.0.2, "HTTP Protocol
 //! Binding" section 3 and "JSON Event Format" sections 2 and 3.
 
@@ -15,7 +15,7 @@ pub use write::{write, write_verbatim};
 
 const STRUCTURED_JSON: &str = "application/cloudevents+json";
 
-/// How an event stands in an HTTP message.
+/// The content mode of an event in an HTTP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Attributes are headers, and the data is the body.
@@ -24,7 +24,7 @@ pub enum Mode {
     Structured,
 }
 
-/// Whether `name` can be an attribute's: CloudEvents 1.0.2, "Naming Conventions".
+/// Whether `name` is a valid attribute name: CloudEvents 1.0.2, "Naming Conventions".
 pub fn is_attribute_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
 }

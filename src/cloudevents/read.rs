@@ -1,11 +1,11 @@
-//! Reads of an event what somebody here asks for: identity, type, the extensions used, and the data, not yet parsed.
+//! Reads what is used of an event: identity, type, the extensions used, and the data, not yet parsed.
 //!
-//! Everything else is skipped and never built, so the memory of an event doesn't depend on what it holds. What isn't
-//! used isn't judged either: a malformed `time` costs nobody an event.
+//! Everything else is skipped without building it. So an event's memory doesn't depend on its content, and a malformed
+//! `time` does no harm.
 //!
-//! A header's value is decoded once, as the HTTP protocol binding says. A delivery by Knative is the exception: its
-//! data plane uses the Go SDK, which neither encodes nor decodes, so a value is taken as every other consumer there
-//! sees it. `docs/contract.md`, "Identity on the wire".
+//! A header's value is decoded once, as the HTTP protocol binding says. An event from Knative is the exception: its
+//! data plane uses the Go SDK, which neither encodes nor decodes, so the value is taken verbatim, as every other
+//! consumer there does. `docs/contract.md`, "Identity on the wire".
 
 use std::borrow::Cow;
 
@@ -23,11 +23,11 @@ const HEADER_PREFIX: &str = "ce-";
 const CLOUDEVENTS: &str = "application/cloudevents";
 /// The extension by which a Broker's ingress marks an event.
 const KNATIVE_ARRIVAL: &str = "ce-knativearrivaltime";
-/// Not JSON's, but some tools write it before JSON.
+/// Not part of JSON, but some tools write it before JSON.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const GZIP: &[u8] = b"\x1f\x8b";
 
-/// How much of a value is quoted in an error, in bytes.
+/// The longest quotation of a value in an error, in bytes.
 const LONGEST_QUOTE: usize = 128;
 
 /// What is read of an event.
@@ -39,7 +39,7 @@ pub struct Received<'a> {
     pub context: Context,
     /// Its data.
     pub data: Data<'a>,
-    /// In which mode it came.
+    /// Its content mode.
     pub mode: Mode,
 }
 
@@ -48,45 +48,45 @@ pub struct Received<'a> {
 pub enum Data<'a> {
     /// There is none.
     Absent,
-    /// Bytes that are declared to be JSON.
+    /// Bytes declared as JSON.
     Json(Cow<'a, [u8]>),
-    /// Something else, by its media type.
+    /// Bytes of another media type.
     Other(String),
-    /// Bytes that gzip has compressed, whatever they are declared to be.
+    /// Bytes compressed with gzip, whatever their media type.
     Compressed,
 }
 
-/// Why a request is not an event. The text says what to mend and is meant for the sender.
+/// Why a request is not an event. The text tells the sender what to correct.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// There is nothing of an event in it.
+    /// It has nothing of an event.
     #[error("no CloudEvent: there is no ce- header, and the content type is not {STRUCTURED_JSON}")]
     NoEvent,
     /// A structured event that isn't JSON.
     #[error("the body is not JSON: {0}")]
     NotJson(serde_json::Error),
-    /// JSON that can't be an event: no object, or an attribute of another type than it has.
+    /// JSON that is not an event: not an object, or with an attribute of the wrong type.
     #[error("the body is JSON and no event: {0}")]
     NoEnvelope(serde_json::Error),
-    /// A structured event that is a list, of which serde's derive would take the items by their order.
+    /// A list, which serde's derive would accept item by item.
     #[error("the body is a list and not one event")]
     List,
     /// A structured event that is compressed.
     #[error("the body is compressed with gzip: send it as it is")]
     Compressed,
-    /// A header that may be there once.
+    /// A header that is given twice.
     #[error("the header {0} is there more than once")]
     Repeated(HeaderName),
-    /// A header that is no text.
+    /// A header that is not text.
     #[error("the header {0} is not UTF-8")]
     NotUtf8(HeaderName),
-    /// A required attribute that isn't there.
+    /// A missing required attribute.
     #[error("the attribute {0} is missing")]
     Missing(&'static str),
-    /// A required attribute that says nothing.
+    /// An empty required attribute.
     #[error("the attribute {0} is empty")]
     Empty(&'static str),
-    /// A version of CloudEvents that isn't spoken.
+    /// An unsupported version of CloudEvents.
     #[error("specversion {0:?} is not supported: use \"1.0\"")]
     Version(String),
     /// Data in two places.
@@ -95,7 +95,7 @@ pub enum ReadError {
     /// Data that can't be decoded.
     #[error("{0} is not a base64 string")]
     NotBase64(&'static str),
-    /// A format, or a batch.
+    /// An unsupported format, or a batch.
     #[error("{0} is not supported: send one event, as {STRUCTURED_JSON} or in binary mode")]
     Format(String),
     /// A content coding (RFC 9110, section 8.4).
@@ -104,7 +104,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether the answer is 415 and not 400: it may be an event, in a form that isn't spoken here.
+    /// Whether the answer is 415 and not 400: it may be an event in an unsupported form.
     pub fn is_unsupported(&self) -> bool {
         matches!(self, Self::Format(_) | Self::Encoding(_))
     }
@@ -125,7 +125,7 @@ impl ReadError {
 /// ```
 ///
 /// # Errors
-/// [`ReadError`] for what is no CloudEvent, or one in a form that isn't spoken here.
+/// [`ReadError`] if it is not a CloudEvent, or one in an unsupported form.
 pub fn read<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Received<'a>, ReadError> {
     check_encoding(headers)?;
     let content_type = single(headers, &CONTENT_TYPE)?.map(|value| raw_text(&CONTENT_TYPE, value)).transpose()?;
@@ -174,7 +174,7 @@ fn read_binary<'a>(headers: &HeaderMap, content_type: Option<&str>, body: &'a [u
     members.received(data, Mode::Binary)
 }
 
-/// The one value of a header, or `None` where it is missing.
+/// The value of a header that must not be repeated; `None` if it is missing.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ReadError> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -188,8 +188,8 @@ fn raw_text(name: &HeaderName, value: &HeaderValue) -> Result<String, ReadError>
     text.map(str::to_owned).map_err(|_| ReadError::NotUtf8(name.clone()))
 }
 
-/// HTTP Protocol Binding, section 3.1.3.2: unquoted, and percent-decoded once. A value whose decoding is no text was
-/// not encoded at all, and is taken as it stands.
+/// HTTP Protocol Binding, section 3.1.3.2: unquoted, then percent-decoded once. A value whose decoding is not UTF-8 was
+/// not encoded, and is taken verbatim.
 fn decoded_text(name: &HeaderName, value: &HeaderValue) -> Result<String, ReadError> {
     let raw = value.as_bytes().trim_ascii();
     let unquoted = unquote(raw);
@@ -197,7 +197,7 @@ fn decoded_text(name: &HeaderName, value: &HeaderValue) -> Result<String, ReadEr
     String::from_utf8(decoded).or_else(|_| raw_text(name, value))
 }
 
-/// The content of a quoted string (RFC 9110, section 5.6.4), or `None` where `raw` is none.
+/// The content of a quoted string (RFC 9110, section 5.6.4); `None` if `raw` isn't one.
 fn unquote(raw: &[u8]) -> Option<Vec<u8>> {
     let inner = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     let mut unquoted = Vec::with_capacity(inner.len());
@@ -208,7 +208,7 @@ fn unquote(raw: &[u8]) -> Option<Vec<u8>> {
     Some(unquoted)
 }
 
-/// The attributes that are used, and in structured mode the data. What else there is is skipped and never built.
+/// The attributes that are used, and in structured mode the data. The rest is skipped without building it.
 #[derive(Default, Deserialize)]
 #[serde(expecting = "a JSON object", default)]
 struct Members<'a> {
@@ -229,7 +229,7 @@ struct Members<'a> {
     knativeerrordata: Option<Extension>,
 }
 
-/// An extension's text. In JSON one of another type than a string is its JSON text.
+/// An extension as a string. In JSON, a value of another type becomes its JSON text.
 struct Extension(String);
 
 impl<'de> Deserialize<'de> for Extension {
@@ -256,7 +256,7 @@ fn read_structured(body: &[u8]) -> Result<Received<'_>, ReadError> {
 }
 
 impl<'a> Members<'a> {
-    /// JSON Event Format, section 3.1. The member `data` is JSON where nothing else is said, and base64 is bytes.
+    /// JSON Event Format, section 3.1. The member `data` is JSON unless something else is said, and base64 is bytes.
     fn data(&self) -> Result<Data<'a>, ReadError> {
         let content_type = self.datacontenttype.as_deref().filter(|content_type| !content_type.is_empty());
         let is_base64 = self.datacontentencoding.as_ref().is_some_and(|coding| coding.eq_ignore_ascii_case("base64"));
@@ -274,7 +274,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Puts together what was asked for. An attribute that is empty is not set.
+    /// Makes the result. An empty attribute counts as absent.
     fn received(self, data: Data<'a>, mode: Mode) -> Result<Received<'a>, ReadError> {
         let optional = |text: Option<Extension>| text.map(|text| text.0).filter(|text| !text.is_empty());
         let required = |name, text: Option<String>| match text {
@@ -305,7 +305,7 @@ fn decode_base64(member: &'static str, raw: &RawValue) -> Result<Vec<u8>, ReadEr
     bytes.ok_or(ReadError::NotBase64(member))
 }
 
-/// Data of this content type. `default` says what data without one are.
+/// Data with this content type. Without one, `default` says whether it is JSON.
 fn declared<'a>(bytes: Cow<'a, [u8]>, content_type: Option<&str>, default: bool) -> Data<'a> {
     if bytes.starts_with(GZIP) {
         return Data::Compressed;
@@ -317,7 +317,7 @@ fn declared<'a>(bytes: Cow<'a, [u8]>, content_type: Option<&str>, default: bool)
     }
 }
 
-/// Type and subtype of a media type, in lower case and without parameters.
+/// A media type in lower case, without parameters.
 fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

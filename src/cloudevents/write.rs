@@ -1,8 +1,8 @@
-//! Writes an event as headers and body, in the mode that is asked for, where that mode can say it exactly.
+//! Writes an event as headers and body, in the requested mode if that is exact.
 //!
-//! Binary mode percent-encodes what a header can't hold, and the Go SDK, so Knative's consumers too, never decodes it.
-//! So an event of which a single attribute would have to be encoded, or is too long for a header, goes out in
-//! structured mode. `docs/contract.md`, "Identity on the wire".
+//! Binary mode percent-encodes what a header can't hold, and the Go SDK, and so Knative's consumers, never decode it.
+//! So an event goes out in structured mode if an attribute would have to be encoded or is too long for a header.
+//! `docs/contract.md`, "Identity on the wire".
 
 use std::io::{self, Write};
 
@@ -13,14 +13,14 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::{Mode, STRUCTURED_JSON};
 
-/// The longest attribute that goes into a header, in bytes. An answer repeats up to four of the asker's, and a host
-/// takes 128 KiB of headers.
+/// The longest attribute in a header, in bytes. An answer repeats up to four of its event's attributes, and a host
+/// accepts 128 KiB of headers.
 const LONGEST_HEADER: usize = 8 << 10;
 
-/// How many headers there is room for before any is written.
+/// The number of headers for which space is reserved.
 const USUAL_HEADERS: usize = 12;
 
-/// The headers and the body of a request or of a response that carries `event`.
+/// The headers and body of a request or response that carries `event`.
 pub fn write(event: &Event, mode: Mode) -> (HeaderMap, Vec<u8>) {
     match mode {
         Mode::Binary => binary(event, is_plain).unwrap_or_else(|| structured(event)),
@@ -28,15 +28,15 @@ pub fn write(event: &Event, mode: Mode) -> (HeaderMap, Vec<u8>) {
     }
 }
 
-/// The same in binary mode as the Go SDK writes it, for whoever plays Knative's part: no value is encoded. Nothing where
-/// a header can't hold one at all.
+/// The same in binary mode as the Go SDK writes it, for whoever plays Knative's part: nothing is encoded. `None` if a
+/// header can't hold a value.
 pub fn write_verbatim(event: &Event) -> Option<(HeaderMap, Vec<u8>)> {
     binary(event, |_| true)
 }
 
 fn structured(event: &Event) -> (HeaderMap, Vec<u8>) {
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(STRUCTURED_JSON))]);
-    // Measured first, so that a long answer needs no more memory than its length.
+    // Measured first, so that a long answer takes no more memory than its length.
     let mut length = Length(0);
     _ = serde_json::to_writer(&mut length, event);
     let mut body = Vec::with_capacity(length.0);
@@ -44,7 +44,7 @@ fn structured(event: &Event) -> (HeaderMap, Vec<u8>) {
     (headers, body)
 }
 
-/// Counts what is written.
+/// Counts the written bytes.
 struct Length(usize);
 
 impl Write for Length {
@@ -58,7 +58,7 @@ impl Write for Length {
     }
 }
 
-/// Nothing where an attribute can't be a header as it is.
+/// `None` if a header can't hold an attribute as it is.
 fn binary(event: &Event, is_plain: fn(&str) -> bool) -> Option<(HeaderMap, Vec<u8>)> {
     let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
     for (name, value) in event.iter() {
@@ -81,7 +81,7 @@ fn binary(event: &Event, is_plain: fn(&str) -> bool) -> Option<(HeaderMap, Vec<u
     Some((headers, body))
 }
 
-/// Whether a header holds the text as it is: printable ASCII without the space, `"` and `%` (HTTP Protocol Binding,
+/// Whether a header can hold the text as it is: printable ASCII without the space, `"` and `%` (HTTP Protocol Binding,
 /// section 3.1.3.2).
 fn is_plain(text: &str) -> bool {
     text.len() <= LONGEST_HEADER && text.bytes().all(|c| c.is_ascii_graphic() && !matches!(c, b'"' | b'%'))

@@ -1,4 +1,4 @@
-//! One delivery of an event, and its one end.
+//! One delivery of an event, and how it ends.
 
 use std::cell::Cell;
 
@@ -24,18 +24,18 @@ use crate::state::Observed;
 use crate::text::{Redactor, cut};
 use crate::{reply, response};
 
-/// The longest text that is kept of an event for the log, in bytes.
+/// The longest text of an event that is kept for the log, in bytes.
 const LONGEST_TEXT: usize = 2_048;
 
 const NO_SINK: &str = "dead letters are settled, and clients are swept, by way of a sink, because Knative throws away what \
                        a dead letter sink answers: set k_sink, which a SinkBinding does";
 
-/// By which way an event comes.
+/// The route by which an event came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    /// As the Trigger's subscriber.
+    /// To the Trigger's subscriber.
     Subscriber,
-    /// As the Trigger's dead letter sink, after the broker gave up.
+    /// To the Trigger's dead letter sink, after the broker gave up.
     DeadLetter,
 }
 
@@ -45,23 +45,23 @@ enum Wish {
     Client(Result<String, Failure>),
     /// The end of the client of this pending event.
     End(Result<Context, Failure>),
-    /// A look at a Pod, which may have been deleted.
+    /// A look at a Pod, and whether it was deleted.
     Look(Box<Observed>, bool),
     /// A look at all clients.
     Sweep,
 }
 
-/// An event, read once: everything that its end needs to know of it.
+/// An event, as far as the delivery needs it.
 pub(super) struct Delivery {
     route: Route,
     mode: Mode,
     ty: String,
     context: Context,
-    /// Nothing where it asks for nothing that is done here.
+    /// `None` if there is nothing to do.
     wish: Option<Wish>,
 }
 
-/// How a delivery ended: what is answered, and what the log says of it.
+/// How a delivery ended: its response, and what the log says.
 struct End {
     response: Response<Vec<u8>>,
     outcome: Kind,
@@ -75,9 +75,9 @@ impl Delivery {
         let wish = match ty.as_str() {
             event::PENDING => Some(Wish::Client(event::requested_gateway(&data))),
             event::TERMINATION => Some(Wish::End(event::pending_event(&data))),
-            // No sweep finds a Pod that is gone.
+            // No sweep finds a deleted Pod, so this dead letter counts too.
             event::DELETED => look(true),
-            // What else the broker gave up on is found by the next one.
+            // The next sweep finds what the others would have reported.
             _ if route == Route::DeadLetter => None,
             event::PING => Some(Wish::Sweep),
             event::ADDED | event::UPDATED => look(false),
@@ -86,7 +86,7 @@ impl Delivery {
         Self { route, mode, ty, context, wish }
     }
 
-    /// Brings the delivery to its end. `sender` is the token of whoever sent it, where that was reviewed.
+    /// Handles the delivery. `sender` is the sender's token, if it was reviewed.
     pub(super) async fn end(
         self,
         sender: Option<&str>,
@@ -123,7 +123,7 @@ impl Delivery {
             Wish::Look(pod, _) => Some(pod.metadata.name.clone()),
             Wish::Sweep => None,
         };
-        // Where an answer took no call, it is about no Pod.
+        // An answer without a call says nothing about a Pod.
         let api_calls = means.outbound.calls.get();
         let pod = pod.filter(|_| api_calls > 0 || end.is_err());
         let entry = Entry {
@@ -144,13 +144,13 @@ impl Delivery {
 
     async fn provide(&self, gateway: &Result<String, Failure>, means: &Means<'_, impl Outbound>) -> Result<End, Retry> {
         let outcome = match self.pending(gateway, means) {
-            // Who asks for what can't be had is told so without a call.
+            // An invalid request fails without a call.
             Err(failure) => Err(failure.into()),
             Ok((pending, is_expired)) => {
                 let provisioning = Provisioning { pending: &pending, cluster: &means.cluster()? };
                 match self.route {
                     Route::DeadLetter => provisioning.settle_or(undeliverable(&self.context).into()).await,
-                    // An earlier delivery may have made the Pod while there was time: then that is this event's answer.
+                    // An earlier delivery may have created the Pod in time: then that is this event's answer.
                     Route::Subscriber if is_expired => provisioning.settle_or(expired().into()).await,
                     Route::Subscriber => provisioning.provision().await,
                 }
@@ -162,7 +162,7 @@ impl Delivery {
         means.end(event, outcome.err()).await
     }
 
-    /// The client asked for, and whether it is too late for it.
+    /// The requested client, and whether the event has expired.
     fn pending<'a>(
         &'a self,
         gateway: &'a Result<String, Failure>,
@@ -190,7 +190,7 @@ impl Delivery {
         means.end(event, ended.err()).await
     }
 
-    /// What the log says of the event, whatever becomes of it.
+    /// What the log says about the event in any case.
     fn entry(&self, outcome: Kind) -> Entry {
         let text = |text: &str| Some(cut(text, LONGEST_TEXT).to_owned());
         let gateway = if let Some(Wish::Client(Ok(gateway))) = &self.wish { text(gateway) } else { None };
@@ -207,7 +207,7 @@ impl Delivery {
     }
 }
 
-/// What a delivery has at hand.
+/// What a delivery works with.
 struct Means<'a, O> {
     config: &'a Config,
     token: Result<Token, String>,
@@ -232,7 +232,7 @@ impl<'a, O: Outbound> Means<'a, O> {
         let secrets = [token.as_ref().ok(), sink_token.as_ref().ok().and_then(Option::as_ref)];
         let redactor = Redactor::new(secrets.into_iter().flatten().map(Token::secret).chain(sender));
         let (mode, trace) = (delivery.mode, delivery.context.trace());
-        // The review of the sender's token was one.
+        // The review of the sender's token was a call.
         let outbound = Counting { inner: outbound, calls: Cell::new(sender.is_some().into()) };
         Self { config, token, sink_token, redactor, now: surroundings.now, mode, trace, outbound }
     }
@@ -250,7 +250,7 @@ impl<'a, O: Outbound> Means<'a, O> {
             return Ok(End { response: response::empty(StatusCode::ACCEPTED), outcome: Kind::Ignored, failure: None });
         };
         let response = self.tell(report.event.clone()).await?;
-        // Whether an answer arrives nobody knows, so only what a sink has taken is noted.
+        // Nobody knows whether a response arrives, so only what a sink has taken is recorded.
         if self.config.sink.is_some() {
             lifecycle.note(&report).await?;
         }
@@ -264,13 +264,13 @@ impl<'a, O: Outbound> Means<'a, O> {
         Ok(End { response: response::empty(StatusCode::ACCEPTED), outcome: Kind::Swept, failure: None })
     }
 
-    /// The end of a delivery whose event is answered with this one.
+    /// The end of a delivery with this answer.
     async fn end(&self, event: Event, failure: Option<Failure>) -> Result<End, Retry> {
         let outcome = if failure.is_some() { Kind::Failed } else { Kind::Done };
         Ok(End { response: self.tell(event).await?, outcome, failure })
     }
 
-    /// Hands an event to the sink, where there is one, or else makes it the response.
+    /// Gives an event to the sink if there is one, or makes it the response.
     async fn tell(&self, event: Event) -> Result<Response<Vec<u8>>, Retry> {
         let Some(sink) = &self.config.sink else {
             return Ok(response::respond(StatusCode::OK, self.redacted(write(&event, self.mode))));
@@ -283,7 +283,7 @@ impl<'a, O: Outbound> Means<'a, O> {
         Ok(response::empty(StatusCode::ACCEPTED))
     }
 
-    /// A message without the token, whatever it quotes.
+    /// Removes tokens from a message.
     fn redacted(&self, (mut headers, body): (HeaderMap, Vec<u8>)) -> (HeaderMap, Vec<u8>) {
         for value in headers.values_mut() {
             if let Some(clean) = self.redactor.header(value) {
@@ -294,7 +294,7 @@ impl<'a, O: Outbound> Means<'a, O> {
     }
 }
 
-/// Counts the calls that go through.
+/// Counts the calls.
 struct Counting<'a, O> {
     inner: &'a O,
     calls: Cell<u32>,

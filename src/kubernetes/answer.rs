@@ -1,4 +1,4 @@
-//! The answers: the object that was asked for, or a [`Verdict`] why there is none.
+//! Reads the answers: the requested object, or a [`Verdict`].
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::pod::{Metadata, each, text};
 use crate::state::Observed;
 use crate::text::cut;
 
-/// How much of an API server's message is quoted, in bytes.
+/// The longest quotation of an API server's message, in bytes.
 const LONGEST_QUOTE: usize = 2_048;
 
 /// An answer that isn't 2xx.
@@ -21,7 +21,7 @@ const LONGEST_QUOTE: usize = 2_048;
 pub struct Refusal {
     /// The HTTP status code.
     pub code: u16,
-    /// What the API server says of it. An answer without is somebody else's: of a proxy, or of a load balancer.
+    /// What the API server says. An answer without it comes from a proxy or a load balancer.
     pub status: Option<Box<Status>>,
     /// How many seconds to wait: the header `Retry-After`, or `Status.details.retryAfterSeconds`.
     pub retry_after: Option<u64>,
@@ -66,12 +66,12 @@ impl Refusal {
         Self { code: response.status().as_u16(), status, retry_after }
     }
 
-    /// `Status.reason`: one word for machines, as in `AlreadyExists`; empty where there is none.
+    /// `Status.reason`: one word for machines, such as `AlreadyExists`; empty if there is none.
     pub fn reason(&self) -> &str {
         self.status.as_ref().map_or("", |status| &status.reason)
     }
 
-    /// The beginning of `Status.message`, which people read; empty where there is none.
+    /// The beginning of `Status.message`, for people; empty if there is none.
     pub fn message(&self) -> &str {
         cut(self.status.as_ref().map_or("", |status| &status.message), LONGEST_QUOTE)
     }
@@ -80,7 +80,7 @@ impl Refusal {
 /// The Pod `name` in the body of an answer to `create`, `get`, `release` or `annotate`.
 ///
 /// # Errors
-/// It heals where this isn't that very Pod.
+/// It heals if this isn't that Pod.
 pub fn read_pod<T: DeserializeOwned + AsRef<Metadata>>(body: &[u8], namespace: &str, name: &str) -> Result<T, Verdict> {
     let pod: T = parse(body)?;
     let metadata = pod.as_ref();
@@ -105,7 +105,7 @@ struct ListMetadata {
 }
 
 impl Page {
-    /// Where the next page begins; empty where this is the last.
+    /// Where the next page begins; empty for the last page.
     pub fn next(self) -> String {
         self.metadata.r#continue
     }
@@ -114,18 +114,18 @@ impl Page {
 /// The page in the body of an answer to `list`.
 ///
 /// # Errors
-/// It heals where this is no list of Pods.
+/// It heals if this isn't a list of Pods.
 pub fn read_page(body: &[u8]) -> Result<Page, Verdict> {
     parse(body)
 }
 
-/// Whose the token is, in the body of an answer to `review`; `None` where it is nobody's, or isn't for `audience`.
+/// The user of the token, in the body of an answer to `review`; `None` if it is invalid or not for `audience`.
 ///
 /// # Errors
-/// It heals where this is no review.
+/// It heals if this isn't a review.
 pub fn read_review(body: &[u8], audience: &str) -> Result<Option<String>, Verdict> {
     let status = read_object(body, "TokenReview")?["status"].take();
-    // An API server that knows nothing of audiences names none, and takes the token for one of its own.
+    // An API server without support for audiences names none, and reviews the token as its own.
     let is_ours = status["authenticated"] == true && each(&status["audiences"]).any(|named| named == audience);
     match status.is_object() {
         true => Ok(is_ours.then(|| text(&status["user"]["username"]).to_owned())),
@@ -136,19 +136,19 @@ pub fn read_review(body: &[u8], audience: &str) -> Result<Option<String>, Verdic
 /// The object in the body of an answer to `get_template`, `get_namespace` or `get_webhooks`.
 ///
 /// # Errors
-/// It heals where this isn't an object of this `kind`.
+/// It heals if this isn't an object of this `kind`.
 pub fn read_object(body: &[u8], kind: &str) -> Result<Value, Verdict> {
     let object: Value = parse(body)?;
     if object["kind"] == kind { Ok(object) } else { Err(unreadable(&format!("it is not a {kind}"))) }
 }
 
-/// What the body of an answer to `delete` says: `None` when the Pod `name` is gone, or how many seconds it has left.
+/// The body of an answer to `delete`: `None` if the Pod `name` is gone, or the seconds that it has left.
 ///
-/// An API server answers with the Pod, or with a `Status` of success. A success that holds neither is somebody else's,
-/// and the Pod may still be there.
+/// An API server answers with the Pod, or with a `Status` of success. Any other success comes from somebody else, and
+/// the Pod may still exist.
 ///
 /// # Errors
-/// It heals where this is neither.
+/// It heals if this is neither.
 pub fn read_deletion(body: &[u8], name: &str) -> Result<Option<u64>, Verdict> {
     let status: Status = serde_json::from_slice(body).unwrap_or_default();
     if status.kind == "Status" && status.status == "Success" {

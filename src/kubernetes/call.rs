@@ -1,4 +1,4 @@
-//! The calls, as requests that nobody has sent yet.
+//! Makes the calls, as requests that are not sent yet.
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, Request};
@@ -13,22 +13,22 @@ const JSON: &str = "application/json";
 const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A service account's bearer token. It has no `Debug` and no `Display`, so that it can't be printed by accident.
+/// A service account's bearer token. It has no `Debug` and no `Display`, so that nothing prints it by accident.
 pub struct Token(String, HeaderValue);
 
-/// Why a token can't be used.
+/// Why a token is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// There is none, and the API server is spoken to over https.
+    /// There is none, and the API server is called over https.
     #[error("the token file is empty: mount the service account's token")]
     Empty,
-    /// It has more than one line, or bytes that no token has.
+    /// It has more than one line, or bytes that no token contains.
     #[error("the token file holds more than a token")]
     NoToken,
 }
 
 impl Token {
-    /// Takes the content of a token file.
+    /// Parses the content of a token file.
     ///
     /// # Errors
     /// What is wrong with the file.
@@ -41,8 +41,8 @@ impl Token {
 
     /// The same for calls to the API server at `url`.
     ///
-    /// An empty file stands for no token, which is what `kubectl proxy` wants; it is taken over `http` only, since
-    /// an API server that is asked without a token answers as if the provisioner had no rights.
+    /// An empty file means no token, as `kubectl proxy` needs. It is only accepted over `http`, because an API server
+    /// without a token answers as if the provisioner had no rights.
     ///
     /// # Errors
     /// What is wrong with the file.
@@ -51,7 +51,7 @@ impl Token {
         if token.0.is_empty() && url.is_https() { Err(TokenError::Empty) } else { Ok(token) }
     }
 
-    /// The token itself, to be looked for in what leaves.
+    /// The token itself, so that it can be removed from what leaves.
     pub fn secret(&self) -> &str {
         &self.0
     }
@@ -62,7 +62,7 @@ impl Token {
     }
 }
 
-/// The Pods of the client namespace, as calls.
+/// Makes calls about the Pods of the client namespace.
 pub struct Api<'a> {
     url: &'a BaseUrl,
     namespace: &'a str,
@@ -71,7 +71,7 @@ pub struct Api<'a> {
 }
 
 impl<'a> Api<'a> {
-    /// The API at `kube_api_url`, spoken to with `token`, as part of a `trace`.
+    /// The API at `kube_api_url`, called with `token` as part of a `trace`.
     pub fn new(config: &'a Config, token: &'a Token, trace: HeaderMap) -> Self {
         Self { url: &config.kube_api_url, namespace: &config.client_namespace, token, trace }
     }
@@ -86,7 +86,7 @@ impl<'a> Api<'a> {
         self.namespaced(Method::POST, "pods", Some((JSON, pod)))
     }
 
-    /// The same as a dry run: the answer is what it would be, after all admission, and nothing is stored.
+    /// The same as a dry run: the answer is the Pod after all admission, and nothing is stored.
     pub fn rehearse(&self, pod: &Value) -> Request<Vec<u8>> {
         self.namespaced(Method::POST, "pods?dryRun=All", Some((JSON, pod)))
     }
@@ -101,12 +101,12 @@ impl<'a> Api<'a> {
         self.namespaced(Method::GET, &format!("podtemplates/{name}"), None)
     }
 
-    /// `GET` of the client namespace. The provisioner's Role doesn't allow it; whoever looks for a fault may.
+    /// `GET` of the client namespace. The provisioner's Role doesn't allow it; a person's may.
     pub fn get_namespace(&self) -> Request<Vec<u8>> {
         self.namespaced(Method::GET, "", None)
     }
 
-    /// `GET mutatingwebhookconfigurations`: all of the cluster's. The provisioner's Role doesn't allow it either.
+    /// `GET mutatingwebhookconfigurations`: all of the cluster's. The provisioner's Role doesn't allow it.
     pub fn get_webhooks(&self) -> Request<Vec<u8>> {
         let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
         self.request(Method::GET, path, None)
@@ -117,14 +117,14 @@ impl<'a> Api<'a> {
         self.request(Method::GET, "/readyz", None)
     }
 
-    /// `GET pods`: a page of the clients, at most `limit` of them, from where the page before ended (empty for the first).
+    /// `GET pods`: a page of at most `limit` clients, after the page that ended at `from` (empty for the first).
     pub fn list(&self, limit: usize, from: &str) -> Request<Vec<u8>> {
         let from = utf8_percent_encode(from, NON_ALPHANUMERIC);
         let path = format!("pods?labelSelector={MANAGED_BY_LABEL}%3D{MANAGED_BY}&limit={limit}&continue={from}");
         self.namespaced(Method::GET, &path, None)
     }
 
-    /// `POST tokenreviews`: whose `token` this is, if it is one for `audience`.
+    /// `POST tokenreviews`: who has this `token`, if it is for `audience`.
     pub fn review(&self, token: &str, audience: &str) -> Request<Vec<u8>> {
         let review = json!({
             "apiVersion": "authentication.k8s.io/v1",
@@ -134,7 +134,7 @@ impl<'a> Api<'a> {
         self.request(Method::POST, "/apis/authentication.k8s.io/v1/tokenreviews", Some((JSON, &review)))
     }
 
-    /// `PATCH pods/NAME`: takes our gate away and nothing else. Idempotent; the uid pins the object.
+    /// `PATCH pods/NAME`: removes our gate and nothing else. Idempotent; the uid pins the object.
     pub fn release(&self, pod: &Metadata) -> Request<Vec<u8>> {
         self.patch(
             &pod.name,
@@ -145,21 +145,21 @@ impl<'a> Api<'a> {
         )
     }
 
-    /// `PATCH pods/NAME`: writes one of our annotations, on the object of this uid where there is one.
+    /// `PATCH pods/NAME`: sets one of our annotations. A uid, if given, pins the object.
     pub fn annotate(&self, name: &str, uid: Option<&str>, key: &str, value: &str) -> Request<Vec<u8>> {
         let mut metadata = json!({ "annotations": { key: value } });
-        // A null would take the uid away, which is refused.
+        // A null would remove the uid, which the API server refuses.
         if let Some(uid) = uid {
             metadata["uid"] = json!(uid);
         }
         self.patch(name, &json!({ "metadata": metadata }))
     }
 
-    /// `DELETE pods/NAME`, and only the very object that was judged.
+    /// `DELETE pods/NAME`, and only the object that was judged.
     ///
-    /// A gated Pod never ran, so it goes at once; its version is a precondition beside its uid, for another delivery
-    /// of the event may have released it in the meantime. A Pod without its gate may run, and ends in its own time: to
-    /// take its object away at once would leave the node nobody to ask.
+    /// A gated Pod never ran, so its grace period is 0. Its version is a precondition beside its uid, because another
+    /// delivery may have released it meanwhile. A Pod without its gate may run and gets its own grace period: deleted
+    /// at once, its object would be gone while the node still runs it.
     pub fn delete(&self, pod: &Metadata, is_gated: bool) -> Request<Vec<u8>> {
         let mut preconditions = json!({ "uid": pod.uid });
         let mut options = json!({ "apiVersion": "v1", "kind": "DeleteOptions" });
@@ -188,7 +188,7 @@ impl<'a> Api<'a> {
             .method(method)
             .uri(self.url.join(path))
             .header(ACCEPT, JSON)
-            // The API server takes the part before the slash as the field manager.
+            // The API server uses the part before the slash as the field manager.
             .header(USER_AGENT, format!("{MANAGED_BY}/{VERSION}"));
         if !self.token.0.is_empty() {
             request = request.header(AUTHORIZATION, self.token.1.clone());

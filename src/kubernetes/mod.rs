@@ -1,6 +1,6 @@
-//! The Kubernetes API as values: calls are `http::Request`s, answers become objects or a [`Verdict`].
+//! The Kubernetes API as values: calls are `http::Request`s, and answers become objects or a [`Verdict`].
 //!
-//! Nothing is sent here. [`verdict()`] is the one place that says what heals and what doesn't.
+//! Nothing is sent here. [`verdict()`] alone decides what heals.
 
 mod answer;
 mod call;

@@ -1,63 +1,63 @@
-//! What heals and what doesn't: one function of the call and of its answer, which nothing corrects elsewhere.
+//! Decides what heals: one function of the call and its answer.
 //!
-//! The rule: only the API server's own word is final, which is a 4xx that carries a `Status` object. Its `reason`
-//! comes before its code, because one code can mean two things: 409 is `AlreadyExists` or `Conflict`, and they need
-//! opposite treatment. Everything else heals, and the broker redelivers. `docs/faults.md` is printed from the test that
-//! walks this table. Source: Kubernetes API conventions, "Response Status Kind".
+//! A refusal is final only if the API server itself made it: a 4xx with a `Status` object. Its `reason` counts before
+//! its code, because a code can mean two things: 409 is `AlreadyExists` or `Conflict`, which need opposite treatment.
+//! Everything else heals, and the broker redelivers. A test walks this table and prints `docs/faults.md`. Source:
+//! Kubernetes API conventions, "Response Status Kind".
 
 use super::answer::Refusal;
 use crate::outbound::Answer;
 use crate::reason::{Failure, Reason};
 
-/// The calls that are made for an event.
+/// The calls that an event can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// `GET podtemplates/NAME`, before anything is made.
+    /// `GET podtemplates/NAME`, before anything is created.
     GetTemplate,
     /// `POST pods`.
     Create,
-    /// `GET pods/NAME`, where the Pod may be there.
+    /// `GET pods/NAME`, if the Pod may exist.
     Get,
-    /// `GET pods/NAME`, after the create was forbidden: who has no rights can't look either.
+    /// `GET pods/NAME` after a forbidden create, which may be forbidden too.
     GetAfterForbidden,
     /// `GET /readyz`, after both were forbidden.
     Readiness,
-    /// `PATCH pods/NAME`, which takes the gate away.
+    /// `PATCH pods/NAME`, which removes the gate.
     Release,
     /// `DELETE pods/NAME`.
     Delete,
-    /// `PATCH pods/NAME`, which writes an annotation.
+    /// `PATCH pods/NAME`, which sets an annotation.
     Annotate,
     /// `GET pods`, a page of them.
     List,
-    /// `POST tokenreviews`, of which no refusal says anything about the token.
+    /// `POST tokenreviews`. A refusal says nothing about the token.
     Review,
 }
 
 impl Call {
-    /// Whether a Pod is refused by it, as opposed to a look at one.
+    /// Whether it changes a Pod.
     fn is_write(self) -> bool {
         matches!(self, Self::Create | Self::Release | Self::Annotate)
     }
 }
 
-/// What becomes of a delivery after a call that gave no object.
+/// What becomes of a delivery after a call without an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It heals: the broker redelivers.
     Heals(Retry),
-    /// It heals by itself once the cluster has caught up. Until then an earlier delivery's Pod is this event's answer.
+    /// It heals once the cluster has caught up. Until then, the Pod of an earlier delivery is this event's answer.
     NotYet(Retry),
-    /// A Pod of this name is there already.
+    /// A Pod of this name already exists.
     AlreadyExists(Retry),
-    /// The Pod isn't there.
+    /// The Pod doesn't exist.
     NotFound(Retry),
-    /// There will never be a client of this event.
+    /// This event will never have a client.
     Terminal(Failure),
 }
 
 impl Verdict {
-    /// Something in the way that heals, of which no more is known than `cause`.
+    /// A problem that heals, and of which only the `cause` is known.
     pub fn heals(cause: impl Into<String>) -> Self {
         Self::Heals(Retry::because(cause))
     }
@@ -69,7 +69,7 @@ impl From<Failure> for Verdict {
     }
 }
 
-/// Parts what is final, a result or a failure, from what is left to the broker.
+/// Separates a final result or failure from a problem that is left to the broker.
 ///
 /// # Errors
 /// How the broker is to deliver again.
@@ -81,26 +81,26 @@ pub fn settled<T>(outcome: Result<T, Verdict>) -> Result<Result<T, Failure>, Ret
     }
 }
 
-/// How, and why, an event is left to the broker.
+/// How and why an event is left to the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Whether the API server asked for less, with 429.
+    /// Whether the API server asked for fewer requests, with 429.
     pub too_many_requests: bool,
-    /// How many seconds it asked to wait.
+    /// The seconds that it asked to wait.
     pub retry_after: Option<u64>,
     /// What is in the way, for the log.
     pub cause: String,
 }
 
 impl Retry {
-    /// Something in the way of which no more is known than `cause`.
+    /// A problem of which only the cause is known.
     pub fn because(cause: impl Into<String>) -> Self {
         Self { too_many_requests: false, retry_after: None, cause: cause.into() }
     }
 }
 
 impl From<Verdict> for Retry {
-    /// Of a call on which nothing ends: what is in the way may be taken out of it.
+    /// For a call that ends no event: whatever the problem is may be solved.
     fn from(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Heals(retry) | Verdict::NotYet(retry) => retry,
@@ -110,7 +110,7 @@ impl From<Verdict> for Retry {
     }
 }
 
-/// The body of a call's answer where it is a success.
+/// The body of a successful answer.
 ///
 /// ```
 /// use http::Response;
@@ -147,18 +147,18 @@ fn refused(call: Call, refusal: &Refusal) -> Verdict {
         (Call::Create, "AlreadyExists") => Verdict::AlreadyExists(retry),
         (Call::Create, "NotFound") => terminal(Reason::NamespaceNotFound),
         (Call::Get | Call::GetAfterForbidden | Call::Delete | Call::Annotate, "NotFound") => Verdict::NotFound(retry),
-        // What is to be released was removed meanwhile: the next delivery sees what came of it.
+        // The Pod to release was removed meanwhile: the next delivery sees why.
         (_, "AlreadyExists") | (Call::Release, "NotFound") => Verdict::Heals(retry),
         (_, "Forbidden") => forbidden(call, refusal.why_forbidden(), retry, terminal),
         (Call::GetTemplate, _) => terminal(Reason::PodTemplateInvalid),
         _ if call.is_write() => terminal(Reason::PodRejected),
-        // A Pod of the event may be left, so nothing is final before it was seen.
+        // A Pod of the event may be left, so nothing is final before it was read.
         _ => Verdict::Heals(retry),
     }
 }
 
-/// An API server that has just started refuses everybody, as if nobody had rights. It says itself, to anybody, whether
-/// it is ready. An answer that says neither is no reason to doubt its refusal.
+/// An API server that has just started refuses everybody, as if nobody had rights. `/readyz` says, to everybody,
+/// whether it is ready. Any other answer is no reason to doubt the refusal.
 fn readiness(refusal: &Refusal, retry: Retry) -> Verdict {
     let cause = "the Kubernetes API is not ready and refuses everybody";
     match refusal.code {
@@ -176,12 +176,12 @@ fn forbidden(call: Call, why: &str, retry: Retry, terminal: impl Fn(Reason) -> V
     }
 }
 
-/// Whether the API server refuses an object only because something isn't there yet that the cluster makes by itself: the
-/// count of what a quota is about, the service account of a new namespace, what its own admission has to know, or the
-/// annotations that OpenShift's controller gives a new namespace. Or because an admission policy lacks its parameter,
-/// which an API server that has just started hasn't read yet, or which somebody has to put back.
+/// Whether the API server refuses an object only because the cluster hasn't made something yet: the count for a quota,
+/// the service account of a new namespace, what its own admission needs, or OpenShift's annotations of a new namespace.
+/// Or because an admission policy lacks its parameter: a new API server hasn't read it yet, or somebody has to create
+/// it again.
 ///
-/// What comes first in the message is the API server's own; further on it may quote what others wrote.
+/// Only the beginning of the message is the API server's own; the rest may quote others.
 fn is_not_yet(why: &str) -> bool {
     let lacks_account = why.starts_with("error looking up service account ");
     let lacks_range = why.starts_with("error fetching namespace ");
@@ -193,8 +193,8 @@ fn is_not_yet(why: &str) -> bool {
 }
 
 impl Refusal {
-    /// What it means, as a reason: `AlreadyExists`, `NotFound`, `Forbidden`, or empty for any other. A code counts where
-    /// the reason doesn't say.
+    /// The reason, or what the code means without one: `AlreadyExists`, `NotFound`, `Forbidden`, or empty for any
+    /// other.
     fn meaning(&self) -> &str {
         match (self.reason(), self.code) {
             (reason @ ("AlreadyExists" | "NotFound" | "Forbidden"), _) => reason,
@@ -204,8 +204,8 @@ impl Refusal {
         }
     }
 
-    /// Whether it will pass whatever its reason says, a webhook's denial with such a code included: webhooks deny with
-    /// 5xx when they can't reach what they need.
+    /// Whether it heals whatever its reason says, even if a webhook denied with such a code: webhooks deny with 5xx
+    /// when they can't reach what they need.
     fn is_passing(&self) -> bool {
         let is_conflict = self.reason() != "AlreadyExists" || self.is_denied_by_webhook();
         matches!(self.code, 401 | 408 | 425 | 429)
@@ -213,7 +213,7 @@ impl Refusal {
             || self.code == 409 && is_conflict
     }
 
-    /// Whether an admission webhook said no, as opposed to not saying anything.
+    /// Whether an admission webhook denied the request, as opposed to not answering.
     fn is_denied_by_webhook(&self) -> bool {
         self.message().contains("admission webhook ") && self.message().contains(" denied the request")
     }
@@ -223,7 +223,7 @@ impl Refusal {
     }
 }
 
-/// What to do about it, where the API server's message doesn't say so.
+/// What to do about it, if the API server's message doesn't say.
 fn advice(refusal: &Refusal) -> &'static str {
     match refusal.why_forbidden().starts_with("failed quota: ") {
         true => "; give the client namespace a LimitRange with defaults, for the gateway's containers have none",

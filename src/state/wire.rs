@@ -1,4 +1,4 @@
-//! The parts of a core/v1 PodSpec and PodStatus that say in which state a client is.
+//! The parts of a core/v1 PodSpec and PodStatus that determine a client's state.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -29,7 +29,7 @@ pub(super) struct Container {
     pub(super) restart_policy_rules: Vec<Rule>,
 }
 
-/// A core/v1 ContainerRestartRule. What it does is not read: all that there is starts the container again.
+/// A core/v1 ContainerRestartRule. Its action is not read: the only one restarts the container.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Rule {
@@ -98,7 +98,7 @@ pub(super) struct Exit {
 }
 
 impl Rule {
-    /// Whether it is about this exit. One of a kind that isn't known here is about any.
+    /// Whether it applies to this exit. A rule of an unknown kind applies to any.
     pub(super) fn matches(&self, exit: &Exit) -> bool {
         self.exit_codes.as_ref().is_none_or(|codes| match codes.operator.as_str() {
             "In" => codes.values.contains(&exit.exit_code),

@@ -1,12 +1,12 @@
-//! What leads past a gateway, and what only looks like it: examples for the table in [`crate::bypass`].
+//! What leads past a gateway and what only looks like it: examples for the table in [`crate::bypass`].
 
 use serde_json::{Value, json};
 
 use crate::pod::CLIENT_CONTAINER;
 
-/// What leads past a gateway: the entry of the table in `bypass` by its field, and a change that does it when it is
-/// merged into a routed Pod (see [`merged`]). Each entry has one at least, and an API server takes all but `nodeName`,
-/// which it refuses in a gated Pod by itself.
+/// What leads past a gateway: an entry's field, and a change that uses it when merged into a routed Pod (see
+/// [`merged`]). Every entry has at least one. An API server accepts all but `nodeName`, which it refuses in a gated
+/// Pod.
 pub fn examples() -> Vec<(&'static str, Value)> {
     let spec = |spec: Value| json!({ "spec": spec });
     let context = |context: Value| spec(json!({"containers": [{"name": "client", "securityContext": context}]}));
@@ -31,9 +31,9 @@ pub fn examples() -> Vec<(&'static str, Value)> {
                 {"name": "client", "ports": [{"containerPort": 80}, {"containerPort": 81, "hostPort": 81}]},
             ]})),
         ),
-        // An API server takes no privileged container that may not escalate.
+        // An API server refuses a privileged container that may not escalate.
         ("securityContext.privileged", context(json!({"privileged": true, "allowPrivilegeEscalation": null}))),
-        // Nor an unmasked /proc of a user of the node.
+        // And an unmasked /proc with a user of the node.
         (
             "securityContext.procMount",
             spec(json!({
@@ -72,7 +72,7 @@ pub fn examples() -> Vec<(&'static str, Value)> {
     examples
 }
 
-/// Beside each entry, what looks like it and leads nowhere. An API server takes it.
+/// For each entry, what looks like it and is harmless. An API server accepts it.
 pub fn harmless() -> Vec<(&'static str, Value)> {
     let spec = |spec: Value| json!({ "spec": spec });
     let client = |mut client: Value| {
@@ -99,7 +99,7 @@ pub fn harmless() -> Vec<(&'static str, Value)> {
             "securityContext.seccompProfile",
             context(json!({"seccompProfile": {"type": "Localhost", "localhostProfile": "client.json"}})),
         ),
-        // The container's own counts.
+        // The container's own profile counts.
         (
             "securityContext.seccompProfile",
             spec(json!({"securityContext": {"seccompProfile": {"type": "Unconfined"}}})),
@@ -119,7 +119,7 @@ pub fn harmless() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// A change of the container `client`, made to another container of the list; `None` where it is about something else.
+/// A change of the container `client`, moved to another container of the list; `None` if it changes something else.
 pub fn moved(change: &Value, list: &str, name: &str) -> Option<Value> {
     let mut change = change.clone();
     let mut containers = change["spec"].as_object_mut()?.remove("containers")?;

@@ -1,11 +1,11 @@
-//! A client's Pod once a kubelet has it.
+//! A client's Pod on a node.
 
 use serde_json::{Value, json};
 
 use super::{merged, released};
 
-/// A client's Pod that was released and scheduled at midnight, whose gateway's init container has ended well, whose sidecar
-/// runs, and whose client is in this `state`: a core/v1 ContainerState, with the time 01:00.
+/// A client's Pod that was released and scheduled at midnight: its gateway's init container has succeeded, its sidecar
+/// runs, and its client is in this `state` (a core/v1 ContainerState, with the time 01:00).
 pub fn with_client(pod: Value, state: &Value) -> Value {
     let midnight = "2026-01-01T00:00:00Z";
     let container = |name: &str, state: &Value| json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state});

@@ -14,17 +14,17 @@ use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
 /// An answer with this body.
 ///
 /// # Panics
-/// When the code is none.
+/// If the code is invalid.
 pub fn answer(code: u16, body: impl Into<Vec<u8>>) -> Answer {
     Ok(Response::builder().status(code).body(body.into()).expect("it is a status code"))
 }
 
-/// An answer that holds an object.
+/// An answer with an object.
 pub fn object(code: u16, object: &Value) -> Answer {
     answer(code, object.to_string())
 }
 
-/// A refusal as an API server forms it.
+/// A refusal as an API server makes it.
 pub fn status(code: u16, reason: &str, message: &str) -> Answer {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -56,7 +56,7 @@ pub fn cut() -> Answer {
     Err(NoAnswer::CutOff)
 }
 
-/// A conversation: which calls are expected, in this order, and their answers. One more or one less is a failure.
+/// A conversation: the expected calls in order, with their answers. A missing or an extra call is a failure.
 pub struct Script(RefCell<VecDeque<(&'static str, Answer)>>, RefCell<Vec<Request<Vec<u8>>>>);
 
 impl Script {
@@ -90,10 +90,10 @@ impl Drop for Script {
     }
 }
 
-/// Runs a future that never waits, as everything does whose peer is scripted.
+/// Runs a future that never waits, because its peer is scripted.
 ///
 /// # Panics
-/// When it waits.
+/// If it waits.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
