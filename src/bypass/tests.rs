@@ -20,7 +20,7 @@ fn fields() -> BTreeSet<&'static str> {
     POD.iter().chain(&CONTAINER).map(|rule| rule.field).chain(["annotation"]).collect()
 }
 
-/// As an API server has it where nobody would let anything of it through.
+/// A container as strict clusters require it.
 fn hardened(name: &str) -> Value {
     json!({"name": name, "image": "i", "securityContext": {"capabilities": {"drop": ["ALL"]}}})
 }
@@ -63,7 +63,7 @@ fn every_container_is_judged_but_the_gateways_own() {
             let base = json!({"spec": {list: [hardened(name)]}});
             let pod = merged(merged(routed(wanted(&[])), &base), &change);
             let found = check([], &pod["spec"], Subject::RoutedBy(ADDRESS)).expect_err(field);
-            // What is said of all containers is found in the first that doesn't say otherwise.
+            // A setting of the Pod is found in the first container without its own.
             assert_eq!(found.field, field, "{change}");
             assert!(
                 found.container.as_deref() == Some(name) || change["spec"]["securityContext"].is_object(),
@@ -73,14 +73,14 @@ fn every_container_is_judged_but_the_gateways_own() {
     }
 }
 
-/// They need what no other may have, and a webhook that is a gateway's may write what it likes into them.
+/// They need what no other container may have, and their webhook may configure them freely.
 #[test]
 fn the_gateways_own_containers_are_let_be() {
     for (field, change) in examples().into_iter().filter(|(field, _)| CONTAINER.iter().any(|rule| rule.field == *field))
     {
         for (list, name) in [("initContainers", "gateway-init"), ("containers", "gateway-sidecar")] {
             let Some(mut change) = moved(&change, list, name) else { continue };
-            // What is said of all containers is about the others as well.
+            // A setting of the Pod would affect the other containers as well.
             change["spec"]["securityContext"] = json!(null);
             let found = judge(&change).err().map(|found| found.field);
             assert_eq!(found, Some(field).filter(|field| *field == "ports.hostPort"), "{change}");
@@ -98,7 +98,7 @@ fn another_gateways_container_is_not_the_gateways_own() {
     );
 }
 
-/// The address in its environment makes no gateway of the client.
+/// The gateway's address in its environment doesn't make it a gateway's container.
 #[test]
 fn the_client_is_never_the_gateways_own() {
     for (field, mut change) in examples() {
@@ -133,7 +133,7 @@ fn capabilities_are_known_however_they_are_written() {
 fn what_only_looks_like_a_way_past_is_none() {
     let rows = harmless();
     for (field, change) in &rows {
-        // The gateway's containers say nothing of their own, and what the Pod says for all of them lets them be.
+        // The gateway's containers have no setting of their own, and the Pod's setting doesn't affect them.
         assert_eq!(judge(change), Ok(()), "{field}: {change}");
     }
     assert_eq!(rows.iter().map(|(field, _)| *field).collect::<BTreeSet<_>>(), fields());
@@ -151,7 +151,7 @@ fn image_and_command_are_not_judged() {
     }
 }
 
-/// What runs in it has no capabilities yet: its containers are hardened afterwards.
+/// Its containers are hardened afterwards.
 #[test]
 fn a_template_is_judged_without_what_hardening_gives() {
     let judge = |change: &Value| {
@@ -163,7 +163,7 @@ fn a_template_is_judged_without_what_hardening_gives() {
         let expected = if field == DROP { Ok(()) } else { Err(field) };
         assert_eq!(judge(&change), expected, "{change}");
     }
-    // And nobody in it is the gateway's.
+    // And none of its containers is a gateway's.
     let claimed = merged(gateway_container("client", ADDRESS), &json!({"securityContext": {"privileged": true}}));
     assert_eq!(judge(&json!({"spec": {"containers": [claimed]}})), Err("securityContext.privileged"));
 }

@@ -28,12 +28,12 @@ fn structured(body: &[u8]) -> Result<Received<'_>, ReadError> {
     read(&headers(&[("content-type", STRUCTURED_JSON)], &[] as &[(&str, &str)]), body)
 }
 
-/// A structured event with further members, as they stand in its text.
+/// A structured event with further members, given as text.
 fn envelope(more: &str) -> String {
     format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t"{more}}}"#)
 }
 
-/// A structured event in which a member has this value; `null` is a value as well.
+/// A structured event with this value of a member, which may be `null`.
 fn envelope_with(member: &str, value: &Value) -> Vec<u8> {
     let mut envelope: Value = serde_json::from_str(&envelope("")).unwrap();
     envelope[member] = value.clone();
@@ -58,7 +58,7 @@ fn check_json(result: Result<Received, ReadError>, expected: &str) {
     assert_eq!(data, Data::Json(expected.as_bytes().into()));
 }
 
-// What makes an event.
+// Events and others.
 
 #[test]
 fn both_content_modes_are_read_with_and_without_parameters() {
@@ -103,7 +103,7 @@ fn what_is_no_event_says_what_is_missing() {
     check_refused(structured(&envelope_with("specversion", &json!("2.0"))), "specversion \"2.0\" is not supported");
 }
 
-/// An array has no members, though a reader that goes by their order could take it for an event.
+/// A reader that goes by order could take an array for an event.
 #[test]
 fn an_array_of_the_right_length_is_no_event() {
     let members = json!(["1.0", "1", "/s", "t", null, null, null, null, null, null, null, null, null, null]);
@@ -144,7 +144,7 @@ fn compressed_bytes_are_told_without_the_header_too() {
 fn a_byte_order_mark_is_skipped() {
     let body = ["\u{feff}", &envelope(r#","data":{}"#)].concat();
     check_json(structured(body.as_bytes()), "{}");
-    // In binary mode it is a part of the data, whose reader skips it.
+    // In binary mode it is part of the data, and skipped by its reader.
     check_json(binary(&[JSON], b"\xef\xbb\xbf{}"), "\u{feff}{}");
 }
 
@@ -163,7 +163,7 @@ fn header_values_are_unquoted_and_decoded_once() {
         (b"\"a\\\"", "\"a\\\""),
         (b"  padded ", "padded"),
         ("Grüße".as_bytes(), "Grüße"),
-        // What decodes to no text was not encoded.
+        // A value whose decoding is not UTF-8 was not encoded.
         (b"50%ff", "50%ff"),
         (b"\"50%ff\"", "\"50%ff\""),
     ];
@@ -174,7 +174,7 @@ fn header_values_are_unquoted_and_decoded_once() {
     check_refused(read(&headers(&BINARY, &[("ce-correlationid", b"\xFF")]), b""), "ce-correlationid is not UTF-8");
 }
 
-/// The Go SDK neither encodes nor decodes, and by Knative's mark it is known that the value went through it.
+/// Knative's header shows that the value came through the Go SDK, which neither encodes nor decodes.
 #[test]
 fn a_delivery_by_knative_is_taken_verbatim() {
     let id = |id: &str, more: &[(&str, &str)]| {
@@ -215,7 +215,7 @@ fn a_member_that_is_used_stands_once() {
             members = members.repeat(2);
         }
         check_refused(structured(envelope(&members).as_bytes()), "duplicate field");
-        // However it is written.
+        // An escaped name is the same name.
         let first = member.as_bytes()[0];
         let escaped = members.replacen(&format!(r#""{member}""#), &format!(r#""\u{first:04x}{}""#, &member[1..]), 1);
         check_refused(structured(envelope(&escaped).as_bytes()), "duplicate field");
@@ -264,7 +264,7 @@ fn every_other_member_is_skipped_whatever_it_holds() {
     for member in ["time", "subject", "dataschema", "schemaurl", "datacontentencoding2", "Id", "not a name", "", "\\n"]
     {
         for value in values {
-            // Twice, for nobody has to be right about what nobody asks for.
+            // Given twice, which only matters for what is used.
             let body = envelope(&format!(r#","{member}":{value},"{member}":{value},"data":{{}}"#));
             let event = structured(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {error}"));
             assert_eq!(event.context.id, "1", "{body}");
@@ -353,7 +353,7 @@ fn a_member_of_data_is_json_and_one_of_base64_is_bytes() {
     let data = |more: &str| structured(envelope(more).as_bytes()).map(|event| format!("{:?}", event.data));
     let json = format!("{:?}", Data::Json(b"{}".into()));
     assert_eq!(data(r#","data":{}"#).unwrap(), json);
-    // JSON stays JSON, whatever it is called.
+    // A JSON value stays JSON, whatever its content type.
     assert_eq!(data(r#","data":{},"datacontenttype":"text/plain""#).unwrap(), json);
     assert_eq!(data(r#","data":"{}","datacontenttype":"text/plain""#).unwrap(), r#"Other("text/plain")"#);
     assert_eq!(data(r#","data_base64":"e30=""#).unwrap(), r#"Other("application/octet-stream")"#);
@@ -376,7 +376,7 @@ fn the_older_version_says_by_an_encoding_what_the_newer_says_by_a_member() {
     read(&headers(&[("ce-specversion", "0.3")], &BINARY[1..]), b"").unwrap();
 }
 
-// What is written.
+// Writing.
 
 fn event(change: impl FnOnce(EventBuilderV10) -> EventBuilderV10) -> Event {
     let event = EventBuilderV10::new().id("1").ty("t").source("/s").time("2026-01-01T00:00:00Z");
@@ -409,7 +409,7 @@ fn a_plain_event_is_written_in_the_mode_that_is_asked_for() {
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
 }
 
-/// The Go SDK decodes nothing, so an encoded value is another one to whoever reads it there.
+/// The Go SDK decodes nothing, so its users would read an encoded value as another one.
 #[test]
 fn what_a_header_cannot_hold_as_it_is_makes_an_event_structured() {
     let longest = "x".repeat(8 << 10);

@@ -22,7 +22,7 @@ fn check_grammar(variable: &str, usable: &[&str], unusable: &[&str]) {
 fn the_defaults_of_the_manifest_are_usable() {
     let config = config(&[]);
     assert_eq!(config.client_namespace, "default");
-    // With a tag, or every start of a client pulls it.
+    // With a tag, or nodes pull it at every start of a client.
     assert_eq!(config.client_image, "alpine/curl:8.17.0");
     assert_eq!(config.client_command, ["sleep", "infinity"]);
     assert_eq!((&config.client_pod_template, &config.gateway_address), (&None, &None));
@@ -116,7 +116,8 @@ fn each_variable_has_its_grammar() {
     check_grammar("kube_api_timeout", &["1ms", "10m"], &["", "0s", "15", "11m", "-1s"]);
 }
 
-/// Spin takes the last group of the address for its port, and denies every call while `/readyz` says that all is well.
+/// Spin reads the last group of the address as its port and denies every call, while `/readyz` would say that all is
+/// well.
 #[test]
 fn an_ipv6_address_needs_its_port() {
     let problem =
@@ -148,7 +149,7 @@ fn a_clients_times_are_read() {
     let changes = [("client_ttl", "1h30m"), ("client_patience", "1d"), ("client_retention", "0s")];
     assert_eq!(times(&changes), (Some(5_400), minutes(1_440), Some(minutes(0))));
     assert_eq!(times(&[("client_retention", "off")]).2, None);
-    // As many seconds as Kubernetes takes.
+    // The most seconds that Kubernetes accepts.
     assert_eq!(times(&[("client_ttl", "2147483647s")]).0, Some(i32::MAX as u64));
     check_grammar("client_ttl", &["", "1s", "365d"], &["0s", "999ms", "12", "off", "-1s", "2147483648s"]);
     check_grammar("client_patience", &["0s", "20m"], &["", "20", "off", "100years"]);

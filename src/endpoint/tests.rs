@@ -17,15 +17,15 @@ use crate::testing::{
 const SINK: [(&str, &str); 2] = [("k_sink", "http://sink/default"), ("sink_origin", "http://sink")];
 const STRUCTURED: &str = "application/cloudevents+json";
 
-/// As long as a real one, so that every quotation cuts it.
+/// As long as a real token, so that every quotation cuts it.
 fn token() -> String {
     format!("eyJhbGciOiJSUzI1NiJ9.{}.c2lnbmF0dXJl", "eyJpc3MiOiJrOHMifQ".repeat(60))
 }
 
-/// What any part of the token begins with that is long enough to be one.
+/// The beginning of every part of the token that is long enough to count.
 const TOKENS_BEGINNING: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrOHMifQe";
 
-/// A request and what surrounds it: change what a case is about, and leave the rest.
+/// A request and its surroundings: a test changes what it is about.
 struct Case {
     method: Method,
     path: &'static str,
@@ -37,7 +37,7 @@ struct Case {
     script: Vec<(&'static str, Answer)>,
 }
 
-/// What came of it: what was answered, and what went out.
+/// The result: the response and the sent requests.
 struct Ended {
     answered: Answered,
     requests: Vec<Request<Vec<u8>>>,
@@ -124,7 +124,7 @@ impl Ended {
         self.answered.log.as_ref().expect("there is a line in the log")
     }
 
-    /// Everything that anybody reads: the response, the line of the log, and what was sent but for its authorization.
+    /// Everything that leaves: the response, the log line, and the sent requests without `authorization`.
     fn everything(&self) -> String {
         let line = self.answered.log.as_ref().map(|entry| entry.line(now(), Duration::ZERO));
         let sent = self.requests.iter().cloned().map(|mut request| {
@@ -142,7 +142,7 @@ fn check(case: Case, status: u16, outcome: Option<Kind>) -> Ended {
     assert_eq!(ended.answered.response.status().as_u16(), status, "{}", ended.body());
     let logged = ended.answered.log.as_ref().map(|entry| (entry.outcome, entry.status));
     assert_eq!(logged, outcome.map(|outcome| (outcome, status)));
-    // Knative makes a 502 of a 202 that has a body.
+    // Knative turns a 202 with a body into a 502.
     let has_body = !matches!(status, 202 | 429) && !ended.header("content-type").is_empty();
     assert_eq!(!ended.body().is_empty(), has_body, "{}", ended.body());
     ended
@@ -159,7 +159,7 @@ fn check_problem(case: Case, status: u16, outcome: Kind, detail: &str) -> Ended 
     ended
 }
 
-/// The answer as it is read by whoever gets it, in binary or in structured mode.
+/// The answer as its consumer reads it, in binary or structured mode.
 #[track_caller]
 fn event_of(headers: &HeaderMap, body: &[u8]) -> Value {
     let value: Value = serde_json::from_slice(body).unwrap();
@@ -183,7 +183,7 @@ fn check_event(ended: &Ended, ty: &str) -> Value {
     event
 }
 
-// What is no delivery.
+// Other requests.
 
 #[test]
 fn probes_touch_nothing_and_say_what_is_missing() {
@@ -254,7 +254,7 @@ fn an_event_of_another_type_is_acknowledged_whatever_is_missing() {
     }
 }
 
-// What ends in no answer, so that the broker redelivers.
+// Deliveries without an answer, which the broker repeats.
 
 #[test]
 fn what_is_missing_here_is_no_reason_to_lose_an_event() {
@@ -279,7 +279,7 @@ fn what_may_heal_is_left_to_the_broker_with_the_wait_that_was_asked_for() {
     );
 }
 
-// What ends in an answer.
+// Deliveries with an answer.
 
 fn released_by() -> Vec<(&'static str, Answer)> {
     vec![("POST", object(201, &routed(wanted(&[])))), ("PATCH", object(200, &released(routed(wanted(&[])))))]
@@ -324,7 +324,7 @@ fn an_event_is_answered_however_long_what_its_answer_repeats() {
     }
 }
 
-/// Knative's data plane sends the bytes of an identity as they are, and a consumer there knows them so.
+/// Knative's data plane sends the identity verbatim, and all its consumers read it so.
 #[test]
 fn an_identity_is_what_every_other_consumer_of_the_broker_sees() {
     let answered = |id: &str| {
@@ -334,7 +334,7 @@ fn an_identity_is_what_every_other_consumer_of_the_broker_sees() {
         assert_eq!((&event["causationid"], &event["data"]["pending_event"]["id"]), (&json!(id), &json!(id)));
         event["id"].clone()
     };
-    // An id, and what it would be if it were encoded, are two events.
+    // An id and its encoded form are two events.
     for (one, other) in [("a b", "a%20b"), ("100%", "100%25"), ("50%ff", "50\u{fffd}")] {
         assert_ne!(answered(one), answered(other));
     }
@@ -416,7 +416,7 @@ fn taken() -> (&'static str, Answer) {
     ("POST /default", api_answer(202, ""))
 }
 
-/// What was handed to the sink.
+/// The event that was sent to the sink.
 #[track_caller]
 fn check_sent(ended: &Ended, ty: &str) -> Value {
     let request = ended.requests.last().expect("something was sent");
@@ -493,7 +493,7 @@ fn a_dead_letter_is_settled_by_way_of_the_sink_and_not_without() {
 
 // The token.
 
-/// A peer that puts the token into whatever is quoted of its answers.
+/// A peer that puts the token into every text that is quoted.
 #[test]
 fn no_token_leaves_whatever_quotes_it() {
     let token = token();
@@ -521,7 +521,7 @@ fn no_token_leaves_whatever_quotes_it() {
         changed(json!({"spec": {"volumes": [{"name": "v", "hostPath": {"path": token}}]}})),
         answered(&elsewhere),
         refused(422, "Invalid", &format!("bad header: Bearer {token}")),
-        // Cut in the middle of it, at the end of what is told and before its end.
+        // Cut in the middle of the token: at the end of the message, and before its end.
         refused(422, "Invalid", &long(1_950)),
         refused(403, "Forbidden", &format!("pods \"x\" is forbidden: failed quota: {}", long(1_900))),
     ];
@@ -546,8 +546,8 @@ fn no_token_leaves_with_what_may_heal() {
     }
 }
 
-/// A producer that knows the token and sends it as its own gets it back from nobody. In the Pod that is made of it, it
-/// goes to the API server, which knows it.
+/// A producer that sends the token in its event gets it back from nobody. It only reaches the API server, in the Pod,
+/// which knows it.
 #[test]
 fn no_token_leaves_by_what_an_answer_repeats() {
     let token = token();

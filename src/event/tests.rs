@@ -52,7 +52,7 @@ fn data_that_names_no_gateway_says_what_stands_there_instead() {
     }
 }
 
-/// Several bindings and tools do it: dapr, for one.
+/// Several bindings and tools encode twice, for example dapr.
 #[test]
 fn data_that_was_encoded_twice_is_told_from_any_string() {
     let once = serde_json::to_string(r#" {"gateway_name": "foo"}"#).unwrap();
@@ -140,7 +140,7 @@ fn a_dead_letter_says_why_the_broker_gave_up() {
     assert_eq!(message("", ""), expected(""));
     assert_eq!(message("503", "bm8="), expected(" with 503: no"));
     assert_eq!(message("", "no base64"), expected(": no base64"));
-    // Bytes that are no text, and more of them than anybody reads.
+    // Bytes that are not text, and a text that is too long.
     assert_eq!(message("500", "/w=="), expected(" with 500: \u{fffd}"));
     assert_eq!(message("", &"!".repeat(1_000)), expected(&format!(": {}", "!".repeat(512))));
 }

@@ -23,7 +23,7 @@ const REASONS: [&str; 22] = [
     "StorageReadError", "Timeout", "TooManyRequests", "Unauthorized", "Unknown", "UnsupportedMediaType", "Whim", "",
 ];
 
-/// What a message says, as far as it decides anything.
+/// The meaning of a message, if it decides anything.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Says {
     Nothing,
@@ -35,7 +35,7 @@ enum Says {
 const MESSAGES: [(Says, &str); 12] = [
     (Says::Nothing, "no"),
     (Says::Nothing, "pods is forbidden: User \"x\" cannot create resource \"pods\""),
-    // Whoever is quoted further on decides nothing.
+    // Quotations later in a message don't count.
     (Says::Nothing, "pods \"x\" is forbidden: violates PodSecurity: exceeded quota: status unknown for quota: x"),
     (Says::Denied, "admission webhook \"policy.example\" denied the request: no"),
     (Says::NotYet, "pods \"x\" is forbidden: status unknown for quota: clients, resources: pods"),
@@ -61,7 +61,7 @@ const MESSAGES: [(Says, &str); 12] = [
     (Says::Quota, "pods \"x\" is forbidden: failed quota: clients: must specify limits.cpu for: gateway-init"),
 ];
 
-/// A verdict, without what it says of how to try again.
+/// A verdict without its details.
 #[derive(Debug, PartialEq)]
 enum Kind {
     Heals,
@@ -81,14 +81,14 @@ fn kind(verdict: &Verdict) -> Kind {
     }
 }
 
-/// The word of the API server on a call that is made for an object: a `Status` of this code, reason and message.
+/// The verdict on an API server's refusal: a `Status` with this code, reason and message.
 fn expected(call: Call, code: u16, reason: &str, says: Says) -> Kind {
     use Call::{Annotate, Create, Delete, Get, GetAfterForbidden, GetTemplate, Release};
     let passes = matches!(code, 401 | 408 | 425 | 429 | 500..);
     if passes || code == 409 && (reason != "AlreadyExists" || says == Says::Denied) {
         return Kind::Heals;
     }
-    // A reason comes before a code.
+    // The reason counts before the code.
     let meant = match (reason, code) {
         ("AlreadyExists" | "NotFound" | "Forbidden", _) => reason,
         (_, 403) => "Forbidden",
@@ -119,7 +119,7 @@ fn refused(mut answer: http::Response<Vec<u8>>) -> Answer {
     Ok(answer)
 }
 
-/// Every refusal that there can be: its code, and where it is the API server's own word, its reason and its message.
+/// Every possible refusal: its code and, if the API server itself refused, its reason and message.
 fn refusals() -> impl Iterator<Item = (u16, Option<(&'static str, Says)>, Answer)> {
     let status = |code| {
         REASONS.into_iter().flat_map(move |reason| {
@@ -139,7 +139,7 @@ fn every_refusal_of_every_call_ends_as_it_should() {
     for (code, word, answer) in refusals() {
         for call in CALLS {
             let expected = match (call, word) {
-                // An API server that isn't ready says so by its code; whether it says it with a `Status` is nothing.
+                // Only the code says whether the API server is ready.
                 (Call::Readiness, _) if matches!(code, 401 | 403 | 429 | 500..) => Kind::Heals,
                 (Call::Readiness, _) => Kind::Terminal(Reason::Forbidden),
                 (_, None) => Kind::Heals,
@@ -158,7 +158,7 @@ fn every_refusal_of_every_call_ends_as_it_should() {
     assert_eq!(seen, CALLS.len() * 200 * (REASONS.len() * MESSAGES.len() + 4));
 }
 
-/// The same from the other side: what would be lost by a mistake.
+/// The same, starting from what must not be lost.
 #[test]
 fn nothing_ends_an_event_but_the_api_servers_own_refusal_of_a_pod_or_of_a_right() {
     for (code, word, answer) in refusals() {
@@ -198,7 +198,7 @@ fn the_wait_that_was_asked_for_is_the_headers_or_else_the_statuss() {
     };
     assert_eq!(wait(Some("7"), "9"), Some(7));
     assert_eq!((wait(None, "9"), wait(None, "null")), (Some(9), None));
-    // A date, which HTTP allows, and what is no time at all.
+    // A date, which HTTP allows, and an invalid time.
     assert_eq!((wait(Some("Wed, 21 Oct 2026 07:28:00 GMT"), "null"), wait(Some("-1"), "null")), (None, None));
 }
 
@@ -212,7 +212,7 @@ fn a_deletion_is_over_when_the_answer_says_that_nothing_holds_the_pod() {
     assert_eq!(read(r#"{"kind":"Status","status":"Success"}"#), Ok(None));
     assert_eq!(read(&pod(r#","deletionGracePeriodSeconds":30"#)), Ok(Some(30)));
     assert_eq!(read(&pod(r#","deletionGracePeriodSeconds":0,"finalizers":["a/b"]"#)), Ok(Some(1)));
-    // Not the API server's own word on this Pod.
+    // Not an API server's answer about this Pod.
     let strange = [r#"{"kind":"Status","status":"Failure"}"#, "{}", "<html>", "", &pod("").replace(r#""a""#, r#""b""#)];
     for body in strange {
         assert!(matches!(read(body), Err(Verdict::Heals(_))), "{body}");

@@ -71,7 +71,7 @@ fn what_went_well_is_information() {
     }
 }
 
-/// The same text in every field that can have one.
+/// The same text in every field that takes one.
 fn filled(text: &str) -> Entry {
     let text = Some(text.to_owned());
     Entry {
@@ -96,7 +96,7 @@ fn a_line_stays_whole_however_long_its_texts() {
     }
 }
 
-/// A part of a token is as much as a token, so it is taken out before anything is cut.
+/// Tokens are removed before anything is cut, because a part of a token must not be printed either.
 #[test]
 fn the_token_is_in_no_field_wherever_a_text_is_cut() {
     let token = "eyJhbGciOiJSUzI1NiJ9.".repeat(40);

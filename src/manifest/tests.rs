@@ -11,7 +11,7 @@ fn made_from(change: impl FnOnce(&mut Value)) -> Value {
     with_pending(|pending| manifest(pending, &config(&[]), Some(base)))
 }
 
-/// A manifest whose every field Kubernetes knows.
+/// Checks that Kubernetes knows every field of a manifest.
 #[track_caller]
 fn check_known(manifest: &Value) {
     let pod: Pod = serde_json::from_value(manifest.clone()).unwrap();
@@ -80,7 +80,7 @@ fn a_later_delivery_finds_the_correlation() {
     let manifest = manifest(&pending, &config(&[]), None);
     assert_eq!(manifest["metadata"]["annotations"]["podgateway.io/correlation-id"], "c 1");
     check_known(&manifest);
-    // What is too long for a Pod's annotations costs nobody a client.
+    // A value that is too long for a Pod's annotations is left out.
     let long = Context { correlation_id: Some("c".repeat(20 << 10)), ..context("/test", "1") };
     let pending = Pending::new(&long, "foo", &config(&[])).unwrap();
     let manifest = super::manifest(&pending, &config(&[]), None);
@@ -149,7 +149,7 @@ fn every_container_is_hardened_and_keeps_what_does_no_harm() {
     let mut kept = hardened.clone();
     kept["runAsUser"] = json!(7);
     assert_eq!(contexts, [&hardened, &hardened, &hardened, &kept]);
-    // As strict as it is with what comes back.
+    // Judged as strictly as the Pod that comes back.
     check([], &manifest["spec"], Subject::RoutedBy("nobody's")).unwrap();
 }
 

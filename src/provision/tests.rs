@@ -142,7 +142,7 @@ fn a_refusal_by_an_api_server_that_is_not_ready_may_heal() {
         check_retry(calls, "the Kubernetes API is not ready and refuses everybody");
     }
     check_retry(vec![forbidden(CREATE), forbidden(GET), (READYZ, cut())], "cut off");
-    // What doesn't know the path is no reason to doubt the refusal.
+    // A server without this path is no reason to doubt the refusal.
     check_failed(vec![forbidden(CREATE), forbidden(GET), (READYZ, answer(404, ""))], Reason::Forbidden, "");
 }
 
@@ -165,7 +165,7 @@ fn a_create_that_is_refused_for_now_waits_unless_the_pod_is_there() {
     check_done(vec![uncounted(), found(&gated()), let_go()]);
 }
 
-// Finding what an earlier delivery has made.
+// Finding the Pod of an earlier delivery.
 
 #[test]
 fn a_redelivery_finds_its_own_pod() {
@@ -195,7 +195,7 @@ fn a_client_that_runs_outlives_an_event_that_reuses_its_id_for_another_gateway()
     check_failed(vec![exists(), found(&merged(running(), &bar))], Reason::PodNameConflict, expected);
 }
 
-/// It may run on a node whose kubelet is away, and a second client must not follow while the first still runs.
+/// It may run on an unreachable node, and a second client must not start while it runs.
 #[test]
 fn a_client_that_was_released_is_never_taken_away_whatever_the_configuration_says_today() {
     let elsewhere = [("gateway_address", "gw-{gateway}")];
@@ -204,7 +204,7 @@ fn a_client_that_was_released_is_never_taken_away_whatever_the_configuration_say
     for (_, change) in examples() {
         check_done(vec![exists(), found(&merged(running(), &change))]);
     }
-    // One that was not released is what the configuration says today.
+    // A client that was not released follows the current configuration.
     let calls = vec![exists(), found(&gated()), removed()];
     is_failed(deliver(&elsewhere, calls), Reason::WrongGatewayInjected, "where gateway_address says \"gw-foo\"");
 }
@@ -260,7 +260,7 @@ fn an_answer_waits_until_the_removal_is_certain() {
     }
 }
 
-/// No gate holds here, so nothing can be promised.
+/// Gates don't hold here, so the promises can't either.
 #[test]
 fn a_pod_that_was_never_held_back_is_removed_even_when_routed() {
     let calls = vec![created(&running()), (DELETE, object(200, &running()))];
@@ -305,11 +305,11 @@ fn without_verification_a_pod_is_done_as_it_comes() {
     let plain = released(unrouted());
     is_done(deliver(&off, vec![created(&plain)]));
     is_done(deliver(&off, vec![exists(), found(&plain)]));
-    // A Pod from before the switch is still gated, and would wait for ever.
+    // A Pod from before the change is still gated, and would wait for ever.
     is_done(deliver(&off, vec![exists(), found(&unrouted()), (RELEASE, object(200, &plain))]));
 }
 
-// Without making anything.
+// Without creating anything.
 
 #[test]
 fn an_event_that_may_make_nothing_settles_what_is_there() {

@@ -21,7 +21,7 @@ fn done_says_where_the_client_is() {
         "type": "io.podgateway.client.scheduling.done",
         "source": "podgateway/eventing/client/provisioner",
         "subject": "default/6ae65cff-3704-5f31-ae9d-cd15c7833b0c",
-        // The Pod's, so that a repeated answer is the same.
+        // The Pod's creation, so that a repeated answer is the same.
         "time": "2026-01-01T00:00:00Z",
         "causationid": "1",
         "correlationid": "1",

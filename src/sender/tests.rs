@@ -87,7 +87,7 @@ fn a_token_that_is_nobodys_or_for_another_audience_is_unknown() {
     }
 }
 
-/// Knative doesn't try again after a 401, so what can heal is none.
+/// Knative doesn't retry after a 401, so a problem that can heal must not be one.
 #[test]
 fn a_review_that_cannot_be_had_says_nothing_of_the_token() {
     let answers = [

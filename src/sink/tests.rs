@@ -54,7 +54,7 @@ fn overrides_are_extensions_and_strings() {
         check_error(URL, overrides, ORIGIN, "k_ce_overrides", "is not JSON");
     }
     check_error(URL, r#"{"extensions":{"A-b":"c"}}"#, ORIGIN, "k_ce_overrides", "lower-case");
-    // Even without a sink: it may come later.
+    // Even without a sink, which may come later.
     for name in ["id", "source", "specversion", "type", "datacontenttype", "subject", "time", "data"] {
         check_error("", &json!({"extensions": {name: "x"}}).to_string(), ORIGIN, "k_ce_overrides", name);
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{self, merged, routed, wanted};
 
-/// When the client ended, where it has; and a time before and one after it.
+/// When the client ended, a time before it, one after it, and the start.
 const EXIT: &str = "2026-01-01T01:00:00Z";
 const BEFORE: &str = "2026-01-01T00:59:00Z";
 const AFTER: &str = "2026-01-01T01:01:00Z";
@@ -14,7 +14,7 @@ fn time(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// The client's Pod once it was scheduled, and before its containers are known, with a change merged into it.
+/// The scheduled Pod of a client, before its containers are known, with a change merged into it.
 fn pod(change: &Value) -> Value {
     let mut pod = testing::with_client(routed(wanted(&[])), &json!({}));
     let status = pod["status"].as_object_mut().unwrap();
@@ -22,7 +22,7 @@ fn pod(change: &Value) -> Value {
     merged(pod, change)
 }
 
-/// What is said of a Pod all of whose fields Kubernetes knows.
+/// The client of a Pod, after a check that Kubernetes knows all its fields.
 #[track_caller]
 fn observed(pod: &Value) -> Observed {
     let known: KubernetesPod = serde_json::from_value(pod.clone()).unwrap();
@@ -46,7 +46,7 @@ fn waiting(reason: &str) -> Value {
     json!({"waiting": {"reason": reason}})
 }
 
-/// A Pod whose gateway's init container has ended well, and whose sidecar runs.
+/// A Pod whose gateway's init container has succeeded, and whose sidecar runs.
 fn with_client(state: Value, change: &Value) -> Value {
     merged(testing::with_client(routed(wanted(&[])), &state), change)
 }
@@ -68,7 +68,7 @@ fn check_reason(pod: &Value, expected: EndReason) {
     assert_eq!(end_of(pod).reason, expected, "{}", pod["status"]);
 }
 
-/// Somebody asked for its deletion at this time, and it has 30 seconds.
+/// Its deletion was requested at this time, with a grace period of 30 seconds.
 fn deleted(pod: Value, at: &str) -> Value {
     let timestamp = (time(at) + TimeDelta::seconds(30)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     merged(pod, &json!({"metadata": {"deletionTimestamp": timestamp, "deletionGracePeriodSeconds": 30}}))
@@ -128,7 +128,7 @@ fn a_pod_of_which_nothing_is_known_yet_waits() {
     assert_eq!(observed(&pod(&json!({}))).state(), State::Waiting);
 }
 
-// The telling ends.
+// Ended.
 
 #[test]
 fn a_crawler_that_ended_well_has_ended_though_its_gateways_sidecar_runs_on() {
@@ -149,7 +149,7 @@ fn a_containers_own_restart_policy_comes_before_its_pods() {
     check_reason(&with_client(exited(1, "Error"), &own("Never")), EndReason::Error);
     let again = with_client(exited(1, "Error"), &merged(never(), &own("Always")));
     assert_eq!(observed(&again).state(), State::Waiting);
-    // That of another container says nothing of it.
+    // Another container's policy doesn't matter.
     let others = json!({"spec": {"containers": [{"name": "gateway-sidecar", "restartPolicy": "Never"}]}});
     assert_eq!(observed(&with_client(exited(1, "Error"), &others)).state(), State::Waiting);
 }
@@ -168,7 +168,7 @@ fn a_restart_rule_starts_the_client_again_on_the_exits_that_it_names_and_on_no_o
     assert_eq!(state(1, &rule("NotIn", &[0])), State::Waiting);
     check_reason(&with_client(exited(1, "Error"), &rule("In", &[42])), EndReason::Error);
     check_reason(&with_client(exited(0, "Completed"), &rule("NotIn", &[0])), EndReason::Completed);
-    // What isn't known here may start it again, and the Pod's phase tells its end.
+    // An unknown rule may start it again; the phase of the Pod says when it has ended.
     let strange = json!({"spec": {"containers": [
         {"name": "client", "restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart"}]},
     ]}});
@@ -195,14 +195,14 @@ fn a_pod_that_is_deleted_was_not_completed_whatever_its_client_says_to_the_signa
 fn a_client_that_had_ended_before_its_pod_was_deleted_ended_by_itself() {
     let client = merged(with_client(exited(0, "Completed"), &never()), &asked_to_end());
     check_reason(&deleted(client.clone(), AFTER), EndReason::Completed);
-    // Its Pod is gone then, and the last that was seen of it says the same.
+    // Once its Pod is gone, its last state says the same.
     assert_eq!(observed(&deleted(client, AFTER)).end().reason, EndReason::Completed);
-    // One that starts again never ends by itself.
+    // A client that is always started again never ends by itself.
     let looping = with_client(exited(1, "Error"), &json!({"status": {"phase": "Failed"}}));
     check_reason(&deleted(looping, AFTER), EndReason::Deleted);
 }
 
-/// The kubelet starts it again as long as it doesn't know of the deletion.
+/// The kubelet starts it again until it sees the deletion.
 #[test]
 fn a_client_that_may_start_again_has_not_ended_while_its_pod_is_being_deleted() {
     for exit in [exited(0, "Completed"), exited(143, "Error")] {
@@ -245,7 +245,7 @@ fn what_kubernetes_ends_has_kubernetes_reason() {
     }
 }
 
-/// It would be told twice, and otherwise the second time.
+/// Otherwise its end would be reported twice, with two reasons.
 #[test]
 fn a_client_that_had_ended_before_its_pod_was_ended_keeps_its_own_end() {
     let ended = || with_client(exited(0, "Completed"), &never());
@@ -286,7 +286,7 @@ fn what_a_client_says_at_its_end_comes_before_what_its_pod_says() {
 fn a_pod_that_is_gone_ended_when_its_client_did_or_when_it_was_deleted() {
     let at = |pod: &Value| observed(pod).end().ended_at;
     assert_eq!(at(&deleted(with_client(exited(143, "Error"), &json!({})), BEFORE)), Some(time(EXIT)));
-    // Its conditions may not have changed for days.
+    // Its conditions may be days old.
     let running = with_client(running(), &json!({}));
     assert_eq!(at(&deleted(running.clone(), BEFORE)), Some(time(BEFORE) + TimeDelta::seconds(30)));
     assert_eq!((observed(&running).end().reason, at(&running)), (EndReason::Deleted, Some(time(START))));
@@ -294,7 +294,7 @@ fn a_pod_that_is_gone_ended_when_its_client_did_or_when_it_was_deleted() {
     assert_eq!(Observed::deserialize(&bare).unwrap().end().ended_at, Some(time(EXIT)));
 }
 
-/// Whoever sends a hint may write what they like in it.
+/// Anybody may write anything into a hint.
 #[test]
 fn a_time_at_the_end_of_the_calendar_ends_nothing() {
     for (timestamp, grace) in [("-262143-01-01T00:00:00Z", 4_000_000_000_u64), (EXIT, u64::MAX), (EXIT, 1 << 62)] {
@@ -311,7 +311,7 @@ fn a_time_at_the_end_of_the_calendar_ends_nothing() {
 
 mod walk;
 
-/// As the node leaves it when it deletes a Pod at last: grace 0, and the time of that in place of the first request's.
+/// How the node finally deletes a Pod: with grace period 0, and that time instead of the first request's.
 #[test]
 fn a_client_that_was_deleted_has_ended_so_when_the_node_has_taken_its_pod_away() {
     for (finished, expected) in

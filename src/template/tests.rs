@@ -40,7 +40,7 @@ fn a_template_gives_its_labels_annotations_and_spec() {
     assert_eq!(base.spec["nodeSelector"]["disk"], "ssd");
 }
 
-/// What an API server makes of the shortest PodTemplate that people write, by `kubectl get -o json`.
+/// What an API server stores for a minimal PodTemplate (`kubectl get -o json`).
 #[test]
 fn what_the_api_server_writes_by_default_passes() {
     let change = json!({
@@ -79,7 +79,7 @@ fn what_the_api_server_writes_by_default_passes() {
 fn what_leads_past_the_gateway_is_refused_by_name() {
     for (field, change) in examples() {
         match field {
-            // That is what hardening gives.
+            // Hardening adds it.
             "securityContext.capabilities.drop" => drop(check_usable(&change)),
             _ => check_invalid(&change, &format!("remove {field}")),
         }
@@ -187,7 +187,7 @@ fn a_template_has_the_volumes_of_the_restricted_standard_and_no_other() {
     }
 }
 
-/// The node makes the requests of a probe, and the node has no gateway.
+/// The node sends the requests of a probe, and the node has no gateway.
 #[test]
 fn probes_and_hooks_ask_the_client_and_nobody_else() {
     for asks in [json!({"httpGet": {"port": 80, "host": "192.0.2.1"}}), json!({"tcpSocket": {"port": 80, "host": "h"}})]

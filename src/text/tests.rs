@@ -1,6 +1,6 @@
 use super::*;
 
-/// As long as a real one need be to be cut in the middle of its payload.
+/// Long enough to be cut in the middle of its payload.
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2t1YmVybmV0ZXMifQ.c2lnbmF0dXJl";
 
 #[track_caller]
@@ -26,14 +26,14 @@ fn nor_does_the_beginning_of_one_that_was_cut_off() {
         let beginning = &TOKEN[..length];
         check(beginning, "[redacted]");
         check(&format!("ä {TOKEN} ä {beginning}"), "ä [redacted] ä [redacted]");
-        // A quotation is cut, and the sentence around it goes on.
+        // A cut quotation within a longer sentence.
         check(&format!("from \"1\" to \"{beginning}\"; check"), "from \"1\" to \"[redacted]\"; check");
     }
 }
 
 #[test]
 fn what_is_too_short_to_be_a_token_is_a_word() {
-    // What all tokens of service accounts have in common is no part of a secret.
+    // The part that all service account tokens share is not secret.
     for common in ["eyJhb", "an id eyJhbGciOiJSUzI1NiJ9.x"] {
         check(common, common);
     }

@@ -1,4 +1,4 @@
-//! Who may deliver, and who we say that we are.
+//! Tokens of senders, and ours for the sink.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn who_is_not_let_in_is_told_what_is_wanted_whatever_it_sent() {
     }
     let without = Case::pending().configured(&REVIEWED);
     assert_eq!(check_problem(without, 401, Kind::Rejected, WANTED).requests.len(), 0);
-    // Before anything of the event is looked at.
+    // Before the event is read.
     check_problem(Case::pending().with("ce-id", "").configured(&REVIEWED), 401, Kind::Rejected, WANTED);
 }
 
@@ -105,7 +105,7 @@ fn a_sink_gets_the_token_that_is_mounted_for_it_and_none_where_there_is_none() {
     assert_eq!(with.headers()["authorization"], "Bearer for.the.sink");
     assert!(with.headers()["authorization"].is_sensitive());
     assert!(!sent(Ok(None)).headers().contains_key("authorization"));
-    // Not to be had now, it may be later.
+    // A token that is missing now may be there later.
     for (sink_token, expected) in [
         (Err("the token file /oidc/token can't be read".to_owned()), "the token file /oidc/token can't be read"),
         (Ok(Some("a\nb".to_owned())), "for the sink, the token file holds more than a token"),
@@ -113,7 +113,7 @@ fn a_sink_gets_the_token_that_is_mounted_for_it_and_none_where_there_is_none() {
         let ended = check(Case { sink_token, ..failed() }, 503, Some(Kind::Retry));
         assert_eq!(ended.log().message.as_deref(), Some(expected));
     }
-    // A sink that doesn't know it yet.
+    // A sink that doesn't accept the token yet.
     let refused = failed().scripted(vec![("POST /default", api_answer(401, ""))]);
     check(Case { sink_token: Ok(Some("old".to_owned())), ..refused }, 503, Some(Kind::Retry));
 }

@@ -1,4 +1,4 @@
-//! The calls as they go out, and the answers as they are taken.
+//! The requests of the calls, and the parsing of answers.
 
 use http::header::{HeaderMap, HeaderValue};
 use http::{Method, Request};
@@ -31,7 +31,7 @@ fn body(request: &Request<Vec<u8>>) -> Value {
     serde_json::from_slice(request.body()).unwrap()
 }
 
-/// A call's method, its URI, and its body with the body's media type.
+/// Checks a call's method, URI, body, and the body's media type.
 #[track_caller]
 fn check(make: impl FnOnce(&Api) -> Request<Vec<u8>>, method: Method, path: &str, content: Option<(&str, Value)>) {
     let request = call(make);
@@ -89,7 +89,7 @@ fn each_call_is_exactly_this_request() {
     check(|api| api.delete(&pod(&json!({})).metadata, true), Method::DELETE, &one, Some((json, options)));
 }
 
-/// Its object names the node that is to end it; without it a second client could follow while the first still runs.
+/// The object tells its node to end it. Without it, a second client could start while the first still runs.
 #[test]
 fn a_pod_that_may_run_ends_in_its_own_time_however_often_it_has_changed_since() {
     let released: Pod = serde_json::from_value(released(routed(wanted(&[])))).unwrap();
@@ -207,7 +207,7 @@ fn a_refusal_quotes_the_api_server_or_says_that_it_was_another() {
     assert_eq!(endless, format!("the Kubernetes API answered 400: {}", "ä".repeat(1_024)));
 }
 
-/// What comes back about the gateway's containers says nothing of how to mend it.
+/// The API server's message doesn't say what to do about a gateway's containers.
 #[test]
 fn a_quota_that_wants_limits_is_advised_to_have_defaults() {
     let advice = |message: &str| match verdict(Call::Create, status(403, "Forbidden", message)) {

@@ -1,8 +1,8 @@
-//! Every combination of what says something of a client, held against what Kubernetes documents of each.
+//! Every combination of the fields that determine a client's state, compared with the documentation of Kubernetes.
 
 use super::*;
 
-/// A policy as it is written on the Pod, and which of the exits 0, 1, 137 and 143 it starts the client again on.
+/// A policy as the Pod has it, and after which of the exits 0, 1, 137 and 143 it starts the client again.
 ///
 /// Kubernetes, "Pod Lifecycle", "Container restarts": `Always` after any exit, `OnFailure` after any but 0, `Never` after
 /// none; a container's own policy comes before its Pod's, and before both comes a rule that matches.
@@ -22,12 +22,12 @@ fn policies() -> [(Value, &'static [i32]); 9] {
         (own("Never", "Always", json!(null)), &[0, 1, 137, 143]),
         (own("Always", "Never", rule("In", 1)), &[1]),
         (own("Always", "Never", rule("NotIn", 0)), &[1, 137, 143]),
-        // Another container that ends before the client, as a native sidecar doesn't, is no client.
+        // Another container is not the client, even if it ends first, which a native sidecar doesn't.
         (json!({"restartPolicy": "Never", "initContainers": [{"name": "proxy", "restartPolicy": "Always"}]}), &[]),
     ]
 }
 
-/// What the container `client` is at, and the code that it has ended with.
+/// The state of the container `client`, and its exit code if it has ended.
 fn clients() -> [(Option<Value>, Option<i32>); 7] {
     [
         (Some(running()), None),
@@ -40,13 +40,13 @@ fn clients() -> [(Option<Value>, Option<i32>); 7] {
     ]
 }
 
-/// What the gateway's init container is at; the first has set the routes, and no other.
+/// The state of the gateway's init container. Only the first has set the routes.
 fn gateways() -> [Option<Value>; 5] {
     let [ended, failed] = [exited(0, "Completed"), exited(1, "Error")];
     [Some(ended), None, Some(running()), Some(failed), Some(waiting("PodInitializing"))]
 }
 
-/// What ended the Pod from outside: why, and whether it came after the client's exit for sure.
+/// What ended the Pod from outside: the reason, and whether it certainly came after the client's exit.
 type Cause = Option<(EndReason, bool)>;
 
 /// Whether somebody deleted the Pod.
@@ -95,7 +95,7 @@ fn disruptions() -> Vec<(Value, Cause)> {
     all
 }
 
-/// What a client ends in by itself.
+/// The reason of a client that ended by itself.
 fn own(code: Option<i32>, phase: &str) -> EndReason {
     match (code, phase) {
         (Some(0), _) | (None, "Succeeded") => EndReason::Completed,
@@ -104,7 +104,7 @@ fn own(code: Option<i32>, phase: &str) -> EndReason {
     }
 }
 
-/// The Pods of a row of choices but the last two, each of which is laid over it.
+/// The Pods for a row of choices without the last two, each of which is merged into it.
 fn base(phase: &str, policy: &Value, client: &Option<Value>, gateway: &Option<Value>) -> Value {
     let statuses = |name: &str, state: &Option<Value>| {
         state.iter().map(|state| container(name, state.clone())).collect::<Vec<_>>()
@@ -119,7 +119,7 @@ fn base(phase: &str, policy: &Value, client: &Option<Value>, gateway: &Option<Va
     pod(&json!({"spec": policy, "status": status}))
 }
 
-/// The same without what is not read, which would take most of the time of the walk.
+/// The same without unread fields, which would take most of the time.
 fn shortened(mut pod: Value) -> Value {
     for list in ["initContainers", "containers"] {
         for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
@@ -130,13 +130,14 @@ fn shortened(mut pod: Value) -> Value {
     pod
 }
 
-/// What is documented of a client that is running behind its gateway or not, and has ended for good or not, in a Pod of
-/// this phase, whatever else ended it.
+/// The documented state of a client that runs behind its gateway or not, and has ended for good or not, in a Pod with
+/// this phase, whatever else ended the Pod.
 fn documented(phase: &str, is_running: bool, code: Option<i32>, is_final: bool, causes: [&Cause; 2]) -> String {
     if !is_final && !matches!(phase, "Succeeded" | "Failed") {
         return if is_running { "Running" } else { "Waiting" }.to_owned();
     }
-    // What comes after a client's own end didn't end it; and of two others the disruption is why there is a deletion.
+    // What comes after a client's own end didn't end it. Of the other two, the disruption is the reason for the
+    // deletion.
     let causes = || causes.into_iter().flatten();
     let is_first = causes().all(|(_, is_later)| is_final && *is_later);
     let reason = causes().next().filter(|_| !is_first).map_or(own(code, phase), |(reason, _)| *reason);
@@ -180,7 +181,7 @@ fn every_combination_is_in_the_state_that_kubernetes_documents() {
     assert_eq!(ends.len(), 2 + EndReason::ALL.len(), "{ends:?}");
 }
 
-/// Else a field's name could be wrong in all of them.
+/// Otherwise a field's name could be wrong in all of them.
 #[test]
 fn kubernetes_knows_every_field_of_every_choice() {
     for (policy, _) in policies() {
