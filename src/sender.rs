@@ -18,7 +18,7 @@ pub enum Refused {
     /// It isn't one of the allowed users (403).
     #[error("only {0} may deliver here")]
     Forbidden(String),
-    /// Its token can't be reviewed now (503, or 429).
+    /// Its token can't be reviewed now (503).
     #[error("the sender's token can't be reviewed: {}", .0.cause)]
     Unreviewed(Retry),
 }
