@@ -63,6 +63,8 @@ fn a_commit_has_a_short_subject_and_a_body_where_the_component_changes() {
         ("README.md", longest.as_str(), true),
         ("README.md", too_long.as_str(), false),
         ("host/src/a.rs", "Say it", true),
+        ("src/a/tests.rs", "Say it", true),
+        ("src/a/tests/b.rs", "Say it", true),
         ("src/a.rs", "Say it", false),
         ("src/a.rs", "Say it\n\nSigned-off-by: a <a@example.com>", false),
         ("src/a.rs", "Say it\n\nNobody did.", true),
