@@ -11,9 +11,9 @@ use cloudevents::Event;
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::event::{Pending, forgotten};
-use crate::kubernetes::{Call, Retry, Verdict, read_page, settled, verdict};
+use crate::kubernetes::{Call, Retry, Verdict, read_deletion, read_page, settled, verdict};
 use crate::outbound::{NoAnswer, Outbound};
-use crate::pod::{REPORTED, TERMINATION};
+use crate::pod::{Metadata, REPORTED, TERMINATION};
 use crate::provision::Provisioning;
 use crate::reason::{Failure, Reason};
 use crate::reply;
@@ -83,7 +83,8 @@ impl<O: Outbound> Lifecycle<'_, O> {
         }
         let state = if report.is_end { "ended" } else { "running" };
         let request = self.cluster.api.annotate(&report.name, Some(&report.uid), REPORTED, state);
-        Ok(or_gone(self.cluster.ask(Call::Annotate, request).await)?)
+        let noted = self.cluster.pod::<Observed>(Call::Annotate, &report.name, request).await;
+        Ok(or_gone(noted)?)
     }
 
     /// Ends the client of a pending event in any state, and returns whether it had a Pod. `answer_id` is the id of the
@@ -102,9 +103,14 @@ impl<O: Outbound> Lifecycle<'_, O> {
             let message = format!("the Pod {name} was not made of this event: it is left as it is");
             return Err(Failure::new(Reason::PodNameConflict, message).into());
         }
-        let request = self.cluster.api.delete(&pod.metadata, pod.is_gated());
-        or_gone(self.cluster.ask(Call::Delete, request).await)?;
+        self.delete(&pod.metadata, pod.is_gated()).await?;
         Ok(true)
+    }
+
+    /// Has a client's Pod deleted, now or at the end of its grace period.
+    async fn delete(&self, pod: &Metadata, is_gated: bool) -> Result<(), Verdict> {
+        let answer = self.cluster.ask(Call::Delete, self.cluster.api.delete(pod, is_gated)).await;
+        or_gone(answer.and_then(|body| read_deletion(&body, &pod.name)))
     }
 
     /// Looks at every client, page by page: sends reports that are due, settles Pods that stayed gated, and deletes
@@ -147,7 +153,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
             self.note(&report).await?;
         }
         if self.is_due(&state) && !pod.metadata.is_being_deleted() {
-            or_gone(self.cluster.ask(Call::Delete, self.cluster.api.delete(&pod.metadata, false)).await)?;
+            self.delete(&pod.metadata, false).await?;
         }
         Ok(())
     }
@@ -197,7 +203,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
 }
 
 /// A Pod that is already gone is fine.
-fn or_gone(answer: Result<Vec<u8>, Verdict>) -> Result<(), Verdict> {
+fn or_gone<T>(answer: Result<T, Verdict>) -> Result<(), Verdict> {
     match answer {
         Ok(_) | Err(Verdict::NotFound(_)) => Ok(()),
         Err(verdict) => Err(verdict),

@@ -173,6 +173,7 @@ fn a_report_that_was_taken_is_noted_on_its_very_pod() {
     for (code, reason) in [(409, "Conflict"), (403, "Forbidden"), (500, "InternalError")] {
         assert!(note(&runs(), vec![refused(PATCH, code, reason)]).0.is_err());
     }
+    assert!(note(&runs(), vec![(PATCH, answer(200, "<html>"))]).0.is_err());
     // Nothing is left to write on.
     let gone = report(&runs(), true, vec![absent()]).unwrap().unwrap();
     assert_eq!(with(&[], &Script::new(vec![]), |lifecycle| run(lifecycle.note(&gone))), Ok(()));
@@ -233,7 +234,9 @@ fn an_end_that_is_refused_fails_and_one_that_may_heal_waits() {
     {
         assert!(matches!(terminate(vec![(PATCH, fault)]).0, Err(Verdict::Heals(_))));
     }
-    for fault in [status(409, "Conflict", ""), status(403, "Forbidden", ""), status(500, "", ""), cut()] {
+    for fault in
+        [status(409, "Conflict", ""), status(403, "Forbidden", ""), status(500, "", ""), answer(200, "<html>"), cut()]
+    {
         let ended = terminate(vec![(PATCH, object(200, &gated())), (DELETE, fault)]).0;
         assert!(matches!(ended, Err(Verdict::Heals(_))), "{ended:?}");
     }

@@ -25,8 +25,8 @@ fn gone(call: &'static str) -> (&'static str, Answer) {
     (call, status(404, "NotFound", "pods \"x\" not found"))
 }
 
-fn noted() -> (&'static str, Answer) {
-    ("PATCH", object(200, &json!({})))
+fn noted(pod: &Value) -> (&'static str, Answer) {
+    ("PATCH", object(200, pod))
 }
 
 fn dead(case: Case) -> Case {
@@ -65,7 +65,7 @@ fn a_hint_is_answered_with_the_state_of_its_pod() {
 fn a_report_is_noted_once_a_sink_has_taken_it_and_not_before() {
     for (pod, ty, outcome) in [(runs(), reply::RUNNING, Kind::Running), (ended(), reply::ENDED, Kind::Ended)] {
         let case = || hint(UPDATED, &pod).configured(&SINK);
-        let mut told = check(case().scripted(vec![found(&pod), taken(), noted()]), 202, Some(outcome));
+        let mut told = check(case().scripted(vec![found(&pod), taken(), noted(&pod)]), 202, Some(outcome));
         assert_eq!(told.log().api_calls, 2, "the sink is none of the API's");
         told.requests.pop();
         check_sent(&told, ty);
@@ -144,7 +144,7 @@ fn a_ping_sweeps_by_way_of_the_sink_and_not_without() {
     let case = |script| ping().configured(&SINK).scripted(script);
     let ended = check(case(vec![list(&[])]), 202, Some(Kind::Swept));
     assert_eq!((ended.log().pod.as_deref(), ended.log().api_calls), (None, 1));
-    let mut ended = check(case(vec![list(&[runs()]), taken(), noted()]), 202, Some(Kind::Swept));
+    let mut ended = check(case(vec![list(&[runs()]), taken(), noted(&runs())]), 202, Some(Kind::Swept));
     ended.requests.pop();
     assert_eq!(check_sent(&ended, reply::RUNNING)["data"]["pod_name"], POD);
     let trouble = case(vec![list(&[runs()]), ("POST /default", api_answer(500, ""))]);
@@ -206,7 +206,7 @@ fn no_token_leaves_with_what_is_told_of_a_life() {
     for (pod, outcome) in [(merged(ended(), &statuses), Kind::Ended), (merged(runs(), &at_node), Kind::Running)] {
         check_no_token(&check(hint(UPDATED, &pod).scripted(vec![found(&pod)]), 200, Some(outcome)), true);
         let variables = [SINK[0], SINK[1], ("client_retention", "off")];
-        let mut list = vec![("GET", object(200, &json!({"metadata": {}, "items": [pod]}))), taken(), noted()];
+        let mut list = vec![("GET", object(200, &json!({"metadata": {}, "items": [&pod]}))), taken(), noted(&pod)];
         check_no_token(&check(ping().configured(&variables).scripted(list.clone()), 202, Some(Kind::Swept)), true);
         list[0] = found(&pod);
         check_no_token(&check(hint(UPDATED, &pod).configured(&SINK).scripted(list), 202, Some(outcome)), true);

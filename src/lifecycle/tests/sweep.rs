@@ -19,8 +19,8 @@ fn listed(pods: &[Value]) -> (&'static str, Answer) {
     (FIRST, page(pods, ""))
 }
 
-fn noted() -> (&'static str, Answer) {
-    ("PATCH", object(200, &json!({})))
+fn noted(pod: &Value) -> (&'static str, Answer) {
+    ("PATCH", object(200, pod))
 }
 
 fn gone(call: &'static str) -> (&'static str, Answer) {
@@ -141,7 +141,7 @@ fn a_client_that_the_broker_has_forgotten_is_settled() {
 #[test]
 fn what_was_not_told_is_told_and_noted() {
     let pods = [client_running(client("1")), ended("2", 1), told(ended("3", 1), "running")];
-    let calls = vec![listed(&pods), noted(), noted(), noted()];
+    let calls = [listed(&pods)].into_iter().chain(pods.iter().map(noted)).collect();
     let sent = check(&[], calls, &["running 1", "ended 2", "ended 3"]);
     let notes: Vec<_> = sent[1..].iter().map(|note| body(note)["metadata"].clone()).collect();
     let expected = [("uid-1", "running"), ("uid-2", "ended"), ("uid-3", "ended")]
@@ -152,13 +152,13 @@ fn what_was_not_told_is_told_and_noted() {
 #[test]
 fn a_client_that_ended_long_ago_is_told_of_and_then_deleted() {
     let removed = || ("DELETE", object(200, &ended("1", 60)));
-    let sent = check(&[], vec![listed(&[ended("1", 60)]), noted(), removed()], &["ended 1"]);
+    let sent = check(&[], vec![listed(&[ended("1", 60)]), noted(&ended("1", 60)), removed()], &["ended 1"]);
     let options = body(&sent[2]);
     assert_eq!((&options["preconditions"], options.get("gracePeriodSeconds")), (&json!({"uid": "uid-1"}), None));
     check(&[], vec![listed(&[told(ended("1", 60), "ended")]), removed()], &[]);
     check(&[], vec![listed(&[told(ended("1", 60), "ended")]), gone("DELETE")], &[]);
     let at_once = [("client_retention", "0s")];
-    check(&at_once, vec![listed(&[ended("1", 0)]), noted(), removed()], &["ended 1"]);
+    check(&at_once, vec![listed(&[ended("1", 0)]), noted(&ended("1", 0)), removed()], &["ended 1"]);
     // Never; or it is on its way already; or it runs on.
     let off = [("client_retention", "off")];
     check(&off, vec![listed(&[told(ended("1", 100_000), "ended")])], &[]);
@@ -173,10 +173,10 @@ fn one_clients_trouble_is_not_the_others() {
     let calls = vec![
         (FIRST, page(&pods, "a")),
         refused("PATCH", 500, "InternalError"),
-        noted(),
+        noted(&pods[1]),
         refused("DELETE", 403, "Forbidden"),
         ("GET limit=50&continue=a", page(&[client_running(client("4"))], "")),
-        noted(),
+        noted(&client("4")),
     ];
     let (swept, told, _) = sweep_with(&[], calls, |_| true);
     assert_eq!(told, ["ended 1", "running 2", "running 4"]);
@@ -191,7 +191,7 @@ fn what_the_sink_does_not_take_is_neither_noted_nor_deleted() {
     assert_eq!((swept.unwrap_err().cause.as_str(), told.len()), ("the sink answered 500", 0));
     // One of two.
     let is_second = |event: &Value| event["data"]["pending_event"]["id"] == "2";
-    let (swept, told, _) = sweep_with(&[], vec![listed(&pods), noted()], is_second);
+    let (swept, told, _) = sweep_with(&[], vec![listed(&pods), noted(&pods[1])], is_second);
     assert!(swept.is_err());
     assert_eq!(told, ["running 2"]);
 }
