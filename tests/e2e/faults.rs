@@ -18,7 +18,7 @@ use crate::gateway::FOO;
 use crate::harness::Test;
 use crate::namespace::{Namespace, ROUTED, with_namespace};
 use crate::outcome::{is_released, is_routed};
-use crate::table::{Expected, Kind, Trouble, expected, troubles};
+use crate::table::{Event, Expected, Kind, Trouble, expected, troubles};
 
 const AT_ONCE: usize = 8;
 const PATIENT: &str = "20s";
@@ -40,16 +40,13 @@ async fn every_cell_of_the_fault_table_ends_as_it_says_before_a_real_api_server(
         namespace.admin().create(&namespace.path("podtemplates"), &template).await;
         let cells = CALLS.into_iter().flat_map(|call| faults().map(move |cell| (call, cell)));
         let cells: Vec<_> =
-            cells.filter(|(call, (trouble, _))| expected(*call, &trouble.kind) != Expected::NotMet).collect();
+            cells.filter(|(call, (trouble, _))| ends(*call, &trouble.kind) != Expected::NotMet).collect();
         let count = cells.len();
-        let running =
-            cells.into_iter().enumerate().map(|(number, (call, (trouble, fault)))| {
-                let cell = Cell { namespace: namespace.clone(), call, fault, id: format!("cell-{number}") };
-                let name = format!("{call:?}: {} {:?}", trouble.label, trouble.kind);
-                async move {
-                    cell.check(expected(call, &trouble.kind)).await.map_err(|problem| format!("{name}: {problem}"))
-                }
-            });
+        let running = cells.into_iter().enumerate().map(|(number, (call, (trouble, fault)))| {
+            let cell = Cell { namespace: namespace.clone(), call, fault, id: format!("cell-{number}") };
+            let name = format!("{call:?}: {} {:?}", trouble.label, trouble.kind);
+            async move { cell.check(ends(call, &trouble.kind)).await.map_err(|problem| format!("{name}: {problem}")) }
+        });
         let results: Vec<_> = futures::stream::iter(running).buffer_unordered(AT_ONCE).collect().await;
         let wrong: Vec<_> = results.into_iter().filter_map(Result::err).collect();
         assert!(wrong.is_empty(), "{} of {count} cells:\n{}", wrong.len(), wrong.join("\n"));
@@ -57,6 +54,11 @@ async fn every_cell_of_the_fault_table_ends_as_it_says_before_a_real_api_server(
         println!("{count} cells");
     })
     .await;
+}
+
+/// What a pending event ends in.
+fn ends(call: Call, kind: &Kind) -> Expected {
+    expected((Event::Pending, call), kind)
 }
 
 /// What can go wrong on the wire, or be said by somebody on it.

@@ -10,6 +10,7 @@ use tests::events::{Delivery, pending};
 use tests::fault::{Call, Fault};
 use tests::pods::{is_gated, is_routed};
 
+use crate::table::Event;
 use crate::world::{Seen, World};
 
 const AT_ONCE: usize = 8;
@@ -114,7 +115,7 @@ async fn run(way: Way, at: usize, fault: Fault, then: Then) -> Result<(), String
 }
 
 async fn check(way: Way, at: usize, fault: Fault, then: Then) -> Result<(), String> {
-    let world = World::of(if way.has_sink() { Call::Sink } else { way.calls[at] }).await;
+    let world = World::of((Event::Pending, if way.has_sink() { Call::Sink } else { way.calls[at] })).await;
     let provisioner = world.provisioner(&world.to_api.url(), &world.to_sink.url(), TIMEOUT);
     if way.is_made {
         world.trap.set(Call::Create, Fault::LoseAnswer);

@@ -3,7 +3,7 @@
 use tests::fault::Call;
 use tests::provisioner::repository;
 
-use crate::table::{Expected, Kind, Trouble, expected, troubles};
+use crate::table::{BEGINNING, Event, Expected, Kind, LIFE, Step, Trouble, expected, troubles};
 
 const PATH: &str = "docs/faults.md";
 const WRITE: &str = "UPDATE_DOCS";
@@ -11,15 +11,18 @@ const WRITE: &str = "UPDATE_DOCS";
 const INTRODUCTION: &str = "\
 # What each fault ends in
 
-Each row is something that can go wrong with a call, and each column is a call of the provisioner. A cell says how the
-delivery ends, and a test produces every one of them: `cargo test --workspace --test faults`. `make docs` prints this
-file from tests/faults/table.rs.
+Each row is something that can go wrong with a call, and each column is a call of the provisioner: first the calls that
+create a client, then those of its life and of its sender. A cell says how the delivery ends, and a test produces every
+one of them: `cargo test --workspace --test faults`. `make docs` prints this file from tests/faults/table.rs.
 
 - **503**, **429**: the answer is empty, and the broker delivers the event again. At most one Pod of the event exists,
   and it is gated or verified. Once the fault is gone, the event ends as it would have without it.
-- **failed**: the event's answer, with its reason. No Pod of the event is left.
+- **failed**: the event's answer, with its reason. No Pod of the event is left; a client that can't be ended still
+  exists.
 - **as usual**: as without the fault. That is `done`; for `DELETE`, which removes a Pod that no gateway took, it is
-  `failed` with `GatewayNotInjected`; for the sink, that it has the answer.
+  `failed` with `GatewayNotInjected`; for the sink, that it has the answer; in a client's life, the report or
+  `termination.done`.
+- **202**: nothing is reported.
 - **–**: not tested, because it can't happen here, or because the call before it goes to the same host and fails first.
 
 A `failed` ends its event: the broker doesn't deliver it again. A duplicate gets the same answer with the same id, as
@@ -30,15 +33,29 @@ The provisioner may also stop before or after any of these calls (tests/faults/c
 verified. A redelivery, a duplicate or a change of the gateways still leads to one Pod and `done`, or to none and
 `failed`. `make soak` does all of this at random for minutes, and accounts for every event at the end.
 
-## On the way
+A refusal is final only if the API server itself made it, which a `Status` object shows. The same code with an HTML page
+comes from a proxy or a load balancer and can heal, whichever call it answers. For the sink and for the review of a
+sender's token it makes no difference: the answer is always 503, even for 429.
+
+## A client's beginning
 
 ";
 
 const REFUSALS: &str = "
-## Refusals
+### Refusals
 
-A refusal is final only if the API server itself made it, which a `Status` object shows. The same code with an HTML page
-comes from a proxy or a load balancer and can heal, whichever call it answers. For the sink it makes no difference.
+";
+
+const LIFE_INTRODUCTION: &str = "
+## A client's life, and its sender
+
+- A change of a Pod takes a `GET`, and a `PATCH` that records the report.
+- The sweep takes a `LIST`, and then the same for each Pod. What it doesn't finish comes again with the next ping.
+- The end of a client takes a `PATCH` that records the request, and a `DELETE`.
+- A report goes to the sink, which the table above covers.
+
+With `sender_audience`, the review of the sender's token comes first. A review that fails says nothing about the token,
+so it is never a 401.
 
 ";
 
@@ -48,23 +65,33 @@ fn cell(expected: Expected) -> String {
         Expected::Retry(true) => "429".to_owned(),
         Expected::Failed(reason) => format!("failed, `{reason}`"),
         Expected::AsUsual => "as usual".to_owned(),
+        Expected::Ignored => "202".to_owned(),
         Expected::NotMet => "–".to_owned(),
     }
 }
 
-fn heading(call: Call) -> &'static str {
-    match call {
+fn heading((event, call): Step) -> String {
+    let call = match call {
         Call::Create => "`POST pods`",
         Call::Get => "`GET pods/…`",
-        Call::Release => "`PATCH pods/…`",
+        Call::Release | Call::Note | Call::Terminate => "`PATCH pods/…`",
         Call::Delete => "`DELETE pods/…`",
         Call::Template => "`GET podtemplates/…`",
+        Call::List => "`GET pods`",
+        Call::Review => "`POST tokenreviews`",
         Call::Sink => "`POST` to the sink",
-    }
+    };
+    let event = match event {
+        Event::Pending => "",
+        Event::Update => "change: ",
+        Event::Ping => "sweep: ",
+        Event::Termination => "end: ",
+    };
+    format!("{event}{call}")
 }
 
-fn cells(kind: &Kind) -> Vec<String> {
-    Call::ALL.map(|call| cell(expected(call, kind))).into()
+fn cells(steps: &[Step], kind: &Kind) -> Vec<String> {
+    steps.iter().map(|step| cell(expected(*step, kind))).collect()
 }
 
 /// Codes that say the same and have the same cells share a row; whatever else goes wrong has its own.
@@ -90,33 +117,41 @@ fn table(first: &str, headings: &[String], rows: Vec<(String, String)>) -> Strin
     text
 }
 
-/// How a delivery ends after a page with this code, whichever call to the API it answers.
+/// What a page of this code ends in, whichever call of the API it answers.
 fn page(code: &str, troubles: &[Trouble]) -> String {
     let Some(page) = troubles.iter().find(|trouble| matches!(trouble.kind, Kind::Page(_)) && trouble.label == code)
     else {
         return cell(Expected::NotMet);
     };
-    let (sink, mut api) = cells(&page.kind).split_last().map(|(sink, api)| (sink.clone(), api.to_vec())).unwrap();
-    api.dedup();
-    assert_eq!((api.len(), sink.as_str()), (1, "503"), "{code}: a page is nobody's word");
-    api.remove(0)
+    let steps = BEGINNING.iter().chain(&LIFE);
+    let (apart, of_the_api): (Vec<Step>, Vec<Step>) =
+        steps.partition(|(_, call)| [Call::Sink, Call::Review].contains(call));
+    let [apart, mut of_the_api] = [apart, of_the_api].map(|steps| cells(&steps, &page.kind));
+    of_the_api.dedup();
+    assert!(of_the_api.len() == 1 && apart.iter().all(|cell| cell == "503"), "{code}: a page is nobody's word");
+    of_the_api.remove(0)
 }
 
-fn document() -> String {
+/// What can go wrong with these calls: on the way, and by a refusal.
+fn tables(steps: &[Step]) -> [String; 2] {
     let troubles = troubles();
     let of = |is_wanted: fn(&Kind) -> bool| troubles.iter().filter(move |trouble| is_wanted(&trouble.kind));
     let on_the_way = of(|kind| !matches!(kind, Kind::Page(_) | Kind::Status(..)));
-    let on_the_way = on_the_way.map(|trouble| (trouble.label.clone(), cells(&trouble.kind)));
+    let on_the_way = on_the_way.map(|trouble| (trouble.label.clone(), cells(steps, &trouble.kind)));
     let refused = of(|kind| matches!(kind, Kind::Status(..)));
     let refused = refused.map(|trouble| {
         let page = page(&trouble.label, &troubles);
-        (trouble.label.clone(), [vec![page], cells(&trouble.kind)].concat())
+        (trouble.label.clone(), [vec![page], cells(steps, &trouble.kind)].concat())
     });
-    let calls = Call::ALL.map(heading).map(str::to_owned);
+    let calls: Vec<_> = steps.iter().copied().map(heading).collect();
     let apart = [vec!["a page".to_owned()], calls.iter().map(|call| format!("`Status`: {call}")).collect()].concat();
-    let tables =
-        [table("what goes wrong", &calls, rows(on_the_way.collect())), table("code", &apart, rows(refused.collect()))];
-    [INTRODUCTION, &tables[0], REFUSALS, &tables[1]].concat()
+    [table("what goes wrong", &calls, rows(on_the_way.collect())), table("code", &apart, rows(refused.collect()))]
+}
+
+fn document() -> String {
+    let [[on_the_way, refusals], [in_life, refusals_in_life]] = [tables(&BEGINNING), tables(&LIFE)];
+    let beginning = [INTRODUCTION, &on_the_way, REFUSALS, &refusals];
+    [&beginning[..], &[LIFE_INTRODUCTION, &in_life, REFUSALS, &refusals_in_life]].concat().concat()
 }
 
 #[test]

@@ -7,6 +7,42 @@ use provisioner::testing::{deleting, stored, wanted};
 use tests::fault::{Call, Fault, Spoken};
 use tests::peer::status_object;
 
+/// What is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A pending event.
+    Pending,
+    /// An ApiServerSource's, about a client that runs.
+    Update,
+    /// A PingSource's, which finds that client.
+    Ping,
+    /// One that asks for a client's end.
+    Termination,
+}
+
+/// A call, and the event for which it is made.
+pub type Step = (Event, Call);
+
+/// What a pending event takes.
+pub const BEGINNING: [Step; 6] = [
+    (Event::Pending, Call::Create),
+    (Event::Pending, Call::Get),
+    (Event::Pending, Call::Release),
+    (Event::Pending, Call::Delete),
+    (Event::Pending, Call::Template),
+    (Event::Pending, Call::Sink),
+];
+
+/// What a client's life takes, and its sender's token.
+pub const LIFE: [Step; 6] = [
+    (Event::Update, Call::Get),
+    (Event::Update, Call::Note),
+    (Event::Ping, Call::List),
+    (Event::Termination, Call::Terminate),
+    (Event::Termination, Call::Delete),
+    (Event::Pending, Call::Review),
+];
+
 /// Something that goes wrong with a call.
 #[derive(Clone, Debug)]
 pub struct Trouble {
@@ -59,6 +95,8 @@ pub enum Said {
 /// What a delivery ends in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
+    /// 202, and nothing is told.
+    Ignored,
     /// 503, or for true 429: the broker redelivers.
     Retry(bool),
     /// `failed`, for this reason, and no Pod is left.
@@ -70,34 +108,52 @@ pub enum Expected {
 }
 
 /// The table.
-pub fn expected(call: Call, kind: &Kind) -> Expected {
-    let follows = matches!(call, Call::Get | Call::Release | Call::Delete);
+pub fn expected(step: Step, kind: &Kind) -> Expected {
+    let (_, call) = step;
+    let follows = before(step).is_some();
     match kind {
         Kind::Unresolved | Kind::Untrusted | Kind::NeverConnected if follows => Expected::NotMet,
         Kind::Wire(Fault::Twice) => Expected::AsUsual,
         // Of a sink's answer only the head is read: a success is all there is to know.
         Kind::Wire(Fault::CutBody | Fault::DripBody | Fault::Huge) if call == Call::Sink => Expected::AsUsual,
         Kind::Odd(_) if call == Call::Sink => Expected::AsUsual,
+        // The sweep asks for fewer clients at a time.
+        Kind::Wire(Fault::Huge) if call == Call::List => Expected::AsUsual,
+        // To end is all that was asked of it.
+        Kind::Ending(_) if step == (Event::Termination, Call::Delete) => Expected::AsUsual,
         Kind::Ending(_) if call != Call::Delete => Expected::NotMet,
         // Only the API server's own word is final.
-        Kind::Page(spoken) => Expected::Retry(spoken.code == 429 && call != Call::Sink),
-        Kind::Status(spoken, said) => refused(call, spoken.code, *said),
+        Kind::Page(spoken) => Expected::Retry(spoken.code == 429 && !matches!(call, Call::Sink | Call::Review)),
+        Kind::Status(spoken, said) => refused(step, spoken.code, *said),
         _ => Expected::Retry(false),
     }
 }
 
-fn refused(call: Call, code: u16, said: Said) -> Expected {
+/// The call to the same host that comes before, where there is one.
+pub fn before(step: Step) -> Option<Call> {
+    match step {
+        (Event::Pending, Call::Get | Call::Release | Call::Delete) => Some(Call::Create),
+        (Event::Update, Call::Note) => Some(Call::Get),
+        (Event::Termination, Call::Delete) => Some(Call::Terminate),
+        _ => None,
+    }
+}
+
+fn refused(step: Step, code: u16, said: Said) -> Expected {
+    let (_, call) = step;
     let retry = Expected::Retry(code == 429);
     let reason = reason(code, said);
     match (call, reason) {
-        (Call::Sink, _) => Expected::Retry(false),
-        (Call::Get, _) => retry,
-        // What is to be removed is gone.
-        (Call::Delete, _) if code == 404 => Expected::AsUsual,
-        (Call::Delete, _) => retry,
+        // Whatever the API server says of its own caller, it says nothing of the sender.
+        (Call::Sink | Call::Review, _) => Expected::Retry(false),
+        // Of a client that isn't there, there is nothing to tell.
+        (Call::Get, _) if code == 404 && step == (Event::Update, Call::Get) => Expected::Ignored,
+        // What is to be removed, or noted on, is gone.
+        (Call::Delete | Call::Note | Call::Terminate, _) if code == 404 => Expected::AsUsual,
+        (Call::Get | Call::Delete | Call::Note | Call::List, _) => retry,
         // What is to be released has gone: the next delivery sees why.
         (Call::Release, _) if code == 404 => retry,
-        (Call::Create | Call::Release, Some(reason)) => Expected::Failed(reason),
+        (Call::Create | Call::Release | Call::Terminate, Some(reason)) => Expected::Failed(reason),
         (Call::Template, Some(_)) if code == 403 => Expected::Failed("Forbidden"),
         (Call::Template, Some(_)) => Expected::Failed("PodTemplateInvalid"),
         (_, None) => retry,

@@ -15,7 +15,7 @@ use super::{admission, body, defaults, discovery, list, seeded, table, types, up
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use provisioner::pod::text;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -69,6 +69,7 @@ impl Api {
             Route::Health => Ok((StatusCode::OK, json!("ok"))),
             Route::Resource(resource) => self.resource(request, &resource, &user, stamp),
             route if user == ANONYMOUS && route != Route::Version => Err(Status::forbidden_path(ANONYMOUS, path)),
+            Route::TokenReviews => self.review(request),
             Route::NoResource => Err(Status::no_such_resource()),
             route => match discovery::document(&route) {
                 Some(document) => ok(document),
@@ -118,6 +119,24 @@ impl Api {
             (kind, "list", namespace, None) => self.list(kind, namespace, resource, &query),
             _ => Err(Status::method_not_allowed()),
         }
+    }
+
+    /// Says whose a token is. There is one that is somebody's, and it is for every audience.
+    fn review(&mut self, request: &Request<Bytes>) -> Result<Answer, Status> {
+        if request.method() != Method::POST {
+            return Err(Status::method_not_allowed());
+        }
+        *self.calls.entry("create").or_default() += 1;
+        let review: Value = serde_json::from_slice(request.body())
+            .map_err(|error| Status::bad_request(format!("the object provided is unrecognized: {error}")))?;
+        let (spec, user) = (&review["spec"], &self.config.user);
+        let status = match spec["token"] == self.config.token {
+            true => json!({"authenticated": true, "user": {"username": user}, "audiences": spec["audiences"]}),
+            false => json!({"user": {}, "error": "invalid bearer token"}),
+        };
+        let review = json!({"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "spec": spec,
+            "status": status});
+        Ok((StatusCode::CREATED, review))
     }
 
     fn authorize(&self, user: &str, verb: &str, resource: &Resource) -> Result<(), Status> {

@@ -23,6 +23,8 @@ pub enum Route {
     CoreResources,
     /// An object, or a collection of them.
     Resource(Resource),
+    /// Where a token is reviewed.
+    TokenReviews,
     /// What an API could be under, and none is.
     NoResource,
     /// Anything else.
@@ -89,6 +91,7 @@ impl Route {
             ["apis"] => Self::ApiGroups,
             ["api", "v1"] => Self::CoreResources,
             ["api", "v1", rest @ ..] => core(rest).map_or(Self::NoResource, Self::Resource),
+            ["apis", "authentication.k8s.io", "v1", "tokenreviews"] => Self::TokenReviews,
             ["api" | "apis", ..] => Self::NoResource,
             _ => Self::NoPath,
         }

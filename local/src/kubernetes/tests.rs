@@ -70,6 +70,20 @@ fn release(uid: &Value) -> Value {
 }
 
 #[tokio::test]
+async fn a_token_is_reviewed_for_the_audience_that_is_asked_for() {
+    let caller = Caller::new(Config::demo()).await;
+    let review = async |token: &str| {
+        let review = json!({"spec": {"token": token, "audiences": ["us"]}});
+        caller.call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review).await
+    };
+    let (code, known) = review(&caller.token).await;
+    assert_eq!((code, &known["kind"], &known["status"]["audiences"]), (201, &json!("TokenReview"), &json!(["us"])));
+    let (code, unknown) = review("other").await;
+    assert_eq!((code, unknown["status"].get("authenticated")), (201, None));
+    assert!(known["status"]["authenticated"] == true && unknown["status"]["error"].is_string());
+}
+
+#[tokio::test]
 async fn client_is_created_gated_and_routed_then_released_then_deleted() {
     let caller = Caller::new(Config::demo()).await;
     let mut changes = caller.api.subscribe();

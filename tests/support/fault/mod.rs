@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Method, Request};
+use provisioner::pod::{REPORTED, TERMINATION};
 
 pub use proxy::Proxy;
 pub use upstream::{Recorder, Upstream, to_server};
@@ -25,28 +26,39 @@ pub enum Call {
     Create,
     /// `GET pods/NAME`.
     Get,
-    /// `PATCH pods/NAME`.
+    /// `PATCH pods/NAME`, which takes the gate away.
     Release,
     /// `DELETE pods/NAME`.
     Delete,
     /// `GET podtemplates/NAME`.
     Template,
+    /// `GET pods`: a page of them.
+    List,
+    /// `PATCH pods/NAME`, which notes that a report was taken.
+    Note,
+    /// `PATCH pods/NAME`, which notes that somebody asked for the end.
+    Terminate,
+    /// `POST tokenreviews`.
+    Review,
     /// `POST` of a reply to the sink.
     Sink,
 }
 
 impl Call {
-    /// Every one of them.
-    pub const ALL: [Self; 6] = [Self::Create, Self::Get, Self::Release, Self::Delete, Self::Template, Self::Sink];
-
     /// Which call a request is.
     pub fn of(request: &Request<Bytes>) -> Self {
+        let path = request.uri().path();
+        let says = |key: &str| request.body().windows(key.len()).any(|part| part == key.as_bytes());
         match *request.method() {
-            Method::GET if request.uri().path().contains("/podtemplates/") => Self::Template,
+            Method::GET if path.contains("/podtemplates/") => Self::Template,
+            Method::GET if path.ends_with("/pods") => Self::List,
             Method::GET => Self::Get,
+            Method::PATCH if says(REPORTED) => Self::Note,
+            Method::PATCH if says(TERMINATION) => Self::Terminate,
             Method::PATCH => Self::Release,
             Method::DELETE => Self::Delete,
-            _ if request.uri().path().starts_with("/api/") => Self::Create,
+            _ if path.ends_with("/tokenreviews") => Self::Review,
+            _ if path.starts_with("/api/") => Self::Create,
             _ => Self::Sink,
         }
     }
