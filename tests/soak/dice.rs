@@ -44,7 +44,7 @@ impl Dice {
         let dice = self.clone();
         Arc::new(move |call| match call {
             _ if !dice.per_mille(60) => None,
-            Call::Create if dice.per_mille(60) => Some(refusal(403, "Forbidden", QUOTA)),
+            Call::Create | Call::Terminate if dice.per_mille(60) => Some(refusal(403, "Forbidden", QUOTA)),
             _ if dice.per_mille(80) => Some(refusal(401, "Unauthorized", "Unauthorized")),
             _ => Some(dice.fault()),
         })

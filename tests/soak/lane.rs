@@ -7,10 +7,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use local::broker::{BackoffPolicy, Broker, BrokerConfig, Delivery};
-use provisioner::event::PENDING;
+use http::{Request, Response, Uri};
+use local::broker::{BackoffPolicy, Broker, BrokerConfig, Delivery, Filter, Trigger};
+use provisioner::event::{ADDED, DELETED, PENDING, PING, TERMINATION, UPDATED};
 use tests::Provisioner;
+use tests::events::binary;
 use tests::fault::{Proxy, Upstream, to_server};
 
 use crate::dice::Dice;
@@ -29,7 +30,8 @@ pub struct Lane {
     pub mode: Mode,
     pub broker: Broker,
     pub patient: Broker,
-    pub provisioners: [Arc<Provisioner>; 2],
+    /// The one with the answers, the one with the sink, and the one that sweeps at the end of a round.
+    provisioners: [Arc<Provisioner>; 3],
     _proxies: [Proxy; 3],
 }
 
@@ -39,15 +41,28 @@ impl Lane {
         let ingress = Arc::new(OnceLock::new());
         let to_sink = Proxy::start(late(ingress.clone()), dice.way_faults()).await;
         let sink = to_sink.url();
-        let settling = Arc::new(provisioner(kube_api_url, Some(&sink)));
-        let answering = Arc::new(provisioner(kube_api_url, (mode == Mode::Sink).then_some(&sink)));
+        let settling = Arc::new(provisioner(kube_api_url, Some(&sink), &PATIENT));
+        let answering = Arc::new(provisioner(kube_api_url, (mode == Mode::Sink).then_some(&sink), &PATIENT));
+        let sweeping = Arc::new(provisioner(kube_api_url, Some(&sink), &IMPATIENT));
         let to_settling = serve(&settling, dice).await;
         let to_answering = serve(&answering, dice).await;
-        let patient = broker(&format!("{}/dead-letter", to_settling.url()), 60, None).await;
-        let broker = broker(&format!("{}/", to_answering.url()), 3, Some(&patient)).await;
+        let dead_letters = Trigger::new(uri(&format!("{}/dead-letter", to_settling.url())), Filter::any());
+        let patient = broker(vec![Trigger { delivery: delivery(60), ..dead_letters }]).await;
+        let broker = broker(triggers(&to_answering.url(), &to_settling.url(), &patient)).await;
         _ = ingress.set(to_server(&broker.url()));
-        let provisioners = [answering, settling];
+        let provisioners = [answering, settling, sweeping];
         Self { mode, broker, patient, provisioners, _proxies: [to_sink, to_settling, to_answering] }
+    }
+
+    /// Where an event goes that no broker will deliver again.
+    pub async fn forget(&self, event: tests::events::Delivery, after: Duration) {
+        _ = tokio::time::timeout(after, self.provisioners[1].deliver(event)).await;
+    }
+
+    /// Sweeps once all is over: what is still gated was forgotten, and who has ended may go.
+    pub async fn sweep(&self) {
+        // What it leaves comes with the next one.
+        _ = self.provisioners[2].deliver(binary("sweep", PING, "{}")).await;
     }
 
     /// How many events are under way.
@@ -86,9 +101,15 @@ fn late(upstream: Arc<OnceLock<Upstream>>) -> Upstream {
     })
 }
 
-fn provisioner(kube_api_url: &str, sink: Option<&String>) -> Provisioner {
+/// While a broker may deliver an event again, nothing of it is swept away.
+const PATIENT: [(&str, &str); 1] = [("client_retention", "off")];
+const IMPATIENT: [(&str, &str); 2] = [("client_retention", "0s"), ("client_patience", "1s")];
+
+fn provisioner(kube_api_url: &str, sink: Option<&String>, patience: &[(&'static str, &'static str)]) -> Provisioner {
     let address = "pod-gateway-{gateway}.gateway-system.svc.cluster.local";
-    let mut variables = vec![("kube_api_timeout", "1s"), ("gateway_address", address)];
+    let mut variables =
+        vec![("kube_api_timeout", "1s"), ("gateway_address", address), ("client_pod_template", "client")];
+    variables.extend(patience);
     let k_sink = sink.map(|sink| format!("{sink}/default/default")).unwrap_or_default();
     if let Some(sink) = sink {
         variables.extend([("k_sink", k_sink.as_str()), ("sink_origin", sink)]);
@@ -97,13 +118,29 @@ fn provisioner(kube_api_url: &str, sink: Option<&String>) -> Provisioner {
     Provisioner::start_with(kube_api_url, &variables, config)
 }
 
-async fn broker(subscriber: &str, retry: u32, dead_letters: Option<&Broker>) -> Broker {
-    let subscriber = subscriber.parse().expect("a proxy's URL is a URI");
-    let mut config = BrokerConfig::new(subscriber, PENDING);
+fn uri(url: &str) -> Uri {
+    url.parse().expect("a server's URL is a URI")
+}
+
+fn delivery(retry: u32) -> Delivery {
     let (backoff_policy, backoff_delay) = (BackoffPolicy::Linear, Duration::from_millis(20));
-    let trigger = &mut config.triggers[0];
-    trigger.delivery = Delivery { retry, backoff_policy, backoff_delay, timeout: Some(Duration::from_secs(4)) };
-    trigger.dead_letter_sink = dead_letters.map(|broker| broker.url().parse().expect("a broker's URL is a URI"));
+    Delivery { retry, backoff_policy, backoff_delay, timeout: Some(Duration::from_secs(4)) }
+}
+
+/// The Triggers of `deploy/`: who asks is answered, and the sources' events go where there is a sink.
+fn triggers(answering: &str, settling: &str, patient: &Broker) -> Vec<Trigger> {
+    let trigger = |subscriber: &str, ty| {
+        let trigger = Trigger::new(uri(&format!("{subscriber}/")), Filter::of_type(ty));
+        Trigger { delivery: delivery(3), dead_letter_sink: Some(uri(&patient.url())), ..trigger }
+    };
+    let asked = [PENDING, TERMINATION].map(|ty| trigger(answering, ty));
+    let changes = [ADDED, UPDATED, DELETED].map(|ty| trigger(settling, ty));
+    let sweep = Trigger { delivery: delivery(0), dead_letter_sink: None, ..trigger(settling, PING) };
+    asked.into_iter().chain(changes).chain([sweep]).collect()
+}
+
+async fn broker(triggers: Vec<Trigger>) -> Broker {
+    let config = BrokerConfig { triggers, ..BrokerConfig::new(Uri::from_static("http://nobody"), PENDING) };
     Broker::bind(config).await.expect("a port is free")
 }
 

@@ -1,38 +1,43 @@
 //! `make soak`: thousands of events with faults switched on at random, and at the end the ledger must balance.
 //!
-//! Every pending event has its answer, every `done` its one Pod, and no other Pod exists. Two lanes run beside each
-//! other against one API server: in one the reply is the answer to the delivery, in the other it goes to the sink.
-//! Events come in rounds; after each the Pods are counted against the answers and removed, so that memory can be flat.
+//! Every pending event has its answer and one client at most, every end that was asked for its answer, every client's end is
+//! told under one id, and no other Pod exists. Two lanes run beside each other against one API server: in one the reply is
+//! the answer to the delivery, in the other it goes to the sink. Pods run on a kubelet that is played; an ApiServerSource and
+//! a PingSource tell of them, the former not always truly. Events come in rounds; after each the books are balanced and the
+//! Pods removed, so that memory can be flat.
 //! `SOAK_EVENTS`, `SOAK_SEED` and `SOAK_SECONDS` (after which no other round begins) set it up.
 
 mod dice;
 mod lane;
 mod ledger;
 mod memory;
+mod source;
 mod weather;
+mod wishes;
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
-use http::{Request, Uri};
-use local::kubernetes::{Config, EmbeddedApi};
-use serde_json::Value;
+use local::cli::sources::pinged;
+use local::kubernetes::{Config, EmbeddedApi, PodView};
+use provisioner::pod::{REPORTED, is_set};
+use provisioner::testing::pod_template;
+use serde_json::{Value, json};
 use tests::TOKEN;
-use tests::fault::{Proxy, Upstream, to_server};
+use tests::fault::Proxy;
 
 use dice::Dice;
 use lane::{Lane, Mode};
-use ledger::Ledger;
+use ledger::{Asked, Ledger};
+use source::Source;
 use weather::Road;
 
-/// How many events a round has, in both lanes together.
-const ROUND: usize = 400;
+/// How long each step of the kubelet takes that is played.
+const KUBELET: Duration = Duration::from_millis(20);
 
-/// How many events may be under way in a lane before another is asked for.
-const AT_ONCE: usize = 16;
+/// How many sweeps settle what is left of a round, at most. Each may meet a fault, and a Pod has to be a second old.
+const SWEEPS: usize = 200;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
@@ -51,97 +56,125 @@ fn main() -> ExitCode {
 }
 
 async fn soak(events: usize, dice: &Dice, deadline: Instant) -> bool {
-    let config = Config { token: TOKEN.to_owned(), ..Config::demo() };
+    let pod_templates = vec![template("client", false), template("bad", true)];
+    let config = Config { token: TOKEN.to_owned(), kubelet: Some(KUBELET), pod_templates, ..Config::demo() };
     let api = Arc::new(EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.expect("a port is free"));
     let road = Road::default();
     let to_api = Arc::new(Proxy::start(road.to(&api.url()), dice.api_faults()).await);
     let url = to_api.url();
-    let lanes = [Lane::start(Mode::Response, &url, dice).await, Lane::start(Mode::Sink, &url, dice).await];
-    let cleaner = to_server(&api.url());
+    let lanes = Arc::new([Lane::start(Mode::Response, &url, dice).await, Lane::start(Mode::Sink, &url, dice).await]);
+    let field = Field { api, to_api, road, lanes, dice: dice.clone() };
     let (mut ledger, mut rounds) = (Ledger::default(), Vec::new());
     while ledger.events < events && Instant::now() < deadline {
-        round(rounds.len(), &lanes, (&api, &to_api, &road), dice, &mut ledger).await;
-        clear(&api, &cleaner).await;
+        field.round(rounds.len(), &mut ledger).await;
         rounds.push(memory::resident());
         println!("{:>6} of {events} events, {} MB", ledger.events, memory::resident());
     }
-    let letters = lanes.iter().flat_map(|lane| lane.patient.dead_letters());
+    let letters = field.lanes.iter().flat_map(|lane| lane.patient.dead_letters());
     letters.for_each(|letter| ledger.problem(format!("lost: {}", letter.reason)));
-    ledger.count_dead_letters(lanes.iter().map(|lane| lane.broker.dead_letters().len()).sum());
+    ledger.count_dead_letters(field.lanes.iter().map(|lane| lane.broker.dead_letters().len()).sum());
     let balances = ledger.close_books();
-    let kept: usize = lanes.iter().map(Lane::kept).sum();
+    let kept: usize = field.lanes.iter().map(Lane::kept).sum();
     println!("journals  {kept} steps and dead letters, which the brokers keep until they have 10,000 each");
     memory::is_flat(&rounds) && balances
 }
 
-/// Asks for a round's Pods in every weather, waits until every event has come to its end, and balances.
-async fn round(
-    number: usize,
-    lanes: &[Lane; 2],
-    (api, to_api, road): (&Arc<EmbeddedApi>, &Arc<Proxy>, &Road),
-    dice: &Dice,
-    ledger: &mut Ledger,
-) {
-    let since = chrono::Utc::now();
-    let storm = tokio::spawn(weather::rage(api.clone(), to_api.clone(), road.clone(), dice.clone()));
-    let asked = futures::future::join_all(lanes.iter().map(|lane| ask(lane, number, dice))).await.concat();
-    futures::future::join_all(lanes.iter().map(Lane::wait_idle)).await;
-    storm.abort();
-    _ = storm.await;
-    restore(api, to_api, road).await;
-    let seen: Vec<_> = lanes.iter().flat_map(|lane| ledger::seen(&lane.broker, since)).collect();
-    tests::schema::assert_none_noted();
-    ledger.balance(&asked.into_iter().collect::<BTreeSet<_>>(), &seen, &api.pods("default"));
-    for lane in lanes.iter().filter(|lane| lane.has_trapped()) {
-        ledger.problem(format!("an instance trapped in the lane {:?}", lane.mode));
-    }
+/// A PodTemplate whose clients end once, or one that leads past a gateway.
+fn template(name: &str, is_bad: bool) -> Value {
+    let mut template = pod_template(|spec| {
+        spec["restartPolicy"] = json!("Never");
+        spec["hostNetwork"] = json!(is_bad);
+    });
+    template["metadata"] = json!({"name": name, "namespace": "default"});
+    template
 }
 
-/// Asks for half a round's Pods; one event in ten comes twice.
-async fn ask(lane: &Lane, round: usize, dice: &Dice) -> Vec<String> {
-    let broker = to_server(&lane.broker.url());
-    let uri: Uri = lane.broker.url().parse().expect("a broker's URL is a URI");
-    let mut asked = Vec::new();
-    for number in 0..ROUND / 2 {
-        while lane.in_flight() >= AT_ONCE {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+/// Everything that a round takes place in.
+struct Field {
+    api: Arc<EmbeddedApi>,
+    to_api: Arc<Proxy>,
+    road: Road,
+    lanes: Arc<[Lane; 2]>,
+    dice: Dice,
+}
+
+impl Field {
+    /// Asks for a round's clients in every weather, waits until every event has come to its end, and balances.
+    async fn round(&self, number: usize, ledger: &mut Ledger) {
+        let since = chrono::Utc::now();
+        let source = Arc::new(Source::new(&self.api, &self.dice));
+        let (api, dice) = (|| self.api.clone(), || self.dice.clone());
+        let tells = tokio::spawn(source.clone().run(self.lanes.clone()));
+        let storm = tokio::spawn(weather::rage(api(), self.to_api.clone(), self.road.clone(), dice()));
+        let doom = tokio::spawn(weather::doom(api(), source.clone(), dice()));
+        let pings = tokio::spawn(ping(self.lanes.clone(), dice()));
+        let mut asked = Asked::default();
+        for of_lane in
+            futures::future::join_all(self.lanes.iter().map(|lane| lane.ask(number, &source, &self.dice))).await
+        {
+            asked.add(of_lane);
         }
-        let id = format!("{:?}-{round}-{number}", lane.mode);
-        let gateway = dice.pick(&["foo", "foo", "foo", "bar", "bar", "nope"]);
-        for _ in 0..=usize::from(dice.per_mille(100)) {
-            let mut request: Request<Bytes> = tests::pending(&id, gateway).map(|_| Bytes::new());
-            *request.body_mut() = serde_json::json!({ "gateway_name": gateway }).to_string().into();
-            *request.uri_mut() = uri.clone();
-            // The broker answers to its own name alone.
-            request.headers_mut().remove("host");
-            let taken = broker(request).await.expect("the broker is up");
-            assert_eq!(taken.status(), 202, "the broker takes every event");
+        for task in [doom, pings] {
+            end(task).await;
         }
-        asked.push(id);
+        self.wait_idle().await;
+        end(storm).await;
+        self.restore().await;
+        self.settle(&source, ledger).await;
+        end(tells).await;
+        let seen: Vec<_> = self.lanes.iter().flat_map(|lane| ledger::seen(&lane.broker, since)).collect();
+        tests::schema::assert_none_noted();
+        ledger.balance(&asked, &seen, &source.take(), &self.api.pods("default"));
+        for lane in self.lanes.iter().filter(|lane| lane.has_trapped()) {
+            ledger.problem(format!("an instance trapped in the lane {:?}", lane.mode));
+        }
+        self.api.clear();
     }
-    asked
+
+    async fn wait_idle(&self) {
+        futures::future::join_all(self.lanes.iter().map(Lane::wait_idle)).await;
+    }
+
+    /// Good weather again.
+    async fn restore(&self) {
+        self.api.set_available(true);
+        self.road.clear();
+        self.api.set_gateways(["foo", "bar"].map(local::kubernetes::Gateway::new).to_vec());
+        self.to_api.listen().await;
+    }
+
+    /// Sweeps until there are only clients left that run and were told of, and all that was told has been heard.
+    async fn settle(&self, source: &Source, ledger: &mut Ledger) {
+        for _ in 0..SWEEPS {
+            let is_settled = self.api.pods("default").iter().all(is_told_to_run);
+            source.pump(&self.lanes);
+            if is_settled && self.lanes.iter().all(|lane| lane.in_flight() == 0) {
+                return;
+            }
+            futures::future::join_all(self.lanes.iter().map(Lane::sweep)).await;
+            source.pump(&self.lanes);
+            self.wait_idle().await;
+            tokio::time::sleep(KUBELET).await;
+        }
+        ledger.problem(format!("not settled after {SWEEPS} sweeps: {:?}", self.api.pods("default")));
+    }
 }
 
-/// Good weather again.
-async fn restore(api: &EmbeddedApi, to_api: &Proxy, road: &Road) {
-    api.set_available(true);
-    road.clear();
-    api.set_gateways(["foo", "bar"].map(local::kubernetes::Gateway::new).to_vec());
-    to_api.listen().await;
+/// Whether it is a Pod about which there is nothing left to do.
+fn is_told_to_run(pod: &Value) -> bool {
+    let is_at_work = pod["status"]["phase"] == "Running" && !is_set(&pod["metadata"]["deletionTimestamp"]);
+    is_at_work && !PodView(pod).is_gated() && PodView(pod).annotation(REPORTED) == "running"
 }
 
-/// Removes every Pod.
-async fn clear(api: &EmbeddedApi, cleaner: &Upstream) {
-    for pod in api.pods("default") {
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        let request = Request::builder()
-            .method("DELETE")
-            .uri(format!("/api/v1/namespaces/default/pods/{name}"))
-            .header("authorization", format!("Bearer {TOKEN}"))
-            .header("content-type", "application/json")
-            .body(Bytes::from_static(b"{\"gracePeriodSeconds\":0}"));
-        cleaner(request.expect("a Pod's name is a path")).await.expect("the API server is up");
+/// Pings both lanes, for ever.
+async fn ping(lanes: Arc<[Lane; 2]>, dice: Dice) {
+    loop {
+        lanes.iter().for_each(|lane| _ = lane.broker.publish(pinged()));
+        weather::wait(&dice, 300, 600).await;
     }
-    let left: Vec<Value> = api.pods("default");
-    assert!(left.is_empty(), "{} Pods can't be removed", left.len());
+}
+
+async fn end(task: tokio::task::JoinHandle<()>) {
+    task.abort();
+    _ = task.await;
 }

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::HeaderValue;
-use local::kubernetes::{EmbeddedApi, Gateway, Mode};
+use http::{HeaderValue, Uri};
+use local::kubernetes::{EmbeddedApi, Fate, Gateway, Mode, PodView};
 use tests::fault::{Proxy, Upstream, to_server};
 
 use crate::dice::Dice;
+use crate::source::{Source, event_of};
 
 /// The way from the proxy to the API server.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,7 @@ pub struct Road(Arc<Mutex<OnTheRoad>>);
 pub struct OnTheRoad {
     latency: Duration,
     is_token_old: bool,
+    is_template_bad: bool,
 }
 
 impl Road {
@@ -25,9 +27,12 @@ impl Road {
     pub fn to(&self, url: &str) -> Upstream {
         let (road, server) = (self.clone(), to_server(url));
         Arc::new(move |mut request| {
-            let (OnTheRoad { latency, is_token_old }, server) = (*road.slot(), server.clone());
+            let (OnTheRoad { latency, is_token_old, is_template_bad }, server) = (*road.slot(), server.clone());
             if is_token_old {
                 request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer rotated"));
+            }
+            if is_template_bad && request.uri().path().contains("/podtemplates/") {
+                *request.uri_mut() = Uri::from_static("/api/v1/namespaces/default/podtemplates/bad");
             }
             Box::pin(async move {
                 tokio::time::sleep(latency).await;
@@ -54,7 +59,7 @@ impl Road {
 pub async fn rage(api: Arc<EmbeddedApi>, proxy: Arc<Proxy>, road: Road, dice: Dice) {
     loop {
         wait(&dice, 100, 900).await;
-        match dice.below(8) {
+        match dice.below(9) {
             0 => {
                 api.set_available(false);
                 wait(&dice, 50, 400).await;
@@ -73,6 +78,11 @@ pub async fn rage(api: Arc<EmbeddedApi>, proxy: Arc<Proxy>, road: Road, dice: Di
             3 => {
                 road.change(|weather| weather.latency = Duration::from_millis(dice.below(40)));
                 wait(&dice, 100, 500).await;
+                road.clear();
+            }
+            4 => {
+                road.change(|weather| weather.is_template_bad = true);
+                wait(&dice, 20, 200).await;
                 road.clear();
             }
             _ => {
@@ -98,6 +108,22 @@ fn gateways(dice: &Dice) -> Vec<Gateway> {
     }
 }
 
-async fn wait(dice: &Dice, least: u64, more: u64) {
+/// Lets a client come to its end now and then, for ever.
+pub async fn doom(api: Arc<EmbeddedApi>, source: Arc<Source>, dice: Dice) {
+    loop {
+        wait(&dice, 30, 100).await;
+        let pods = api.pods("default");
+        let Some(pod) = pods.get(dice.below(pods.len().max(1) as u64) as usize) else { continue };
+        let is_lost = dice.per_mille(100);
+        if is_lost {
+            // Its Pod goes as well, so that a redelivery makes another.
+            source.disturb(event_of(pod));
+        }
+        let fate = if is_lost { Fate::NodeLost } else { Fate::Exit(dice.pick(&[0, 0, 1, 137])) };
+        api.meet(PodView(pod).uid(), fate);
+    }
+}
+
+pub async fn wait(dice: &Dice, least: u64, more: u64) {
     tokio::time::sleep(Duration::from_millis(least + dice.below(more))).await;
 }

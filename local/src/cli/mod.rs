@@ -10,7 +10,7 @@ mod pages;
 mod progress;
 mod reach;
 mod run;
-mod sources;
+pub mod sources;
 mod webhooks;
 
 pub use args::Args;

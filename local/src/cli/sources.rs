@@ -42,14 +42,22 @@ pub async fn ping(broker: Weak<Broker>) {
     loop {
         tokio::time::sleep(std::mem::replace(&mut wait, BETWEEN_PINGS)).await;
         let Some(broker) = broker.upgrade() else { return };
-        let event = EventBuilderV10::new().id(Uuid::new_v4().to_string()).ty(PING).time(chrono::Utc::now());
-        let event = event.source("/apis/v1/namespaces/default/pingsources/sweep").data("application/json", json!({}));
-        broker.publish(event.build().expect("it has every attribute"));
+        broker.publish(pinged());
     }
 }
 
+/// The event of a ping.
+///
+/// # Panics
+/// Never: it has every attribute.
+pub fn pinged() -> Event {
+    let event = EventBuilderV10::new().id(Uuid::new_v4().to_string()).ty(PING).time(chrono::Utc::now());
+    let event = event.source("/apis/v1/namespaces/default/pingsources/sweep").data("application/json", json!({}));
+    event.build().expect("it has every attribute")
+}
+
 /// The event of a change, in the mode `Resource`; nothing where the selector doesn't choose the Pod.
-fn told(change: &PodChange, api: &str) -> Option<Event> {
+pub fn told(change: &PodChange, api: &str) -> Option<Event> {
     let metadata = &change.pod["metadata"];
     if metadata["labels"][MANAGED_BY_LABEL] != MANAGED_BY {
         return None;

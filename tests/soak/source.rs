@@ -1,0 +1,141 @@
+//! What really becomes of Pods, and an ApiServerSource that tells of it: not of everything, some of it twice, and now and
+//! then what isn't so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use local::cli::sources::told;
+use local::kubernetes::{ChangeKind, EmbeddedApi, PodChange, PodView};
+use provisioner::pod::{CLIENT_CONTAINER, EVENT_ID, each, is_set};
+use provisioner::testing::client_running;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
+
+use crate::dice::Dice;
+use crate::lane::Lane;
+
+/// What became of a Pod.
+#[derive(Clone, Debug, Default)]
+pub struct Life {
+    /// The id of its pending event.
+    pub event: String,
+    pub is_released: bool,
+    pub has_run: bool,
+    /// Its client has ended for good, or it is gone.
+    pub has_ended: bool,
+}
+
+/// What became of Pods, by their uid, and of which events a Pod was taken away by somebody.
+#[derive(Clone, Debug, Default)]
+pub struct Truth {
+    pub lives: BTreeMap<String, Life>,
+    pub disturbed: BTreeSet<String>,
+    /// Whether a change was missed.
+    pub is_incomplete: bool,
+}
+
+/// The source, and what it knows.
+pub struct Source {
+    changes: Mutex<Receiver<PodChange>>,
+    truth: Mutex<Truth>,
+    api: String,
+    dice: Dice,
+}
+
+/// The id of the event for which a Pod was made.
+pub fn event_of(pod: &Value) -> &str {
+    PodView(pod).annotation(EVENT_ID)
+}
+
+impl Source {
+    pub fn new(api: &EmbeddedApi, dice: &Dice) -> Self {
+        Self { changes: Mutex::new(api.subscribe()), truth: Mutex::default(), api: api.url(), dice: dice.clone() }
+    }
+
+    /// Tells the lanes of every change, for ever.
+    pub async fn run(self: Arc<Self>, lanes: Arc<[Lane; 2]>) {
+        loop {
+            self.pump(&lanes);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Tells the lanes of the changes that there were.
+    pub fn pump(&self, lanes: &[Lane; 2]) {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match changes.try_recv() {
+                Ok(change) => self.tell(&change, lanes),
+                Err(TryRecvError::Lagged(_)) => self.truth().is_incomplete = true,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Somebody takes the Pod of this event away.
+    pub fn disturb(&self, event: &str) {
+        self.truth().disturbed.insert(event.to_owned());
+    }
+
+    /// What there is to know, which is forgotten.
+    pub fn take(&self) -> Truth {
+        std::mem::take(&mut self.truth())
+    }
+
+    fn truth(&self) -> MutexGuard<'_, Truth> {
+        self.truth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, change: &PodChange, lanes: &[Lane; 2]) {
+        self.truth().note(change);
+        let Some(lane) = lanes.iter().find(|lane| event_of(&change.pod).starts_with(&lane.name())) else { return };
+        let copies = match self.dice.below(20) {
+            // No sweep finds a Pod that is gone, so that is told always.
+            0 if change.kind != ChangeKind::Deleted => 0,
+            1 => 2,
+            _ => 1,
+        };
+        let lie = self.dice.per_mille(60).then(|| self.lie(change)).flatten();
+        for change in std::iter::repeat_n(change, copies).chain(&lie) {
+            lane.broker.publish(told(change, &self.api).expect("every Pod here is a client's"));
+        }
+    }
+
+    /// What isn't so of a Pod. The end of one that is gone is believed, so nobody lies about that.
+    fn lie(&self, change: &PodChange) -> Option<PodChange> {
+        let PodChange { kind, mut pod } = change.clone();
+        let kind = match self.dice.below(4) {
+            _ if kind == ChangeKind::Deleted => return None,
+            0 => ChangeKind::Deleted,
+            1 => {
+                pod = client_running(pod);
+                ChangeKind::Updated
+            }
+            2 => {
+                pod["metadata"]["uid"] = json!("another");
+                ChangeKind::Updated
+            }
+            _ => {
+                pod["metadata"]["annotations"][EVENT_ID] = json!("another");
+                ChangeKind::Deleted
+            }
+        };
+        Some(PodChange { kind, pod })
+    }
+}
+
+impl Truth {
+    fn note(&mut self, change: &PodChange) {
+        let pod = &change.pod;
+        let life = self.lives.entry(PodView(pod).uid().to_owned()).or_default();
+        let mut statuses = each(&pod["status"]["containerStatuses"]);
+        let state = statuses.find(|status| status["name"] == CLIENT_CONTAINER).map(|status| &status["state"]);
+        let is = |what: &str| state.is_some_and(|state| is_set(&state[what]));
+        life.event = event_of(pod).to_owned();
+        life.is_released |= !PodView(pod).is_gated();
+        life.has_run |= is("running");
+        life.has_ended |= is("terminated") || pod["status"]["phase"] == "Failed" || change.kind == ChangeKind::Deleted;
+    }
+}
