@@ -29,13 +29,13 @@ fn others() -> Vec<(&'static str, Value)> {
     without_gate["spec"]["schedulingGates"] = json!([{"name": "example.com/later"}]);
     without_client["spec"]["containers"][0]["name"] = json!("another");
     vec![
-        ("makes clients alone", label(MANAGED_BY, json!(null))),
-        ("makes clients alone", label("app.kubernetes.io/name", json!("another"))),
-        ("makes clients alone", label("app.kubernetes.io/instance", json!("another"))),
-        ("makes clients alone", label("setGateway", json!(null))),
-        ("makes clients alone", label("setGateway", json!("bar"))),
-        ("makes clients alone", annotation("podgateway.io/event-id")),
-        ("makes clients alone", annotation("podgateway.io/event-source")),
+        ("creates only clients", label(MANAGED_BY, json!(null))),
+        ("creates only clients", label("app.kubernetes.io/name", json!("another"))),
+        ("creates only clients", label("app.kubernetes.io/instance", json!("another"))),
+        ("creates only clients", label("setGateway", json!(null))),
+        ("creates only clients", label("setGateway", json!("bar"))),
+        ("creates only clients", annotation("podgateway.io/event-id")),
+        ("creates only clients", annotation("podgateway.io/event-source")),
         ("scheduling gate", without_gate),
         ("automountServiceAccountToken", with(json!({"spec": {"automountServiceAccountToken": null}}))),
         ("privileged", secured("client", json!({"privileged": true, "allowPrivilegeEscalation": null}))),
@@ -66,13 +66,13 @@ async fn the_provisioners_account_makes_clients_alone(cluster: Arc<Cluster>) {
 
 async fn the_provisioners_account_changes_a_gate_and_its_own_annotations_alone(cluster: Arc<Cluster>) {
     let refused = [
-        ("schedulingGates alone", json!({"spec": {"activeDeadlineSeconds": 5}})),
-        ("schedulingGates alone", json!({"spec": {"nodeSelector": {"node": "1"}}})),
-        ("podgateway.io/ alone", json!({"metadata": {"labels": {"team": "a"}}})),
-        ("podgateway.io/ alone", json!({"metadata": {"annotations": {"note": "seen"}}})),
-        ("podgateway.io/ alone", json!({"metadata": {"annotations": {"there": null}}})),
-        ("podgateway.io/ alone", json!({"metadata": {"annotations": {"there": "changed"}}})),
-        ("podgateway.io/ alone", json!({"metadata": {"finalizers": ["example.com/kept"]}})),
+        ("only schedulingGates", json!({"spec": {"activeDeadlineSeconds": 5}})),
+        ("only schedulingGates", json!({"spec": {"nodeSelector": {"node": "1"}}})),
+        ("only annotations of podgateway.io/", json!({"metadata": {"labels": {"team": "a"}}})),
+        ("only annotations of podgateway.io/", json!({"metadata": {"annotations": {"note": "seen"}}})),
+        ("only annotations of podgateway.io/", json!({"metadata": {"annotations": {"there": null}}})),
+        ("only annotations of podgateway.io/", json!({"metadata": {"annotations": {"there": "changed"}}})),
+        ("only annotations of podgateway.io/", json!({"metadata": {"finalizers": ["example.com/kept"]}})),
     ];
     with_policies(cluster, |namespace| async move {
         let provisioner = namespace.provisioners_client();
