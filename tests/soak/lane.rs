@@ -70,12 +70,6 @@ impl Lane {
         self.broker.in_flight() + self.patient.in_flight()
     }
 
-    /// How many steps and dead letters the brokers hold in memory.
-    pub fn kept(&self) -> usize {
-        let kept = |broker: &Broker| broker.events().len() + broker.dead_letters().len();
-        kept(&self.broker) + kept(&self.patient)
-    }
-
     /// Waits until every event has come to its end.
     pub async fn wait_idle(&self) {
         while self.in_flight() > 0 {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloudevents::{AttributesReader, Event};
-use local::broker::{Broker, Passed};
+use local::broker::Passed;
 use local::kubernetes::PodView;
 use provisioner::reply::{self, DONE, ENDED, FAILED, NOT_TERMINATED, RUNNING, TERMINATED};
 use serde_json::Value;
@@ -17,8 +17,8 @@ pub struct Asked {
     pub pending: BTreeSet<String>,
     /// Clients, by events that nobody delivers again.
     pub forgotten: BTreeSet<String>,
-    /// Clients' ends.
-    pub ends: BTreeSet<String>,
+    /// Clients' ends, each with the Pods that there were then.
+    pub ends: BTreeMap<String, Vec<String>>,
 }
 
 /// What was told of one event, or of one Pod: by its type, the ids of what was told, and what each said.
@@ -37,7 +37,8 @@ pub struct Ledger {
     failed: BTreeMap<String, usize>,
     copies: usize,
     retries: usize,
-    dead_letters: usize,
+    /// What went by way of the dead letter route.
+    pub dead_letters: usize,
     problems: Vec<String>,
 }
 
@@ -62,8 +63,8 @@ impl Ledger {
             let told = events.remove(id).unwrap_or_default();
             self.close_forgotten(id, &told, &clients(truth, id));
         }
-        for id in &asked.ends {
-            self.close_end(id, &events.remove(id).unwrap_or_default());
+        for (id, uids) in &asked.ends {
+            self.close_end(id, &events.remove(id).unwrap_or_default(), uids, truth);
         }
         for (uid, life) in &truth.lives {
             self.close_life(uid, life, &reports.remove(uid).unwrap_or_default());
@@ -115,8 +116,12 @@ impl Ledger {
         }
     }
 
-    /// An end that is asked for has one answer.
-    fn close_end(&mut self, id: &str, told: &Told) {
+    /// An end that is asked for is answered, and is one where the answer says so.
+    fn close_end(&mut self, id: &str, told: &Told, uids: &[String], truth: &Truth) {
+        let goes_on = |uid: &&String| !truth.lives[*uid].has_ended;
+        if let Some(uid) = uids.iter().find(goes_on).filter(|_| told.contains_key(TERMINATED)) {
+            self.problems.push(format!("{id} is done, and {uid} goes on"));
+        }
         match (told.contains_key(TERMINATED), of(told, NOT_TERMINATED).first()) {
             (true, _) => *self.ends.entry("done".to_owned()).or_default() += 1,
             (false, Some(reason)) => *self.ends.entry((*reason).to_owned()).or_default() += 1,
@@ -139,11 +144,6 @@ impl Ledger {
     /// A problem that shows elsewhere.
     pub fn problem(&mut self, problem: String) {
         self.problems.push(problem);
-    }
-
-    /// Counts what went by way of the dead letter route.
-    pub fn count_dead_letters(&mut self, letters: usize) {
-        self.dead_letters = letters;
     }
 
     /// Prints it; gives whether it balances.
@@ -180,10 +180,4 @@ fn of<'a>(told: &'a Told, ty: &str) -> Vec<&'a str> {
 fn clients<'a>(truth: &'a Truth, event: &str) -> Vec<&'a str> {
     let of_event = truth.lives.iter().filter(|(_, life)| life.event == event && life.is_released);
     of_event.map(|(uid, _)| uid.as_str()).collect()
-}
-
-/// What a broker saw from `since` on.
-pub fn seen(broker: &Broker, since: chrono::DateTime<chrono::Utc>) -> Vec<(Passed, Event)> {
-    let steps = broker.events().into_iter().filter(|step| step.at >= since);
-    steps.map(|step| (step.kind, step.event)).collect()
 }

@@ -70,12 +70,7 @@ async fn soak(events: usize, dice: &Dice, deadline: Instant) -> bool {
         rounds.push(memory::resident());
         println!("{:>6} of {events} events, {} MB", ledger.events, memory::resident());
     }
-    let letters = field.lanes.iter().flat_map(|lane| lane.patient.dead_letters());
-    letters.for_each(|letter| ledger.problem(format!("lost: {}", letter.reason)));
-    ledger.count_dead_letters(field.lanes.iter().map(|lane| lane.broker.dead_letters().len()).sum());
     let balances = ledger.close_books();
-    let kept: usize = field.lanes.iter().map(Lane::kept).sum();
-    println!("journals  {kept} steps and dead letters, which the brokers keep until they have 10,000 each");
     memory::is_flat(&rounds) && balances
 }
 
@@ -101,7 +96,6 @@ struct Field {
 impl Field {
     /// Asks for a round's clients in every weather, waits until every event has come to its end, and balances.
     async fn round(&self, number: usize, ledger: &mut Ledger) {
-        let since = chrono::Utc::now();
         let source = Arc::new(Source::new(&self.api, &self.dice));
         let (api, dice) = (|| self.api.clone(), || self.dice.clone());
         let tells = tokio::spawn(source.clone().run(self.lanes.clone()));
@@ -122,12 +116,19 @@ impl Field {
         self.restore().await;
         self.settle(&source, ledger).await;
         end(tells).await;
-        let seen: Vec<_> = self.lanes.iter().flat_map(|lane| ledger::seen(&lane.broker, since)).collect();
+        let mut seen = Vec::new();
+        for lane in self.lanes.iter() {
+            let (steps, letters) = lane.broker.take();
+            seen.extend(steps.into_iter().map(|step| (step.kind, step.event)));
+            ledger.dead_letters += letters.len();
+            let (_, lost) = lane.patient.take();
+            lost.iter().for_each(|letter| ledger.problem(format!("lost: {}", letter.reason)));
+            if lane.has_trapped() {
+                ledger.problem(format!("an instance trapped in the lane {:?}", lane.mode));
+            }
+        }
         tests::schema::assert_none_noted();
         ledger.balance(&asked, &seen, &source.take(), &self.api.pods("default"));
-        for lane in self.lanes.iter().filter(|lane| lane.has_trapped()) {
-            ledger.problem(format!("an instance trapped in the lane {:?}", lane.mode));
-        }
         self.api.clear();
     }
 

@@ -7,7 +7,7 @@ pub fn resident() -> usize {
     line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok()).unwrap_or_default() / 1000
 }
 
-/// How much more the last quarter may have than the second, by which the brokers' journals are full.
+/// How much more the last quarter may have than the second, by which a round's events have had their room.
 const SLACK: usize = 24;
 
 /// Prints how memory went; gives whether it is flat.

@@ -74,9 +74,12 @@ impl Source {
         }
     }
 
-    /// Somebody takes the Pod of this event away.
-    pub fn disturb(&self, event: &str) {
-        self.truth().disturbed.insert(event.to_owned());
+    /// Somebody takes the Pod of this event away. Gives the uid of the one that there is.
+    pub fn disturb(&self, event: &str) -> Vec<String> {
+        let mut truth = self.truth();
+        truth.disturbed.insert(event.to_owned());
+        let is_there = |life: &Life| life.event == event && !life.has_ended;
+        truth.lives.iter().filter(|(_, life)| is_there(life)).map(|(uid, _)| uid.clone()).collect()
     }
 
     /// What there is to know, which is forgotten.

@@ -61,8 +61,9 @@ impl Lane {
                 let id = format!("end-{}-{round}-{number}", self.name());
                 // One of the latest, which may not be there yet, or one of long ago.
                 let target = &ids[ids.len() - 1 - dice.below(ids.len().min(40) as u64) as usize];
-                self.publish(&broker, ask_to_end(&id, target, source, dice)).await;
-                asked.ends.insert(id);
+                let (event, uids) = ask_to_end(&id, target, source, dice);
+                self.publish(&broker, event).await;
+                asked.ends.insert(id, uids);
             }
         }
         asked
@@ -93,15 +94,12 @@ fn wish(id: &str, dice: &Dice) -> Delivery {
     }
 }
 
-/// An event that asks for the end of a client: now and then of one that never was, or of none.
-fn ask_to_end(id: &str, target: &str, source: &Source, dice: &Dice) -> Delivery {
-    let data = match dice.below(10) {
-        0 => json!({}),
-        1 => json!({"pending_event": {"source": "/test", "id": "nobody"}}),
-        _ => {
-            source.disturb(target);
-            json!({"pending_event": {"source": "/test", "id": target}})
-        }
+/// An event that asks for the end of a client, and its Pod: now and then of one that never was, or of none.
+fn ask_to_end(id: &str, target: &str, source: &Source, dice: &Dice) -> (Delivery, Vec<String>) {
+    let (data, uids) = match dice.below(10) {
+        0 => (json!({}), Vec::new()),
+        1 => (json!({"pending_event": {"source": "/test", "id": "nobody"}}), Vec::new()),
+        _ => (json!({"pending_event": {"source": "/test", "id": target}}), source.disturb(target)),
     };
-    binary(id, TERMINATION, &data.to_string())
+    (binary(id, TERMINATION, &data.to_string()), uids)
 }

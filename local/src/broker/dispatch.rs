@@ -6,7 +6,7 @@
 //! does not take makes a dead letter of the event it answers; and what a dead
 //! letter sink answers is thrown away.
 
-use super::journal::{Journal, Passed, keep};
+use super::journal::{BrokerEvent, Journal, Passed, keep};
 use super::retry::{Verdict, verdict};
 use super::sender::{Answer, Failure, Sender};
 use super::{BrokerConfig, Delivery, Trigger, ttl};
@@ -94,6 +94,11 @@ impl Dispatcher {
     /// What could not be delivered.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         lock(&self.dead_letters).iter().cloned().collect()
+    }
+
+    /// What passed and what could not be delivered, which is forgotten.
+    pub fn take(&self) -> (VecDeque<BrokerEvent>, VecDeque<DeadLetter>) {
+        (self.journal.take(), std::mem::take(&mut lock(&self.dead_letters)))
     }
 
     /// How many events are under way.

@@ -222,6 +222,11 @@ impl Journal {
         self.look(|steps, _| steps.iter().cloned().collect())
     }
 
+    /// The same, which are forgotten.
+    pub fn take(&self) -> VecDeque<BrokerEvent> {
+        std::mem::take(&mut self.kept().steps)
+    }
+
     /// What `read` makes of the steps that are kept, the oldest first, and of all there were. None is noted meanwhile.
     pub fn look<T>(&self, read: impl FnOnce(&VecDeque<BrokerEvent>, Totals) -> T) -> T {
         let kept = self.kept();

@@ -140,6 +140,11 @@ impl Broker {
         self.deliveries.0.dead_letters()
     }
 
+    /// What [`Self::events`] and [`Self::dead_letters`] have, which is forgotten.
+    pub fn take(&self) -> (VecDeque<BrokerEvent>, VecDeque<DeadLetter>) {
+        self.deliveries.0.take()
+    }
+
     /// How many events are being delivered, or wait for a retry.
     pub fn in_flight(&self) -> usize {
         self.deliveries.0.in_flight()
