@@ -91,3 +91,19 @@ async fn a_client_that_is_asked_to_end_has_ended_terminated() {
     assert_eq!(life.told("ended").await["reason"], "Terminated");
     life.until_there_is_no_pod().await;
 }
+
+/// An answer that may not pass the broker once more makes a dead letter of the event that it answers.
+#[tokio::test]
+async fn what_the_broker_gives_up_on_is_answered_by_way_of_the_dead_letter_route() {
+    let life = Life::start();
+    let about = json!({"pending_event": {"source": "/test", "id": "1"}});
+    let asks = [
+        (pending("1", "foo"), "scheduling.done"),
+        (binary("2", provisioner::event::TERMINATION, &about.to_string()), "termination.done"),
+    ];
+    for (mut event, answer) in asks {
+        event.headers_mut().insert("ce-knativebrokerttl", http::HeaderValue::from_static("2"));
+        Reply::from(&life.0.address("broker"), event).await;
+        assert_eq!(life.told(answer).await["pending_event"], about["pending_event"]);
+    }
+}

@@ -11,6 +11,7 @@ mod progress;
 mod reach;
 mod run;
 pub mod sources;
+mod triggers;
 mod webhooks;
 
 pub use args::Args;

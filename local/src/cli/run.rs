@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use host::{Application, ClientTls, Code, Compile, Options, RuntimeConfig, Setup, VariableSources};
-use http::Uri;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use provisioner::config::Config as Settings;
-use provisioner::event::{ADDED, DELETED, PENDING, PING, TERMINATION, UPDATED};
+use provisioner::event::PENDING;
 use provisioner::kubernetes::Token;
 
 use super::args::Args;
@@ -24,8 +23,9 @@ use super::kubeconfig::{Cluster, Credentials};
 use super::output::{Output, print_bytes, print_json, print_line};
 use super::progress::shown;
 use super::reach::reach;
+use super::triggers::{triggers, uri};
 use super::{console, pages, sources};
-use crate::broker::{Broker, BrokerConfig, Delivery, Filter, Trigger};
+use crate::broker::{Broker, BrokerConfig};
 use crate::kubernetes::{Config, EmbeddedApi, WHAT_IT_IS_NOT};
 use crate::listener::{Bound, listen};
 use crate::page::{Page, PageConfig};
@@ -197,21 +197,9 @@ fn options(args: &Args) -> Result<Options> {
     Ok(Options { variables, runtime_config, ..Options::default() })
 }
 
-/// The broker with the Triggers of `deploy/`: what asks is answered by the provisioner's replies, and the rest goes to the
-/// same component with a sink.
+/// The broker with the Triggers of `deploy/`, and those that were asked for.
 async fn broker(args: &Args, provisioner: SocketAddr, settling: SocketAddr) -> Result<Broker> {
-    let uri = |address, path| -> Uri { format!("http://{address}{path}").parse().expect("an address makes a URI") };
-    let dead_letter_sink = Some(uri(settling, "/dead-letter"));
-    let trigger = |address, ty| {
-        let trigger = Trigger::new(uri(address, "/"), Filter::of_type(ty));
-        Trigger { dead_letter_sink: dead_letter_sink.clone(), ..trigger }
-    };
-    let sweep = Trigger::new(uri(settling, "/"), Filter::of_type(PING));
-    // Once: the next ping does what this one left.
-    let sweep = Trigger { delivery: Delivery { retry: 0, ..Delivery::default() }, ..sweep };
-    let asked = [PENDING, TERMINATION].map(|ty| trigger(provisioner, ty));
-    let changes = [ADDED, UPDATED, DELETED].map(|ty| trigger(settling, ty));
-    let triggers = asked.into_iter().chain(changes).chain([sweep]).chain(args.triggers.clone()).collect();
+    let triggers = triggers(provisioner, settling).chain(args.triggers.clone()).collect();
     let reached = BrokerConfig::new(uri(provisioner, "/"), PENDING);
     Broker::bind(BrokerConfig { listen: args.broker_listen, doors: args.doors(), triggers, ..reached }).await
 }
