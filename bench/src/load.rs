@@ -27,6 +27,8 @@ pub enum Target {
         url: String,
         /// How many bytes stand in an event's data beside what is needed.
         padding: usize,
+        /// The sender's token, where it has to say who it is.
+        token: Option<String>,
     },
 }
 
@@ -48,7 +50,17 @@ const REDELIVERIES: u64 = 100;
 impl Target {
     /// A provisioner at this URL.
     pub fn http(url: &str) -> Self {
-        Self::Http { client: Arc::new(client(None)), url: format!("{}/", url.trim_end_matches('/')), padding: 0 }
+        let url = format!("{}/", url.trim_end_matches('/'));
+        Self::Http { client: Arc::new(client(None)), url, padding: 0, token: None }
+    }
+
+    /// The same, to which a sender says who it is.
+    pub fn by(&self, sender: String) -> Self {
+        let mut by = self.clone();
+        if let Self::Http { token, .. } = &mut by {
+            *token = Some(sender);
+        }
+        by
     }
 
     /// The same, whose events are larger.
@@ -86,13 +98,17 @@ impl Target {
             Self::Floor(floor) => {
                 floor.event(run, number).await.map_or_else(Ended::Again, |()| Ended::Done(Value::Null))
             }
-            Self::Http { client, url, padding } => {
+            Self::Http { client, url, padding, token } => {
                 let mut data = json!({"gateway_name": "foo"});
                 if *padding > 0 {
                     data["padding"] = json!("x".repeat(*padding));
                 }
                 let mut request = pending_with(&format!("{run}-{number}"), &data.to_string());
                 *request.uri_mut() = url.parse().expect("the target is a URL");
+                if let Some(token) = token {
+                    let value = format!("Bearer {token}").parse().expect("a token is ASCII");
+                    request.headers_mut().insert("authorization", value);
+                }
                 deliver(client, request).await
             }
         }

@@ -18,6 +18,7 @@ mod native;
 mod peer;
 mod plan;
 mod report;
+mod review;
 mod roles;
 mod rounds;
 mod setup;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 use plan::Plan;
 
 const USAGE: &str = "usage: bench run full|short|gateways [--apiserver] [--target http://127.0.0.1:PORT] \
-                     [--only compare|start|memory|burst|growth] [--at AT_ONCE] [--rounds ROUNDS]\n       bench docs";
+                     [--only compare|review|start|memory|burst|growth] [--at AT_ONCE] [--rounds ROUNDS]\n       bench docs";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

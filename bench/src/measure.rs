@@ -21,6 +21,7 @@ use crate::load::{Target, Until, load};
 use crate::peer::{self, Peer};
 use crate::plan::{Plan, Turns};
 use crate::report;
+use crate::review;
 use crate::roles::Role;
 use crate::rounds::{Turn, summary};
 use crate::setup::Setup;
@@ -40,15 +41,18 @@ pub const BROKER: &str = "broker and host";
 const OTHER: &str = "target";
 
 /// Who takes part, against one API.
-struct Field {
-    peer: Peer,
-    targets: Vec<(&'static str, Target)>,
+pub struct Field {
+    /// The API.
+    pub peer: Peer,
+    /// Who takes turns. The others are compared with the first.
+    pub targets: Vec<(&'static str, Target)>,
     host: Child,
     native: Child,
 }
 
 impl Field {
-    async fn start(peer: Peer, directory: &Path, other: Option<&str>) -> Self {
+    /// Starts the component and its native core; the floor comes before both.
+    pub async fn start(peer: Peer, directory: &Path, other: Option<&str>) -> Self {
         let host = Role::Host { setup: peer.setup.clone(), is_kept: false };
         let host = Child::start(&host, &directory.join("host.log")).await;
         let native = Child::start(&Role::Native(peer.setup.clone()), &directory.join("native.log")).await;
@@ -68,8 +72,8 @@ impl Field {
         turns
     }
 
-    /// Each target in turn; by name, the median, what the API saw of it, and how it compares with the floor.
-    async fn rounds(&mut self, turns: Turns, at_once: usize, clear: bool) -> Map<String, Value> {
+    /// Each target in turn; by name, the median, what the API saw of it, and how it compares with the first.
+    pub async fn rounds(&mut self, turns: Turns, at_once: usize, clear: bool) -> Map<String, Value> {
         let mut all: BTreeMap<&str, Vec<Turn>> = BTreeMap::new();
         for round in 0..turns.rounds {
             for (name, target) in self.turns(round) {
@@ -82,7 +86,7 @@ impl Field {
                 }
             }
         }
-        all.iter().map(|(name, turns)| ((*name).to_owned(), summary(turns, &all[FLOOR]))).collect()
+        all.iter().map(|(name, turns)| ((*name).to_owned(), summary(turns, &all[self.targets[0].0]))).collect()
     }
 
     /// How many connections to the API a target has open, where that can be seen.
@@ -96,7 +100,8 @@ impl Field {
         }
     }
 
-    async fn warm_up(&mut self) {
+    /// Has the connections made and the caches filled.
+    pub async fn warm_up(&mut self) {
         self.rounds(Turns { rounds: 1, window: Duration::from_millis(300) }, 8, true).await;
     }
 }
@@ -119,6 +124,10 @@ pub async fn run(plan: &Plan) {
             "embedded, verification off": compare(Peer::embedded(directory, false).await, plan, plan.turns, directory).await,
         });
     }
+    if plan.has("review") {
+        let embedded = Peer::embedded(directory, true).await;
+        report["review"] = json!({"embedded": review::measure(embedded, plan, plan.turns, directory).await});
+    }
     if plan.has("start") {
         progress("starts");
         report["start"] = start(Peer::embedded(directory, true).await, plan, directory).await;
@@ -138,7 +147,7 @@ pub async fn run(plan: &Plan) {
             "bytes": growth_of_bytes(plan, directory).await,
         });
     }
-    if plan.is_real && plan.has("compare") {
+    if plan.is_real && (plan.has("compare") || plan.has("review")) {
         real(plan, directory, &mut report).await;
     }
     report::print(&report);
@@ -151,13 +160,21 @@ pub async fn run(plan: &Plan) {
     println!("\nall of it is in {}", path.display());
 }
 
-fn progress(what: &str) {
+/// Says what is measured now.
+pub fn progress(what: &str) {
     eprintln!("measuring: {what}");
 }
 
 async fn real(plan: &Plan, directory: &Path, report: &mut Value) {
     let cluster = start_cluster(directory).await;
+    if plan.has("review") {
+        let peer = Peer::real(&cluster, true).await;
+        report["review"]["kube-apiserver"] = review::measure(peer, plan, plan.real_turns, cluster.directory()).await;
+    }
     for (name, is_verified) in [("kube-apiserver, verified", true), ("kube-apiserver, verification off", false)] {
+        if !plan.has("compare") {
+            continue;
+        }
         let peer = Peer::real(&cluster, is_verified).await;
         report["compare"][name] = compare(peer, plan, plan.real_turns, cluster.directory()).await;
     }

@@ -8,14 +8,23 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
 use tests::cluster::Cluster;
+use tests::cluster::client::until;
 use tests::cluster::gateway::{FOO, Gateway};
 use tests::cluster::namespace::{Namespace, ROUTED};
+use tests::cluster::token;
 use tests::cluster::webhook::{Registration, Webhook};
+use tests::manifests::documents;
 use tests::provisioner::repository;
 
 use crate::child::Child;
 use crate::roles::Role;
 use crate::setup::Setup;
+
+/// The token that the embedded API takes.
+const TOKEN: &str = "the-benchmark's-token";
+
+/// Where a real API server has rights.
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 /// An API, and how a provisioner gets at it.
 pub struct Peer {
@@ -48,7 +57,7 @@ impl Peer {
     /// The embedded API: with gateways and verification, or with neither.
     pub async fn embedded(directory: &Path, is_verified: bool) -> Self {
         let ca_file = directory.join(format!("ca-{is_verified}.crt"));
-        let token = "the-benchmark's-token".to_owned();
+        let token = TOKEN.to_owned();
         let role = Role::Api { ca_file: ca_file.clone(), token: token.clone(), gateways: is_verified };
         let child = Child::start(&role, &directory.join("api.log")).await;
         let mut setup = setup(directory, child.url(), &token, "routed-clients", is_verified);
@@ -81,6 +90,22 @@ impl Peer {
         let mut setup = setup(cluster.directory(), &cluster.url(), &namespace.token, &namespace.name, is_verified);
         setup.ca_file = cluster.ca_file();
         Self { setup, backing: Backing::Real { namespace, _webhooks: webhooks } }
+    }
+
+    /// The token of a sender for this audience, which the API reviews for the provisioner.
+    pub async fn sender(&self, audience: &str) -> String {
+        match &self.backing {
+            Backing::Embedded(_) => TOKEN.to_owned(),
+            Backing::Real { namespace, .. } => {
+                let [role, binding] = [0, 1].map(|at| documents("deploy/components/oidc/rbac.yaml")[at].clone());
+                let admin = namespace.admin();
+                admin.create(&format!("{RBAC}/clusterroles"), &role).await;
+                admin.create(&format!("{RBAC}/clusterrolebindings"), &binding).await;
+                let reviews = ("authentication.k8s.io", "tokenreviews");
+                until("the right to review", || namespace.may_in("", "create", reviews, "")).await;
+                token::request_for(&namespace.cluster, (&namespace.name, "default"), Some(audience)).await
+            }
+        }
     }
 
     /// Removes all Pods.

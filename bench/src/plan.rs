@@ -97,7 +97,7 @@ const GATEWAYS: Plan = Plan {
 };
 
 /// What a run consists of.
-const PARTS: [&str; 5] = ["compare", "start", "memory", "burst", "growth"];
+const PARTS: [&str; 6] = ["compare", "review", "start", "memory", "burst", "growth"];
 
 impl Plan {
     /// Whether this part is wanted.

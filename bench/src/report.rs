@@ -9,6 +9,7 @@ use tests::provisioner::repository;
 use crate::gateways::{ALL, OWN};
 use crate::measure::{FLOOR, HELD_AT_ONCE, HOST, HOST_WARM, NATIVE};
 use crate::peer::results;
+use crate::review::REVIEWED;
 
 /// What was measured, and where.
 pub fn machine() -> Value {
@@ -75,6 +76,7 @@ fn tables(report: &Value) -> String {
     for (name, compared) in entries(&report["compare"]) {
         compare_table(&mut text, name, compared);
     }
+    review_table(&mut text, &report["review"]);
     start_table(&mut text, report);
     events_table(&mut text, report);
     burst_table(&mut text, &report["burst"]);
@@ -177,6 +179,22 @@ fn gateways_table(text: &mut String, rows: &[Value]) {
         );
         cells.push(spread(&one[OWN]["throughput_of_floor"]));
         row(text, &cells);
+    }
+}
+
+fn review_table(text: &mut String, review: &Value) {
+    let columns = ["API", "at once", "events/s", "with the review", "×", "p50 ms", "with the review", "added"];
+    head(text, "Review of the sender's token", &columns);
+    for (api, of_api) in entries(review) {
+        for (at_once, targets) in sorted(of_api) {
+            let (without, with) = (&targets[HOST], &targets[REVIEWED]);
+            let [rate, p50] = ["events_per_second", "p50_ms"].map(|what| [without, with].map(|one| digits(&one[what])));
+            let [ratio, added] = ["throughput_of_floor", "p50_added_ms"].map(|what| spread(&with[what]));
+            row(
+                text,
+                &[vec![api.clone(), at_once.clone()], rate.into(), vec![ratio], p50.into(), vec![added]].concat(),
+            );
+        }
     }
 }
 
