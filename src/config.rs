@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use crate::names::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
 use crate::outbound::Bounds;
 use crate::sink::Sink;
-use crate::url::{BaseUrl, IPV6_NEEDS_PORT};
+use crate::url::{BaseUrl, IPV6_NEEDS_PORT, NO_PASSWORD};
 
 /// The placeholder for the gateway's name in `gateway_address`.
 pub const GATEWAY_PLACEHOLDER: &str = "{gateway}";
@@ -111,8 +111,9 @@ impl Config {
             kube_api_timeout: kube_api_timeout(&text("kube_api_timeout")?)?,
             sink: Sink::parse(&text("k_sink")?, &text("k_ce_overrides")?, &text("sink_origin")?)
                 .map_err(|(variable, problem)| ConfigError { variable, problem })?,
+            sender_subjects: word("sender_subjects", are_subjects, NO_SUBJECTS)
+                .and_then(|subjects| check_subjects(subjects, &text("sender_audience")?))?,
             sender_audience: optional("sender_audience", is_audience, NO_AUDIENCE)?,
-            sender_subjects: word("sender_subjects", are_subjects, NO_SUBJECTS)?,
         })
     }
 
@@ -162,6 +163,8 @@ const NO_TIMEOUT: &str = ": use a time above 0s and up to 10m, such as 15s or 1m
 
 const NO_AUDIENCE: &str = ", which has a space in it: use the audience that the Trigger's subscriber has";
 const NO_SUBJECTS: &str = ": use names such as system:serviceaccount:client-system:trigger, separated by commas";
+const NO_REVIEW: &str = ", and nobody is asked for a token: set sender_audience as well";
+const NO_GATEWAYS: &str = ", which names no gateway: use names such as foo,bar, or leave it empty to allow any";
 const NO_TTL: &str = ": use a time of 1s or more, such as 12h, or leave it empty";
 const NO_TIME: &str = ": use a time such as 20m or 1h30m";
 const NO_RETENTION: &str = ": use a time such as 1h, 0s for at once, or off";
@@ -189,7 +192,19 @@ fn is_audience(value: &str) -> bool {
 }
 
 fn are_subjects(value: &str) -> bool {
-    names(value).all(|name| !name.contains(char::is_whitespace))
+    holds_names(value) && names(value).all(|name| !name.contains(char::is_whitespace))
+}
+
+fn check_subjects(subjects: String, audience: &str) -> Result<String, ConfigError> {
+    match audience.is_empty() && !subjects.is_empty() {
+        true => Err(bad("sender_subjects", &subjects, NO_REVIEW)),
+        false => Ok(subjects),
+    }
+}
+
+/// A list that names nobody would allow everybody.
+fn holds_names(list: &str) -> bool {
+    list.is_empty() || names(list).next().is_some()
 }
 
 fn client_command(value: &str) -> Result<Vec<String>, ConfigError> {
@@ -211,6 +226,9 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
 }
 
 fn gateways(value: String) -> Result<String, ConfigError> {
+    if !holds_names(&value) {
+        return Err(bad("gateways", &value, NO_GATEWAYS));
+    }
     if let Some(name) = names(&value).find(|name| !is_label_value(name)) {
         let problem = format!("holds {name:?}, which can't be a label value: use names such as foo,bar");
         return Err(ConfigError { variable: "gateways", problem });
@@ -229,6 +247,7 @@ fn gateway_verification(value: &str) -> Result<Verification, ConfigError> {
 fn kube_api_url(value: &str) -> Result<BaseUrl, ConfigError> {
     match BaseUrl::parse(value) {
         Some(url) if url.lacks_port() => Err(bad("kube_api_url", value, &format!(": {IPV6_NEEDS_PORT}"))),
+        None if value.contains('@') => Err(ConfigError { variable: "kube_api_url", problem: NO_PASSWORD.to_owned() }),
         url => url.ok_or_else(|| bad("kube_api_url", value, NO_URL)),
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::cloudevents::is_attribute_name;
 use crate::outbound::{Answer, NoAnswer};
-use crate::url::{IPV6_NEEDS_PORT, lacks_port, origin};
+use crate::url::{IPV6_NEEDS_PORT, NO_PASSWORD, lacks_port, origin};
 
 /// The specification's context attributes, which no override may set.
 #[rustfmt::skip]
@@ -47,9 +47,16 @@ impl Sink {
     /// Reads the variables `k_sink`, `k_ce_overrides` and `sink_origin`. `None` if `k_sink` is empty.
     ///
     /// # Errors
-    /// The invalid variable, and why. Overrides are checked even without a sink.
+    /// The invalid variable, and why. Overrides and the origin are checked even without a sink.
     pub fn parse(k_sink: &str, k_ce_overrides: &str, sink_origin: &str) -> Result<Option<Self>, SinkError> {
         let overrides = overrides(k_ce_overrides).map_err(|problem| ("k_ce_overrides", problem))?;
+        if !is_allowed_host(sink_origin) {
+            let problem = "without a path, as in http://broker-ingress.knative-eventing.svc.cluster.local";
+            return Err((
+                "sink_origin",
+                format!("is {sink_origin:?}, with which Spin allows no call at all: use an origin {problem}"),
+            ));
+        }
         if k_sink.is_empty() {
             return Ok(None);
         }
@@ -103,7 +110,19 @@ fn url(text: &str) -> Result<Uri, String> {
         let authority = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
         matches!(uri.scheme_str(), Some("http" | "https")) && authority
     };
-    parsed.filter(usable).ok_or_else(|| format!("is {text:?}: use an http:// or https:// URL with a host"))
+    match parsed.filter(usable) {
+        None if text.contains('@') => Err(NO_PASSWORD.to_owned()),
+        url => url.ok_or_else(|| format!("is {text:?}: use an http:// or https:// URL with a host")),
+    }
+}
+
+/// Whether Spin reads this as one of its `allowed_outbound_hosts`: of one that it can't read, it allows none of them. A
+/// network, as in `http://10.0.0.0/8`, is one.
+fn is_allowed_host(text: &str) -> bool {
+    let host = text.split_once("://").map(|(_, host)| host.trim_end_matches('/'));
+    let path = host.and_then(|host| host.split_once('/'));
+    host.is_some_and(|host| !host.is_empty())
+        && path.is_none_or(|(_, path)| path.bytes().all(|byte| byte.is_ascii_digit() || b":*".contains(&byte)))
 }
 
 /// Knative's `CloudEventOverrides`.

@@ -22,6 +22,9 @@ impl BaseUrl {
         path.is_none_or(|path| path == "/").then_some(Self { scheme, authority })
     }
 
+    /// What is wrong with a URL that must not be quoted.
+    pub const NO_PASSWORD: &str = "holds an @, as behind a password: leave user and password out";
+
     /// Whether it is an IPv6 address without a port.
     pub fn lacks_port(&self) -> bool {
         lacks_port(&self.authority)
@@ -40,6 +43,9 @@ impl BaseUrl {
 
 /// Why an IPv6 address needs a port: Spin reads the last group as the port, and then allows no request.
 pub const IPV6_NEEDS_PORT: &str = "Spin needs the port after an IPv6 address, as in https://[fd00::1]:443";
+
+/// What is wrong with a URL that must not be quoted.
+pub const NO_PASSWORD: &str = "holds an @, as behind a password: leave user and password out";
 
 /// Whether it is an IPv6 address without a port.
 pub fn lacks_port(authority: &Authority) -> bool {

@@ -59,10 +59,28 @@ fn whole_names_are_allowed_and_parts_of_names_are_not() {
 }
 
 #[test]
-fn a_list_without_a_name_allows_any() {
-    for list in ["", " ", " , ,"] {
+fn an_empty_list_allows_any_and_one_without_a_name_is_an_error() {
+    for list in ["", " "] {
         assert!(config(&[("gateways", list)]).allows("foo"), "{list:?}");
     }
+    // It was meant to name some.
+    for (variable, expected) in [
+        ("gateways", "is \", ,\", which names no gateway: use names such as foo,bar, or leave it empty to allow any"),
+        (
+            "sender_subjects",
+            "is \", ,\": use names such as system:serviceaccount:client-system:trigger, separated by commas",
+        ),
+    ] {
+        check_error(variable, " , ,", expected);
+    }
+}
+
+#[test]
+fn subjects_need_an_audience() {
+    let expected = "is \"a\", and nobody is asked for a token: set sender_audience as well";
+    check_error("sender_subjects", "a", expected);
+    let with_audience = config(&[("sender_subjects", "a, b"), ("sender_audience", "us")]);
+    assert_eq!(with_audience.sender_subjects().collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]
@@ -101,6 +119,7 @@ fn a_bad_value_is_an_error_that_names_its_variable() {
     let problem = "is \"gw-{name}\": the only placeholder is {gateway}, and there is no space in an address";
     check_error("gateway_address", "gw-{name}", problem);
     check_error("kube_api_url", "", "is \"\": use http:// or https:// with a host and no path");
+    check_error("kube_api_url", "https://u:secret@h", "holds an @, as behind a password: leave user and password out");
     check_error("kube_api_timeout", "15", "is \"15\": use a time above 0s and up to 10m, such as 15s or 1m30s");
 }
 

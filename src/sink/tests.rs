@@ -25,17 +25,44 @@ fn there_is_no_sink_without_k_sink() {
 
 #[test]
 fn a_sink_is_an_absolute_http_url() {
-    for url in ["/path", "broker", "ftp://h/x", "http://u@h/", "http://", "not a url"] {
+    for url in ["/path", "broker", "ftp://h/x", "http://", "not a url"] {
         check_error(url, "", ORIGIN, "k_sink", "use an http:// or https:// URL");
     }
+    // A password is not repeated.
+    check_error(
+        "http://u:secret@h/",
+        "",
+        ORIGIN,
+        "k_sink",
+        "holds an @, as behind a password: leave user and password out",
+    );
 }
 
 #[test]
 fn a_sink_outside_the_allowed_origin_is_said() {
     check_error("http://elsewhere:8080/x", "", ORIGIN, "sink_origin", "set it to http://elsewhere:8080");
     check_error(&URL.replace("http:", "https:"), "", ORIGIN, "sink_origin", "https://broker-ingress");
-    for origin in ["http://Broker-Ingress.knative-eventing.svc.cluster.local:80/", "http://*.svc.cluster.local", ""] {
+    for origin in
+        ["http://Broker-Ingress.knative-eventing.svc.cluster.local:80/", "http://*.svc.cluster.local", "*://*:*"]
+    {
         assert!(Sink::parse(URL, "", origin).is_ok(), "{origin}");
+    }
+}
+
+/// Spin then allows no call at all, the API server's neither.
+#[test]
+fn an_origin_that_spin_cannot_read_is_said_even_without_a_sink() {
+    for origin in ["", "broker", "http://", "http://broker/default", "https://broker:8443/a/b"] {
+        check_error(
+            "",
+            "",
+            origin,
+            "sink_origin",
+            "with which Spin allows no call at all: use an origin without a path",
+        );
+    }
+    for origin in ["http://broker/", "http://10.0.0.0/8", "http://10.0.0.0/8:8080", "http://*:*"] {
+        assert_eq!(Sink::parse("", "", origin), Ok(None), "{origin}");
     }
 }
 
