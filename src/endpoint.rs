@@ -104,7 +104,7 @@ pub async fn answer(request: Request<Body>, surroundings: &Surroundings<'_>, out
     match (parts.uri.path(), &parts.method) {
         ("/" | DEAD_LETTER, &Method::POST) => match admit(&parts.headers, surroundings, outbound).await {
             Err(refused) => refused,
-            Ok(sender) => match read_event(route, &parts.headers, body) {
+            Ok(sender) => match read_event(route, &parts.headers, body, Redactor::new(sender)) {
                 Ok(delivery) => delivery.end(sender, surroundings, outbound).await,
                 Err((status, detail)) => Answered::problem(status, &detail),
             },
@@ -141,6 +141,9 @@ async fn admit<'a>(
     };
     let redactor = Redactor::new([own.secret()].into_iter().chain(token));
     let mut answered = Answered::problem(status, &redactor.text(&refused.to_string()));
+    if let Some(entry) = &mut answered.log {
+        entry.api_calls = token.is_some().into();
+    }
     if status == StatusCode::UNAUTHORIZED {
         answered.response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -174,14 +177,19 @@ fn readiness(surroundings: &Surroundings<'_>) -> Answered {
 }
 
 /// Reads the event, or returns the problem. The body isn't needed after that.
-fn read_event(route: Route, headers: &HeaderMap, body: Body) -> Result<Delivery, (StatusCode, String)> {
+fn read_event(
+    route: Route,
+    headers: &HeaderMap,
+    body: Body,
+    redactor: Redactor,
+) -> Result<Delivery, (StatusCode, String)> {
     let body = body.map_err(|error| match error {
         BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "an event may have up to 1 MiB".to_owned()),
         BodyError::Incomplete => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive whole: send again".to_owned()),
     })?;
     let received = read(headers, &body).map_err(|error| match error.is_unsupported() {
-        true => (StatusCode::UNSUPPORTED_MEDIA_TYPE, error.to_string()),
-        false => (StatusCode::BAD_REQUEST, error.to_string()),
+        true => (StatusCode::UNSUPPORTED_MEDIA_TYPE, redactor.text(&error.to_string()).into_owned()),
+        false => (StatusCode::BAD_REQUEST, redactor.text(&error.to_string()).into_owned()),
     })?;
-    Ok(Delivery::new(route, received))
+    Ok(Delivery::new(route, received, redactor))
 }

@@ -71,11 +71,18 @@ fn without(token: &str, text: &str) -> Option<String> {
     while let Some((before, _)) = rest.split_once(beginning) {
         let found = &rest[before.len()..];
         let same = found.bytes().zip(token.bytes()).take_while(|(found, sought)| found == sought).count();
+        // Another token of the same issuer begins alike: all that can belong to a token goes.
+        let end = found.bytes().skip(same).position(|byte| !is_of_token(byte)).map_or(found.len(), |more| same + more);
         clean += before;
         clean += REDACTED;
-        rest = &found[found.floor_char_boundary(same)..];
+        rest = &found[found.ceil_char_boundary(end)..];
     }
     if clean.is_empty() { None } else { Some(clean + rest) }
+}
+
+/// RFC 6750, section 2.1: b64token.
+fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
 }
 
 #[cfg(test)]

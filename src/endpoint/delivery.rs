@@ -27,6 +27,9 @@ use crate::{reply, response};
 /// The longest text of an event that is kept for the log, in bytes.
 const LONGEST_TEXT: usize = 2_048;
 
+/// What the log says about a hint without a Pod.
+const NO_POD: &str = "its data is no Pod that can be read: the ApiServerSource needs mode Resource, and Pods alone";
+
 const NO_SINK: &str = "dead letters are settled, and clients are swept, by way of a sink, because Knative throws away what \
                        a dead letter sink answers: set k_sink, which a SinkBinding does";
 
@@ -57,6 +60,8 @@ pub(super) struct Delivery {
     mode: Mode,
     ty: String,
     context: Context,
+    /// Knows the sender's token, which a line of the log might quote.
+    redactor: Redactor,
     /// `None` if there is nothing to do.
     wish: Option<Wish>,
 }
@@ -69,7 +74,7 @@ struct End {
 }
 
 impl Delivery {
-    pub(super) fn new(route: Route, received: Received) -> Self {
+    pub(super) fn new(route: Route, received: Received, redactor: Redactor) -> Self {
         let Received { ty, context, data, mode } = received;
         let look = |is_deletion| Some(Wish::Look(event::observed(&data)?, is_deletion));
         let wish = match ty.as_str() {
@@ -83,7 +88,7 @@ impl Delivery {
             event::ADDED | event::UPDATED => look(false),
             _ => None,
         };
-        Self { route, mode, ty, context, wish }
+        Self { route, mode, ty, context, redactor, wish }
     }
 
     /// Handles the delivery. `sender` is the sender's token, if it was reviewed.
@@ -94,7 +99,9 @@ impl Delivery {
         outbound: &impl Outbound,
     ) -> Answered {
         let Some(wish) = &self.wish else {
-            return Answered::logged(response::empty(StatusCode::ACCEPTED), self.entry(Kind::Ignored));
+            let is_hint = self.route == Route::Subscriber && event::HINTS.contains(&self.ty.as_str());
+            let entry = Entry { message: is_hint.then(|| NO_POD.to_owned()), ..self.entry(Kind::Ignored) };
+            return Answered::logged(response::empty(StatusCode::ACCEPTED), entry);
         };
         let needs_sink = self.route == Route::DeadLetter || matches!(wish, Wish::Sweep);
         let config = surroundings.config().and_then(|config| match needs_sink && config.sink.is_none() {
@@ -202,6 +209,7 @@ impl Delivery {
             gateway,
             trace_id: self.context.trace_id().map(str::to_owned),
             dead_letter: self.route == Route::DeadLetter,
+            redactor: self.redactor.clone(),
             ..Entry::default()
         }
     }

@@ -17,7 +17,19 @@ fn a_text_is_cut_between_characters() {
 fn the_token_leaves_in_no_text() {
     check("no token", "no token");
     check(&format!("a {TOKEN}, and {TOKEN}"), "a [redacted], and [redacted]");
-    check(&format!("{TOKEN}{TOKEN}"), "[redacted][redacted]");
+    check(&format!("{TOKEN}{TOKEN}"), "[redacted]");
+    check(&format!("{TOKEN}ä{TOKEN}"), "[redacted]ä[redacted]");
+}
+
+#[test]
+fn nor_does_another_token_of_the_same_issuer() {
+    // They have their header in common, which is longer than what is looked for.
+    let header = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMzQ1Njc4OTAifQ";
+    let (own, other) = (format!("{header}.b3du.c2ln"), format!("{header}.b3RoZXI.bmF0dXJl"));
+    for tokens in [[own.as_str(), other.as_str()], [&other, &own]] {
+        let redacted = Redactor::new(tokens);
+        assert_eq!(redacted.text(&format!("{own}, \"{other}\"")), "[redacted], \"[redacted]\"");
+    }
 }
 
 #[test]
