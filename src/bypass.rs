@@ -17,8 +17,9 @@ pub const CAPABILITIES: [&str; 12] = [
     "PERFMON", "CHECKPOINT_RESTORE", "ALL",
 ];
 
-/// The prefixes of the annotations by which Multus gives a Pod further networks.
-const NETWORKS: [&str; 2] = ["k8s.v1.cni.cncf.io/", "v1.multus-cni.io/"];
+/// The prefixes of the annotations by which Multus, DANM and GKE give a Pod further networks.
+const NETWORKS: [&str; 4] =
+    ["k8s.v1.cni.cncf.io/", "v1.multus-cni.io/", "danm.k8s.io/", "networking.gke.io/interfaces"];
 
 /// The one field that matters by what is missing in it.
 const DROP: &str = "securityContext.capabilities.drop";
@@ -148,17 +149,20 @@ pub fn check<'a>(
     all_containers(spec).try_for_each(|container| {
         let judged = match subject {
             Subject::Template => &CONTAINER[..CONTAINER.len() - 1],
-            Subject::RoutedBy(own) if is_gateways(container, own) => &CONTAINER[..1],
+            Subject::RoutedBy(own) if is_gateways(spec, container, own) => &CONTAINER[..1],
             Subject::RoutedBy(_) => &CONTAINER[..],
         };
         judged.iter().try_for_each(|rule| rule.check(spec, Some(container)))
     })
 }
 
-/// Whether the gateway at `address` added this container. The container `client` never counts, whatever its
-/// environment.
-fn is_gateways(container: &Value, address: &str) -> bool {
-    container["name"] != CLIENT_CONTAINER && gateway_variables(container).any(|variable| variable["value"] == address)
+/// Whether the gateway at `address` added this container. The container `client` never counts, nor does one that was
+/// added for debugging, whatever its environment.
+fn is_gateways(spec: &Value, container: &Value, address: &str) -> bool {
+    let is_others = |other: &Value| other["name"] == container["name"];
+    container["name"] != CLIENT_CONTAINER
+        && !each(&spec["ephemeralContainers"]).any(is_others)
+        && gateway_variables(container).any(|variable| variable["value"] == address)
 }
 
 impl Rule {

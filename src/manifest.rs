@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, Verification};
 use crate::event::Pending;
-use crate::pod::{CLIENT_CONTAINER, CORRELATION_ID, EVENT_ID, EVENT_SOURCE, GATE, MANAGED_BY, MANAGED_BY_LABEL};
+use crate::pod::{
+    CLIENT_CONTAINER, CORRELATION_ID, EVENT_ID, EVENT_SOURCE, GATE, MANAGED_BY, MANAGED_BY_LABEL, OWN_PREFIX,
+};
 use crate::template::Base;
 
 /// The longest `correlationid` that is written on a Pod, in bytes. The API server accepts 256 KiB of annotations in
@@ -18,6 +20,8 @@ const LONGEST_CORRELATION_ID: usize = 16 << 10;
 pub fn manifest(pending: &Pending, config: &Config, base: Option<Base>) -> Value {
     let Base { mut labels, mut annotations, mut spec } = base.unwrap_or_else(|| plain(config));
     let (context, key) = (pending.context, config.gateway_key.as_str());
+    // A template that was made of a client's Pod must not say what was reported of that one.
+    annotations.retain(|key, _| !key.starts_with(OWN_PREFIX));
     labels.extend(texts([
         ("app.kubernetes.io/name", "podgateway-client"),
         ("app.kubernetes.io/instance", &pending.pod_name),

@@ -21,6 +21,8 @@ pub const GATEWAY_VARIABLE: &str = "gateway";
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Who made the Pod: the label's value, and the User-Agent of every call.
 pub const MANAGED_BY: &str = "cloudevents-podgateway-client-provisioner";
+/// What all labels and annotations of this project begin with.
+pub const OWN_PREFIX: &str = "podgateway.io/";
 /// The annotation that holds the pending event's `source`.
 pub const EVENT_SOURCE: &str = "podgateway.io/event-source";
 /// The annotation that holds the pending event's `id`.
@@ -31,6 +33,8 @@ pub const CORRELATION_ID: &str = "podgateway.io/correlation-id";
 pub const REPORTED: &str = "podgateway.io/reported";
 /// The annotation on a client whose end was requested: the id of the answer to that request.
 pub const TERMINATION: &str = "podgateway.io/termination";
+/// The annotation of a Pod that a sweep released, until its `done` was sent.
+pub const OWED: &str = "podgateway.io/answer-owed";
 
 /// Part of a core/v1 Pod.
 ///
@@ -66,7 +70,7 @@ pub struct Metadata {
     /// Set once it is being deleted.
     pub deletion_timestamp: Option<DateTime<Utc>>,
     /// The grace period in seconds, while it is being deleted.
-    pub deletion_grace_period_seconds: Option<u64>,
+    pub deletion_grace_period_seconds: Option<i64>,
     /// The finalizers that have to be removed before it is gone.
     pub finalizers: Option<Vec<String>>,
     /// Its labels.

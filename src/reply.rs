@@ -93,9 +93,13 @@ pub fn termination(
     build(event(context, context.answer_id(ty), ty, now).data(JSON, data))
 }
 
-/// The report that a client has been running behind its gateway since this time.
+/// The report that a client has been running since this time.
 pub fn running(pod: &Observed, context: &Context, gateway: &str, since: DateTime<Utc>) -> Event {
-    let mut data = client(&pod.metadata, context, gateway, "the client runs behind its gateway");
+    let message = match pod.has_init_containers() {
+        true => "the client runs behind its gateway",
+        false => "the client runs, and no gateway is in its Pod",
+    };
+    let mut data = client(&pod.metadata, context, gateway, message);
     data["pod_ip"] = json!(pod.ip());
     data["node_name"] = json!(pod.node());
     data["started_at"] = json!(timestamp(since));

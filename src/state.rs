@@ -96,6 +96,11 @@ impl Observed {
         self.status.pod_ip.as_deref()
     }
 
+    /// Whether anything ran before the client, which only a gateway's container does.
+    pub fn has_init_containers(&self) -> bool {
+        !self.spec.init_containers.is_empty()
+    }
+
     /// The node of the Pod.
     pub fn node(&self) -> Option<&str> {
         self.spec.node_name.as_deref()
@@ -126,7 +131,7 @@ impl Observed {
 
     /// How the container `client` ended last, if it has ended.
     fn exit(&self) -> Option<&Exit> {
-        status_of(&self.status.container_statuses, CLIENT_CONTAINER)?.terminated.as_ref()
+        status_of(&self.status.container_statuses, CLIENT_CONTAINER)?.terminated.as_deref()
     }
 
     /// How the client ended, if it has ended or its Pod is gone.
@@ -136,7 +141,8 @@ impl Observed {
         let message = message.or_else(|| self.disruption_target()?.message.as_ref());
         End {
             reason: self.reason(exit),
-            exit_code: exit.map(|exit| exit.exit_code),
+            // Of a container that it lost the kubelet knows no exit code, and writes 137.
+            exit_code: exit.filter(|exit| exit.reason != "ContainerStatusUnknown").map(|exit| exit.exit_code),
             message: message.cloned(),
             ended_at: exit.and_then(|exit| exit.finished_at).or_else(|| self.ended_at()),
         }
@@ -214,7 +220,7 @@ impl Observed {
     }
 
     fn deadline(&self) -> Option<DateTime<Utc>> {
-        let seconds = TimeDelta::seconds(self.spec.active_deadline_seconds?.into());
+        let seconds = TimeDelta::try_seconds(self.spec.active_deadline_seconds?)?;
         self.status.start_time?.checked_add_signed(seconds)
     }
 
@@ -225,7 +231,7 @@ impl Observed {
     fn deletion_requested(&self) -> Option<DateTime<Utc>> {
         let grace = self.metadata.deletion_grace_period_seconds.filter(|grace| *grace > 0);
         let grace = grace.unwrap_or(self.spec.termination_grace_period_seconds);
-        self.metadata.deletion_timestamp?.checked_sub_signed(TimeDelta::try_seconds(grace.try_into().ok()?)?)
+        self.metadata.deletion_timestamp?.checked_sub_signed(TimeDelta::try_seconds(grace)?)
     }
 
     /// Whether the first init container, which is the gateway's, has succeeded.

@@ -73,6 +73,13 @@ fn every_container_is_judged_but_the_gateways_own() {
     }
 }
 
+#[test]
+fn a_container_for_debugging_is_never_the_gateways_own() {
+    let debug = gateway_container("debug", ADDRESS);
+    let found = judge(&json!({"spec": {"ephemeralContainers": [debug]}})).unwrap_err();
+    assert_eq!((found.container.as_deref(), found.field), (Some("debug"), "securityContext.capabilities.add"));
+}
+
 /// They need what no other container may have, and their webhook may configure them freely.
 #[test]
 fn the_gateways_own_containers_are_let_be() {

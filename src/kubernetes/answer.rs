@@ -159,7 +159,8 @@ pub fn read_deletion(body: &[u8], name: &str) -> Result<Option<u64>, Verdict> {
         return Err(unreadable(&format!("it doesn't say that the Pod {name} was removed")));
     }
     let is_held = metadata.finalizers.is_some_and(|finalizers| !finalizers.is_empty());
-    Ok(metadata.deletion_grace_period_seconds.filter(|seconds| *seconds > 0).or(is_held.then_some(1)))
+    let left = metadata.deletion_grace_period_seconds.and_then(|seconds| seconds.try_into().ok());
+    Ok(left.filter(|seconds| *seconds > 0).or(is_held.then_some(1)))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Verdict> {

@@ -109,7 +109,8 @@ fn a_template_cannot_say_whose_client_it_is() {
     for (field, key) in [("labels", MANAGED_BY_LABEL), ("labels", "setGateway"), ("annotations", "setGateway")] {
         template["template"]["metadata"][field][key] = json!("other");
     }
-    for key in [EVENT_ID, EVENT_SOURCE] {
+    let reported = ["podgateway.io/reported", "podgateway.io/termination", CORRELATION_ID];
+    for key in [EVENT_ID, EVENT_SOURCE].into_iter().chain(reported) {
         template["template"]["metadata"]["annotations"][key] = json!("other");
     }
     let base = template::base("crawler", template).unwrap();
@@ -120,6 +121,9 @@ fn a_template_cannot_say_whose_client_it_is() {
         ("annotations", "setGateway"),
         ("annotations", EVENT_ID),
         ("annotations", EVENT_SOURCE),
+        ("annotations", reported[0]),
+        ("annotations", reported[1]),
+        ("annotations", CORRELATION_ID),
     ] {
         assert_eq!(with["metadata"][field][key], without["metadata"][field][key], "{key}");
     }

@@ -8,9 +8,9 @@ use serde::Deserialize;
 pub(super) struct Spec {
     pub(super) scheduling_gates: Vec<Named>,
     pub(super) restart_policy: String,
-    pub(super) active_deadline_seconds: Option<u32>,
+    pub(super) active_deadline_seconds: Option<i64>,
     pub(super) node_name: Option<String>,
-    pub(super) termination_grace_period_seconds: u64,
+    pub(super) termination_grace_period_seconds: i64,
     pub(super) init_containers: Vec<Named>,
     pub(super) containers: Vec<Container>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Container {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Rule {
-    pub(super) exit_codes: Option<ExitCodes>,
+    pub(super) exit_codes: Option<Box<ExitCodes>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -78,7 +78,7 @@ pub(super) struct ContainerStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct ContainerState {
     pub(super) running: Option<Running>,
-    pub(super) terminated: Option<Exit>,
+    pub(super) terminated: Option<Box<Exit>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

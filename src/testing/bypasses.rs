@@ -14,6 +14,8 @@ pub fn examples() -> Vec<(&'static str, Value)> {
     let mut examples = vec![
         ("annotation", network("k8s.v1.cni.cncf.io/networks")),
         ("annotation", network("v1.multus-cni.io/default-network")),
+        ("annotation", network("danm.k8s.io/interfaces")),
+        ("annotation", network("networking.gke.io/interfaces")),
         ("hostNetwork", spec(json!({"hostNetwork": true}))),
         ("hostPID", spec(json!({"hostPID": true}))),
         ("hostIPC", spec(json!({"hostIPC": true}))),
@@ -85,6 +87,7 @@ pub fn harmless() -> Vec<(&'static str, Value)> {
         ("annotation", annotation("k8s.v1.cni.cncf.io")),
         ("annotation", annotation("x.k8s.v1.cni.cncf.io/networks")),
         ("annotation", annotation("network.example/v1.multus-cni.io")),
+        ("annotation", annotation("networking.gke.io/pod-ips")),
         ("hostNetwork", spec(json!({"hostNetwork": false}))),
         ("hostPID", spec(json!({"hostPID": false}))),
         ("hostIPC", spec(json!({"hostIPC": false}))),
