@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::kubernetes::{Api, Call, Verdict, read_pod, verdict};
 use crate::outbound::{Answer, Bounds, Outbound};
 use crate::pod::Metadata;
+use crate::reason::Reason;
 
 /// The largest answer that is read, in bytes: well above the largest object in etcd, 1.5 MiB by default.
 pub const LARGEST_ANSWER: usize = 2 << 20;
@@ -27,7 +28,23 @@ impl<O: Outbound> Cluster<'_, O> {
     /// # Errors
     /// What becomes of the delivery otherwise.
     pub async fn ask(&self, call: Call, request: Request<Vec<u8>>) -> Result<Vec<u8>, Verdict> {
-        verdict(call, self.send(request).await)
+        let answer = verdict(call, self.send(request).await);
+        match &answer {
+            Err(Verdict::Terminal(failure))
+                if failure.reason == Reason::Forbidden && call != Call::GetAfterForbidden =>
+            {
+                self.check_readiness().await.and(answer)
+            }
+            _ => answer,
+        }
+    }
+
+    /// An API server that has just started refuses everybody, until it knows who has which rights.
+    async fn check_readiness(&self) -> Result<(), Verdict> {
+        match verdict(Call::Readiness, self.send(self.api.get_readiness()).await) {
+            Err(unready @ Verdict::Heals(_)) => Err(unready),
+            _ => Ok(()),
+        }
     }
 
     /// The same for a call whose answer is the Pod `name`.

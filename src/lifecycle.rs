@@ -11,10 +11,10 @@ use cloudevents::Event;
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::event::{Pending, forgotten};
-use crate::kubernetes::{Call, Retry, Verdict, read_deletion, read_page, settled, verdict};
+use crate::kubernetes::{Call, Retry, Verdict, read_deletion, read_page, verdict};
 use crate::outbound::{NoAnswer, Outbound};
-use crate::pod::{Metadata, REPORTED, TERMINATION};
-use crate::provision::Provisioning;
+use crate::pod::{Metadata, OWED, Pod, REPORTED, TERMINATION};
+use crate::provision::{Outcome, Provisioning};
 use crate::reason::{Failure, Reason};
 use crate::reply;
 use crate::state::{Observed, State};
@@ -82,7 +82,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
             return Ok(());
         }
         let state = if report.is_end { "ended" } else { "running" };
-        let request = self.cluster.api.annotate(&report.name, Some(&report.uid), REPORTED, state);
+        let request = self.cluster.api.annotate(&report.name, Some(&report.uid), REPORTED, Some(state));
         let noted = self.cluster.pod::<Observed>(Call::Annotate, &report.name, request).await;
         Ok(or_gone(noted)?)
     }
@@ -94,22 +94,22 @@ impl<O: Outbound> Lifecycle<'_, O> {
     /// What becomes of the delivery otherwise.
     pub async fn terminate(&self, client: &Context, answer_id: &str) -> Result<bool, Verdict> {
         let name = client.pod_name();
-        let request = self.cluster.api.annotate(&name, None, TERMINATION, answer_id);
+        let request = self.cluster.api.annotate(&name, None, TERMINATION, Some(answer_id));
         let pod: Observed = match self.cluster.pod(Call::Annotate, &name, request).await {
             Err(Verdict::NotFound(_)) => return Ok(false),
             pod => pod?,
         };
         if !pod.metadata.belongs_to(client) {
-            let message = format!("the Pod {name} was not made of this event: it is left as it is");
+            let message = format!("the Pod {name} was not made of this event: it is not ended");
             return Err(Failure::new(Reason::PodNameConflict, message).into());
         }
-        self.delete(&pod.metadata, pod.is_gated()).await?;
+        self.delete(Call::End, &pod.metadata, pod.is_gated()).await?;
         Ok(true)
     }
 
     /// Has a client's Pod deleted, now or at the end of its grace period.
-    async fn delete(&self, pod: &Metadata, is_gated: bool) -> Result<(), Verdict> {
-        let answer = self.cluster.ask(Call::Delete, self.cluster.api.delete(pod, is_gated)).await;
+    async fn delete(&self, call: Call, pod: &Metadata, is_gated: bool) -> Result<(), Verdict> {
+        let answer = self.cluster.ask(call, self.cluster.api.delete(pod, is_gated)).await;
         or_gone(answer.and_then(|body| read_deletion(&body, &pod.name)))
     }
 
@@ -147,44 +147,88 @@ impl<O: Outbound> Lifecycle<'_, O> {
         if pod.is_gated() {
             return self.settle_gated(pod, &context, tell).await;
         }
+        if pod.metadata.annotation(OWED).is_some() {
+            self.pay(&pod.metadata, &context, tell).await?;
+        }
         let state = pod.state();
         if let Some(report) = self.report_of(pod, &context, &state, true) {
             tell(report.event.clone()).await?;
             self.note(&report).await?;
         }
-        if self.is_due(&state) && !pod.metadata.is_being_deleted() {
-            self.delete(&pod.metadata, false).await?;
+        if self.is_due(pod, &state) {
+            self.delete(Call::Delete, &pod.metadata, false).await?;
         }
         Ok(())
     }
 
-    /// A Pod that stayed gated ends as it would on the dead letter route.
+    /// A Pod that stayed gated ends as it would on the dead letter route. No delivery comes for it any more, so the answer
+    /// must survive a sink that takes nothing: a failure is sent before its Pod is deleted, and a release is recorded
+    /// until `done` is sent.
     async fn settle_gated(
         &self,
         pod: &Observed,
         context: &Context,
         tell: &impl AsyncFn(Event) -> Result<(), Retry>,
     ) -> Result<(), Retry> {
-        let created = pod.metadata.creation_timestamp;
-        let is_late = created.is_some_and(|created| created < self.now - self.cluster.config.client_patience);
-        if !is_late {
+        if !self.is_old(&pod.metadata) || pod.metadata.is_being_deleted() {
             return Ok(());
         }
-        // Without the annotation nothing can be verified, so it is removed.
-        let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key).unwrap_or_default();
-        let pending = Pending { context, gateway, pod_name: pod.metadata.name.clone() };
-        let provisioning = Provisioning { pending: &pending, cluster: self.cluster };
-        let outcome = settled(provisioning.settle_or(forgotten().into()).await)?;
-        let verification = self.cluster.config.gateway_verification;
-        tell(reply::scheduling(context, Some(gateway), &outcome, verification, self.now)).await
+        let name = &pod.metadata.name;
+        let found: Pod = match self.cluster.pod(Call::Get, name, self.cluster.api.get(name)).await {
+            Err(Verdict::NotFound(_)) => return tell(self.answer(&pod.metadata, context, &Err(forgotten()))).await,
+            found => found?,
+        };
+        if !found.is_gated() {
+            return Ok(());
+        }
+        let failure = match self.release(&found, context).await {
+            Ok(released) => return self.pay(&released, context, tell).await,
+            Err(Verdict::Terminal(failure)) => failure,
+            Err(passing) => return Err(passing.into()),
+        };
+        tell(self.answer(&found.metadata, context, &Err(failure))).await?;
+        Ok(self.delete(Call::Delete, &found.metadata, true).await?)
     }
 
-    /// Whether the Pod of a client that has ended is to be deleted.
-    fn is_due(&self, state: &State) -> bool {
+    async fn release(&self, pod: &Pod, context: &Context) -> Outcome {
+        // Without the annotation nothing can be verified, so it is removed.
+        let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key).unwrap_or_default();
+        let pending = Pending::new(context, gateway, self.cluster.config)?;
+        let provisioning = Provisioning { pending: &pending, cluster: self.cluster };
+        provisioning.verify(pod)?;
+        provisioning.release(pod, true).await
+    }
+
+    /// Sends the `done` of a Pod that a sweep released.
+    async fn pay(
+        &self,
+        pod: &Metadata,
+        context: &Context,
+        tell: &impl AsyncFn(Event) -> Result<(), Retry>,
+    ) -> Result<(), Retry> {
+        tell(self.answer(pod, context, &Ok(pod.clone()))).await?;
+        let request = self.cluster.api.annotate(&pod.name, Some(&pod.uid), OWED, None);
+        Ok(or_gone(self.cluster.pod::<Observed>(Call::Annotate, &pod.name, request).await)?)
+    }
+
+    fn answer(&self, pod: &Metadata, context: &Context, outcome: &Result<Metadata, Failure>) -> Event {
+        let (config, gateway) = (self.cluster.config, pod.annotation(&self.cluster.config.gateway_key));
+        reply::scheduling(context, gateway, outcome, config.gateway_verification, self.now)
+    }
+
+    /// Whether no delivery of the Pod's event comes any more.
+    fn is_old(&self, pod: &Metadata) -> bool {
+        pod.creation_timestamp.is_some_and(|created| created < self.now - self.cluster.config.client_patience)
+    }
+
+    /// Whether the Pod of a client that has ended is to be deleted. Until its event is old, a redelivery would create a
+    /// second Pod.
+    fn is_due(&self, pod: &Observed, state: &State) -> bool {
         let (State::Ended(end), Some(retention)) = (state, self.cluster.config.client_retention) else {
             return false;
         };
-        end.ended_at.is_some_and(|ended| ended <= self.now - retention)
+        let is_over = end.ended_at.is_some_and(|ended| ended <= self.now - retention);
+        is_over && self.is_old(&pod.metadata) && !pod.metadata.is_being_deleted()
     }
 
     fn report_of(&self, pod: &Observed, context: &Context, state: &State, is_there: bool) -> Option<Report> {

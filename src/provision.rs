@@ -71,13 +71,8 @@ impl<O: Outbound> Provisioning<'_, O> {
         match self.pod(call, self.cluster.api.get(&self.pending.pod_name)).await {
             Ok(pod) => self.settle_found(pod).await,
             Err(Verdict::NotFound(_)) => Err(absent),
-            // Both the create and the look for the Pod were forbidden. The refusal stands, if it is meant.
-            Err(Verdict::Terminal(_)) => {
-                match self.cluster.ask(Call::Readiness, self.cluster.api.get_readiness()).await {
-                    Err(unready @ Verdict::Heals(_)) => Err(unready),
-                    _ => Err(absent),
-                }
-            }
+            // Both the create and the look for the Pod were forbidden: the refusal stands.
+            Err(Verdict::Terminal(_)) => Err(absent),
             Err(verdict) => Err(verdict),
         }
     }
@@ -124,26 +119,31 @@ impl<O: Outbound> Provisioning<'_, O> {
     /// Releases a Pod that is routed, and removes any other.
     async fn settle(&self, pod: Pod) -> Outcome {
         match self.verify(&pod) {
-            Ok(()) if pod.is_gated() => self.release(pod).await,
+            Ok(()) if pod.is_gated() => match self.release(&pod, false).await {
+                // A Pod that can never be released must not stay, or a later delivery would answer differently.
+                Err(Verdict::Terminal(failure)) => self.remove(&pod, failure).await,
+                released => released,
+            },
             Ok(()) => Ok(pod.metadata),
             Err(failure) => self.remove(&pod, failure).await,
         }
     }
 
-    async fn release(&self, pod: Pod) -> Outcome {
-        match self.pod::<Observed>(Call::Release, self.cluster.api.release(&pod.metadata)).await {
+    /// Removes the gate of a verified Pod, and with `is_owed` records that the event's answer is still to be sent.
+    ///
+    /// # Errors
+    /// A terminal verdict says that the Pod can never be released.
+    pub async fn release(&self, pod: &Pod, is_owed: bool) -> Outcome {
+        match self.pod::<Observed>(Call::Release, self.cluster.api.release(&pod.metadata, is_owed)).await {
             Ok(released) if !released.is_gated() => Ok(released.metadata),
             Ok(_) => heals("the gate is still there after its removal"),
-            // What can't be released for good must not be left behind, or a later delivery would answer otherwise.
             Err(Verdict::Terminal(Failure { reason, message })) => {
-                self.remove(&pod, Failure::new(reason, format!("its gate could not be removed: {message}"))).await
+                failed(reason, format!("its gate could not be removed: {message}"))
             }
             Err(verdict) => Err(verdict),
         }
     }
 
-    /// Removes a Pod and answers with `failure`, whose message calls the Pod "it". The answer waits until the Pod is
-    /// gone.
     async fn remove(&self, pod: &Pod, Failure { reason, message }: Failure) -> Outcome {
         let name = &pod.metadata.name;
         let answer = self.cluster.ask(Call::Delete, self.cluster.api.delete(&pod.metadata, pod.is_gated())).await;
@@ -183,7 +183,11 @@ impl<O: Outbound> Provisioning<'_, O> {
         self.cluster.pod(call, &self.pending.pod_name, request).await
     }
 
-    fn verify(&self, pod: &Pod) -> Result<(), Failure> {
+    /// Judges a Pod, where Pods are verified.
+    ///
+    /// # Errors
+    /// Why it must not run.
+    pub fn verify(&self, pod: &Pod) -> Result<(), Failure> {
         if self.is_verifying() { verify(pod, self.pending, self.cluster.config) } else { Ok(()) }
     }
 

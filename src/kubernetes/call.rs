@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::pod::{GATE, MANAGED_BY, MANAGED_BY_LABEL, Metadata};
+use crate::pod::{GATE, MANAGED_BY, MANAGED_BY_LABEL, Metadata, OWED};
 use crate::url::BaseUrl;
 
 const JSON: &str = "application/json";
@@ -134,19 +134,19 @@ impl<'a> Api<'a> {
         self.request(Method::POST, "/apis/authentication.k8s.io/v1/tokenreviews", Some((JSON, &review)))
     }
 
-    /// `PATCH pods/NAME`: removes our gate and nothing else. Idempotent; the uid pins the object.
-    pub fn release(&self, pod: &Metadata) -> Request<Vec<u8>> {
-        self.patch(
-            &pod.name,
-            &json!({
-                "metadata": { "uid": pod.uid },
-                "spec": { "schedulingGates": [{ "$patch": "delete", "name": GATE }] },
-            }),
-        )
+    /// `PATCH pods/NAME`: removes our gate and nothing else. Idempotent; the uid pins the object. With `is_owed` the same
+    /// call records that the answer is still to be sent.
+    pub fn release(&self, pod: &Metadata, is_owed: bool) -> Request<Vec<u8>> {
+        let mut metadata = json!({ "uid": pod.uid });
+        if is_owed {
+            metadata["annotations"] = json!({ OWED: "" });
+        }
+        let gates = json!([{ "$patch": "delete", "name": GATE }]);
+        self.patch(&pod.name, &json!({ "metadata": metadata, "spec": { "schedulingGates": gates } }))
     }
 
-    /// `PATCH pods/NAME`: sets one of our annotations. A uid, if given, pins the object.
-    pub fn annotate(&self, name: &str, uid: Option<&str>, key: &str, value: &str) -> Request<Vec<u8>> {
+    /// `PATCH pods/NAME`: sets one of our annotations, or removes it. A uid, if given, pins the object.
+    pub fn annotate(&self, name: &str, uid: Option<&str>, key: &str, value: Option<&str>) -> Request<Vec<u8>> {
         let mut metadata = json!({ "annotations": { key: value } });
         // A null would remove the uid, which the API server refuses.
         if let Some(uid) = uid {

@@ -20,12 +20,14 @@ pub enum Call {
     Get,
     /// `GET pods/NAME` after a forbidden create, which may be forbidden too.
     GetAfterForbidden,
-    /// `GET /readyz`, after both were forbidden.
+    /// `GET /readyz`, after a call was forbidden.
     Readiness,
     /// `PATCH pods/NAME`, which removes the gate.
     Release,
-    /// `DELETE pods/NAME`.
+    /// `DELETE pods/NAME`, of a Pod that must go.
     Delete,
+    /// `DELETE pods/NAME`, because an event asks for it.
+    End,
     /// `PATCH pods/NAME`, which sets an annotation.
     Annotate,
     /// `GET pods`, a page of them.
@@ -37,7 +39,7 @@ pub enum Call {
 impl Call {
     /// Whether it changes a Pod.
     fn is_write(self) -> bool {
-        matches!(self, Self::Create | Self::Release | Self::Annotate)
+        matches!(self, Self::Create | Self::Release | Self::Annotate | Self::End)
     }
 }
 
@@ -146,7 +148,9 @@ fn refused(call: Call, refusal: &Refusal) -> Verdict {
         _ if is_not_yet(refusal.why_forbidden()) => Verdict::Heals(retry),
         (Call::Create, "AlreadyExists") => Verdict::AlreadyExists(retry),
         (Call::Create, "NotFound") => terminal(Reason::NamespaceNotFound),
-        (Call::Get | Call::GetAfterForbidden | Call::Delete | Call::Annotate, "NotFound") => Verdict::NotFound(retry),
+        (Call::Get | Call::GetAfterForbidden | Call::Delete | Call::End | Call::Annotate, "NotFound") => {
+            Verdict::NotFound(retry)
+        }
         // The Pod to release was removed meanwhile: the next delivery sees why.
         (_, "AlreadyExists") | (Call::Release, "NotFound") => Verdict::Heals(retry),
         (_, "Forbidden") => forbidden(call, refusal.why_forbidden(), retry, terminal),
@@ -183,12 +187,14 @@ fn forbidden(call: Call, why: &str, retry: Retry, terminal: impl Fn(Reason) -> V
 ///
 /// Only the beginning of the message is the API server's own; the rest may quote others.
 fn is_not_yet(why: &str) -> bool {
-    let lacks_account = why.starts_with("error looking up service account ");
+    let lacks_account = why.starts_with("error looking up service account ")
+        && (!why.ends_with(" not found") || why.ends_with(": serviceaccount \"default\" not found"));
     let lacks_range = why.starts_with("error fetching namespace ");
     why.starts_with("status unknown for quota: ")
         || why == "not yet ready to handle request"
         || why.starts_with("ValidatingAdmissionPolicy ") && why.contains("' denied request: failed to configure ")
-        || lacks_account && why.ends_with(": serviceaccount \"default\" not found")
+        || why.contains(" at this time because there was an error enforcing ")
+        || lacks_account
         || lacks_range && why.contains(": unable to find annotation openshift.io/sa.scc")
 }
 

@@ -19,6 +19,7 @@ type Calls = Vec<(&'static str, Answer)>;
 
 const PATCH: &str = "PATCH /pods/6ae65cff-3704-5f31-ae9d-cd15c7833b0c";
 const DELETE: &str = "DELETE /pods/6ae65cff-3704-5f31-ae9d-cd15c7833b0c";
+const READYZ: &str = "GET /readyz";
 const UID: &str = "4d5e6f70-0000-4000-8000-000000000001";
 
 fn with<T>(changes: &[(&str, &str)], script: &Script, act: impl FnOnce(&Lifecycle<Script>) -> T) -> T {
@@ -36,12 +37,16 @@ fn runs() -> Value {
     client_running(gated())
 }
 
+fn ready() -> (&'static str, Answer) {
+    (READYZ, answer(200, "ok"))
+}
+
 fn told(pod: Value, state: &str) -> Value {
     merged(pod, &json!({"metadata": {"annotations": {REPORTED: state}}}))
 }
 
 fn body(request: &Request<Vec<u8>>) -> Value {
-    serde_json::from_slice(request.body()).unwrap()
+    serde_json::from_slice(request.body()).unwrap_or_default()
 }
 
 // What a hint leads to.
@@ -170,9 +175,10 @@ fn a_report_that_was_taken_is_noted_on_its_very_pod() {
         assert_eq!(sent, [json!({"metadata": {"uid": UID, "annotations": {REPORTED: state}}})]);
     }
     assert_eq!(note(&runs(), vec![refused(PATCH, 404, "NotFound")]).0, Ok(()));
-    for (code, reason) in [(409, "Conflict"), (403, "Forbidden"), (500, "InternalError")] {
+    for (code, reason) in [(409, "Conflict"), (500, "InternalError")] {
         assert!(note(&runs(), vec![refused(PATCH, code, reason)]).0.is_err());
     }
+    assert!(note(&runs(), vec![refused(PATCH, 403, "Forbidden"), ready()]).0.is_err());
     assert!(note(&runs(), vec![(PATCH, answer(200, "<html>"))]).0.is_err());
     // Nothing is left to write on.
     let gone = report(&runs(), true, vec![absent()]).unwrap().unwrap();
@@ -219,14 +225,20 @@ fn what_is_not_the_events_client_is_left_as_it_is() {
         let foreign = merged(runs(), &json!({"metadata": {"annotations": {key: "2"}}}));
         let Err(Verdict::Terminal(failure)) = terminate(vec![(PATCH, object(200, &foreign))]).0 else { panic!() };
         assert_eq!(failure.reason, Reason::PodNameConflict);
-        assert!(failure.message.contains("was not made of this event: it is left as it is"), "{}", failure.message);
+        assert!(failure.message.contains("was not made of this event: it is not ended"), "{}", failure.message);
     }
 }
 
 #[test]
 fn an_end_that_is_refused_fails_and_one_that_may_heal_waits() {
-    for (code, word, reason) in [(403, "Forbidden", Reason::Forbidden), (422, "Invalid", Reason::PodRejected)] {
-        let Err(Verdict::Terminal(failure)) = terminate(vec![refused(PATCH, code, word)]).0 else { panic!() };
+    let seen = || (PATCH, object(200, &gated()));
+    for (calls, reason) in [
+        (vec![refused(PATCH, 403, "Forbidden"), ready()], Reason::Forbidden),
+        (vec![refused(PATCH, 422, "Invalid")], Reason::PodRejected),
+        (vec![seen(), refused(DELETE, 403, "Forbidden"), ready()], Reason::Forbidden),
+        (vec![seen(), refused(DELETE, 422, "Invalid")], Reason::PodRejected),
+    ] {
+        let Err(Verdict::Terminal(failure)) = terminate(calls).0 else { panic!() };
         assert_eq!(failure.reason, reason);
     }
     for fault in
@@ -234,10 +246,14 @@ fn an_end_that_is_refused_fails_and_one_that_may_heal_waits() {
     {
         assert!(matches!(terminate(vec![(PATCH, fault)]).0, Err(Verdict::Heals(_))));
     }
-    for fault in
-        [status(409, "Conflict", ""), status(403, "Forbidden", ""), status(500, "", ""), answer(200, "<html>"), cut()]
+    let unready = || (READYZ, answer(500, ""));
+    for calls in
+        [vec![refused(PATCH, 403, "Forbidden"), unready()], vec![seen(), refused(DELETE, 403, "Forbidden"), unready()]]
     {
-        let ended = terminate(vec![(PATCH, object(200, &gated())), (DELETE, fault)]).0;
+        assert!(matches!(terminate(calls).0, Err(Verdict::Heals(_))));
+    }
+    for fault in [status(409, "Conflict", ""), status(500, "", ""), answer(200, "<html>"), cut()] {
+        let ended = terminate(vec![seen(), (DELETE, fault)]).0;
         assert!(matches!(ended, Err(Verdict::Heals(_))), "{ended:?}");
     }
 }

@@ -49,6 +49,10 @@ fn let_go() -> (&'static str, Answer) {
     (RELEASE, object(200, &running()))
 }
 
+fn ready() -> (&'static str, Answer) {
+    (READYZ, answer(200, "ok"))
+}
+
 /// A gated Pod is gone at once.
 fn removed() -> (&'static str, Answer) {
     (DELETE, object(200, &unrouted()))
@@ -119,7 +123,7 @@ fn a_create_that_is_refused_says_why_once_no_pod_is_left() {
     let quota = (CREATE, status(403, "Forbidden", quota));
     check_failed(vec![quota, absent()], Reason::QuotaExceeded, "gateway-init; give the client namespace a LimitRange");
     let forbidden = |call| refused(call, 403, "Forbidden");
-    let calls = vec![forbidden(CREATE), forbidden(GET), (READYZ, answer(200, "ok"))];
+    let calls = vec![forbidden(CREATE), ready(), forbidden(GET)];
     check_failed(calls, Reason::Forbidden, "as the server says");
 }
 
@@ -138,21 +142,24 @@ fn a_create_that_may_heal_is_left_to_the_broker() {
 fn a_refusal_by_an_api_server_that_is_not_ready_may_heal() {
     let forbidden = |call| refused(call, 403, "Forbidden");
     for unready in [status(403, "Forbidden", ""), answer(500, ""), answer(429, "")] {
-        let calls = vec![forbidden(CREATE), forbidden(GET), (READYZ, unready)];
-        check_retry(calls, "the Kubernetes API is not ready and refuses everybody");
+        let not_ready = "the Kubernetes API is not ready and refuses everybody";
+        check_retry(vec![forbidden(CREATE), (READYZ, unready.clone())], not_ready);
+        // A Pod that may be released after all stays.
+        check_retry(vec![created(&gated()), forbidden(RELEASE), (READYZ, unready.clone())], not_ready);
+        is_retry(deliver(&TEMPLATE, vec![forbidden(GET_TEMPLATE), (READYZ, unready)]), None, not_ready);
     }
-    check_retry(vec![forbidden(CREATE), forbidden(GET), (READYZ, cut())], "cut off");
+    check_retry(vec![forbidden(CREATE), (READYZ, cut())], "cut off");
     // A server without this path is no reason to doubt the refusal.
-    check_failed(vec![forbidden(CREATE), forbidden(GET), (READYZ, answer(404, ""))], Reason::Forbidden, "");
+    check_failed(vec![forbidden(CREATE), (READYZ, answer(404, "")), forbidden(GET)], Reason::Forbidden, "");
 }
 
 #[test]
 fn a_create_that_is_refused_says_nothing_of_the_pod_that_is_there() {
-    let refused_create = || refused(CREATE, 403, "Forbidden");
-    check_done(vec![refused_create(), found(&running())]);
-    check_done(vec![refused_create(), found(&gated()), let_go()]);
-    check_failed(vec![refused_create(), found(&unrouted()), removed()], Reason::GatewayNotInjected, "was removed");
-    check_retry(vec![refused_create(), refused(GET, 500, "InternalError")], "as the server says");
+    let after_refusal = |calls: Calls| [vec![refused(CREATE, 403, "Forbidden"), ready()], calls].concat();
+    check_done(after_refusal(vec![found(&running())]));
+    check_done(after_refusal(vec![found(&gated()), let_go()]));
+    check_failed(after_refusal(vec![found(&unrouted()), removed()]), Reason::GatewayNotInjected, "was removed");
+    check_retry(after_refusal(vec![refused(GET, 500, "InternalError")]), "as the server says");
 }
 
 #[test]
@@ -271,10 +278,11 @@ fn a_pod_that_was_never_held_back_is_removed_even_when_routed() {
 
 #[test]
 fn a_release_that_is_refused_for_good_takes_the_pod_with_it() {
-    let calls = |code, reason| vec![created(&gated()), refused(RELEASE, code, reason), removed()];
     let expected = "was removed before it could run: its gate could not be removed: the Kubernetes API answered";
-    check_failed(calls(422, "Invalid"), Reason::PodRejected, expected);
-    check_failed(calls(403, "Forbidden"), Reason::Forbidden, expected);
+    let calls = vec![created(&gated()), refused(RELEASE, 422, "Invalid"), removed()];
+    check_failed(calls, Reason::PodRejected, expected);
+    let calls = vec![created(&gated()), refused(RELEASE, 403, "Forbidden"), ready(), removed()];
+    check_failed(calls, Reason::Forbidden, expected);
     let kept = vec![created(&gated()), refused(RELEASE, 422, "Invalid"), refused(DELETE, 409, "Conflict")];
     check_retry(kept, "as the server says");
 }
@@ -334,7 +342,7 @@ fn a_rehearsal_makes_nothing_and_says_what_would_come() {
     // In the same words as a delivery.
     let ungated = rehearse(vec![created(&running())]);
     is_failed(ungated, Reason::UnsafePod, "the scheduling gate was taken from it");
-    is_failed(rehearse(vec![refused(REHEARSE, 403, "Forbidden")]), Reason::Forbidden, "as the server says");
+    is_failed(rehearse(vec![refused(REHEARSE, 403, "Forbidden"), ready()]), Reason::Forbidden, "as the server says");
     is_retry(rehearse(vec![refused(REHEARSE, 500, "")]), None, "as the server says");
 }
 
@@ -365,9 +373,7 @@ fn a_template_that_cannot_be_used_fails_the_event_unless_it_has_its_pod() {
     is_done(deliver(&TEMPLATE, vec![invalid(), found(&running())]));
     is_done(deliver(&TEMPLATE, vec![missing(), found(&gated()), let_go()]));
     let forbidden = || refused(GET_TEMPLATE, 403, "Forbidden");
-    is_failed(deliver(&TEMPLATE, vec![forbidden(), absent()]), Reason::Forbidden, "as the server says");
-    let calls = vec![forbidden(), refused(GET, 403, "Forbidden"), (READYZ, answer(500, ""))];
-    is_retry(deliver(&TEMPLATE, calls), None, "not ready");
+    is_failed(deliver(&TEMPLATE, vec![forbidden(), ready(), absent()]), Reason::Forbidden, "as the server says");
 }
 
 #[test]
@@ -391,7 +397,7 @@ fn every_call_is_bounded() {
     for calls in [
         vec![(GET_TEMPLATE, object(200, &pod_template(|_| ()))), created(&unrouted()), removed()],
         vec![(GET_TEMPLATE, object(200, &pod_template(|_| ()))), created(&gated()), let_go()],
-        vec![forbidden(GET_TEMPLATE), forbidden(GET), (READYZ, answer(200, "ok"))],
+        vec![forbidden(GET_TEMPLATE), ready(), forbidden(GET)],
     ] {
         _ = with(&TEMPLATE, &Bounded(Script::new(calls)), |provisioning| run(provisioning.provision()));
     }

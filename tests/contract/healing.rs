@@ -3,7 +3,7 @@
 use provisioner::testing::{routed, stored};
 use serde_json::{Value, json};
 use tests::events::pending;
-use tests::peer::{Answer, Step, fault, happy, json_step, page, status};
+use tests::peer::{Answer, Step, fault, happy, json_step, page, ready, status};
 use tests::{Peer, Provisioner};
 
 use crate::{Case, End, assert_rows_are_covered, end_of, run};
@@ -20,6 +20,8 @@ const NOT_YET: &str = "403 with `status unknown for quota`, `serviceaccount \"de
                        what is missing";
 const UNCONFIGURED: &str = "422 with `failed to configure binding`: the admission policy lacks its ConfigMap `gateways`, or an \
                             API server that has just started hasn't read it yet";
+const UNREADY: &str =
+    "403, and `/readyz` says that the API server isn't ready: it doesn't know yet who has which rights";
 const NO_STATUS: &str = "a 4xx without a `Status` object: a proxy or a load balancer answered";
 const UNABLE: &str =
     "an admission webhook denies the Pod with a 5xx, 401, 408, 409, 425 or 429: it can't reach what it needs";
@@ -81,10 +83,11 @@ fn retryable() -> Vec<Case> {
             "on removal, where a Pod would be left",
             vec![json_step("POST", 201, stored), status("DELETE", 403, "Forbidden", "")],
         ),
+        after(UNREADY, "on create", vec![status("POST", 403, "Forbidden", ""), page("GET", 500)]),
         after(
-            FORBIDDEN,
-            "by an API server that has just started and refuses everybody",
-            vec![status("POST", 403, "Forbidden", ""), status("GET", 403, "Forbidden", ""), page("GET", 500)],
+            UNREADY,
+            "on release",
+            vec![json_step("POST", 201, routed), status("PATCH", 403, "Forbidden", ""), page("GET", 500)],
         ),
     ];
     for code in [500, 502, 503, 504, 507, 599] {
@@ -139,20 +142,23 @@ fn terminal() -> Vec<Case> {
         on_create(BAD_REQUEST, "too large", 413, "RequestEntityTooLarge", "large", "PodRejected"),
         on_create(BAD_REQUEST, "invalid", 422, "Invalid", "Pod \"x\" is invalid", "PodRejected"),
         on_create(DENIED, "a denial", 403, "Forbidden", denied, "PodRejected"),
-        on_create(FORBIDDEN, "no role", 403, "Forbidden", role, "Forbidden"),
+        Case::new(
+            FORBIDDEN,
+            "no right to create",
+            pending("1", "foo"),
+            vec![status("POST", 403, "Forbidden", role), ready(), not_found()],
+            End::Failed("Forbidden"),
+        )
+        .saying(role),
         on_create(QUOTA, "no quota left", 403, "Forbidden", quota, "QuotaExceeded"),
         on_create(QUOTA, "a quota that asks for limits", 403, "Forbidden", limits, "QuotaExceeded")
             .saying("LimitRange"),
         on_create(NO_NAMESPACE, "no namespace", 404, "NotFound", "namespaces \"x\" not found", "NamespaceNotFound"),
         Case::new(
             FORBIDDEN,
-            "no role at all, by an API server that is ready",
+            "no role at all",
             pending("1", "foo"),
-            vec![
-                status("POST", 403, "Forbidden", role),
-                status("GET", 403, "Forbidden", "no"),
-                json_step("GET", 200, |_| json!("ok")),
-            ],
+            vec![status("POST", 403, "Forbidden", role), ready(), status("GET", 403, "Forbidden", "no")],
             End::Failed("Forbidden"),
         )
         .saying(role),

@@ -85,6 +85,7 @@ async fn a_ping_settles_every_client_that_is_due_page_by_page() {
         gives("GET", gated.clone()),
         gives("PATCH", released(gated.clone())),
         accepts(),
+        gives("PATCH", released(gated.clone())),
         list(&[&runs(), &ended], ""),
         accepts(),
         gives("PATCH", runs()),
@@ -96,7 +97,7 @@ async fn a_ping_settles_every_client_that_is_due_page_by_page() {
     let selector = "labelSelector=app.kubernetes.io/managed-by%3Dcloudevents-podgateway-client-provisioner&limit=50";
     let (first, second) = (format!("{PODS}?{selector}&continue="), format!("{PODS}?{selector}&continue=next%2Fpage"));
     let pod = format!("{PODS}/{}", gated["metadata"]["name"].as_str().unwrap());
-    let release = [("GET", pod.as_str()), ("PATCH", &pod), ("POST", SINK)];
+    let release = [("GET", pod.as_str()), ("PATCH", &pod), ("POST", SINK), ("PATCH", &pod)];
     let reports = [("POST", SINK), ("PATCH", &pod), ("POST", SINK), ("PATCH", &pod), ("DELETE", &pod)];
     check_paths(&calls, &[&[("GET", first.as_str())][..], &release, &[("GET", &second)], &reports].concat());
     let told = calls.iter().filter(|call| call.path == SINK).map(|call| reply_in(call).outcome().to_owned());

@@ -18,7 +18,8 @@ struct Life(Running, #[expect(dead_code, reason = "dropping it removes the appli
 impl Life {
     fn start() -> Self {
         let directory = application();
-        let variables = ["--variable", "client_pod_template=client", "--variable", "client_retention=0s"];
+        let mut variables = vec!["--variable", "client_pod_template=client"];
+        variables.extend(["--variable", "client_retention=0s", "--variable", "client_patience=0s"]);
         Self(Running::start(directory.path(), &variables), directory)
     }
 

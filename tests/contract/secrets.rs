@@ -3,7 +3,7 @@
 use provisioner::testing::{gateway_container, routed, stored};
 use serde_json::{Value, json};
 use tests::events::{bare, pending};
-use tests::peer::{Answer, Step, client, fault, happy, json_step, status, status_object};
+use tests::peer::{Answer, Step, client, fault, happy, json_step, ready, status, status_object};
 use tests::{Peer, Provisioner, TOKEN};
 
 /// An API server that answers with the very header that it was sent, in every place that is read.
@@ -44,7 +44,8 @@ async fn the_token_is_in_no_output() {
     for (code, reason) in [(400, "BadRequest"), (403, "Forbidden"), (429, "TooManyRequests"), (500, "InternalError")] {
         // What is final is final once there is no Pod of an earlier delivery.
         let lookup = (code < 429).then(|| echo("GET", 404, "NotFound"));
-        check([echo("POST", code, reason)].into_iter().chain(lookup).collect()).await;
+        let is_ready = (code == 403).then(ready);
+        check([echo("POST", code, reason)].into_iter().chain(is_ready).chain(lookup).collect()).await;
         check(vec![json_step("POST", 201, stored), echo("DELETE", code, reason)]).await;
     }
     check(vec![json_step("POST", 201, routed), echo("PATCH", 422, "Invalid"), json_step("DELETE", 200, stored)]).await;

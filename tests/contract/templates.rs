@@ -3,7 +3,7 @@
 use provisioner::testing::{examples, merged, pod_template};
 use serde_json::{Value, json};
 use tests::events::pending;
-use tests::peer::{Step, happy, json_step, page, status};
+use tests::peer::{Step, happy, json_step, page, ready, status};
 
 use crate::{Case, End, run};
 
@@ -111,7 +111,11 @@ pub fn cases() -> Vec<Case> {
             spec["containers"][0]["livenessProbe"] = json!({"httpGet": {"port": 1}});
         }),
         case("missing", vec![absent(), absent()], End::Failed("PodTemplateInvalid")),
-        case("not allowed to be read", vec![status("GET", 403, "Forbidden", "no"), absent()], End::Failed("Forbidden")),
+        case(
+            "not allowed to be read",
+            vec![status("GET", 403, "Forbidden", "no"), ready(), absent()],
+            End::Failed("Forbidden"),
+        ),
         case("unwell", vec![status("GET", 500, "InternalError", "")], End::Empty(503)),
         case("a proxy's", vec![page("GET", 404)], End::Empty(503)),
         case("of another kind", vec![json_step("GET", 200, |_| json!({"kind": "Secret"}))], End::Empty(503)),

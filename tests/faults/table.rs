@@ -150,6 +150,8 @@ fn refused(step: Step, code: u16, said: Said) -> Expected {
         (Call::Get, _) if code == 404 && step == (Event::Update, Call::Get) => Expected::Ignored,
         // What is to be removed, or noted on, is gone.
         (Call::Delete | Call::Note | Call::Terminate, _) if code == 404 => Expected::AsUsual,
+        // Whoever asks for an end is told that it can't be had.
+        (Call::Delete, Some(reason)) if step == (Event::Termination, Call::Delete) => Expected::Failed(reason),
         (Call::Get | Call::Delete | Call::Note | Call::List, _) => retry,
         // What is to be released has gone: the next delivery sees why.
         (Call::Release, _) if code == 404 => retry,

@@ -294,6 +294,9 @@ impl State {
             (Call::Delete, Some(pod)) if pod.deleted == Deleted::No => self.delete(pod),
             (Call::Note(_) | Call::Delete, Some(_)) => (),
         }
-        Answer::Taken
+        match (call, self.pod) {
+            (Call::Note(_) | Call::Delete, Some(pod)) => Answer::Found(pod),
+            _ => Answer::Taken,
+        }
     }
 }

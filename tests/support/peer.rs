@@ -66,6 +66,11 @@ pub fn json_step(method: &'static str, code: u16, body: impl Fn(Value) -> Value 
     (method, Box::new(move |_, posted| Answer::Respond(code, Vec::new(), body(posted.clone()).to_string().into())))
 }
 
+/// The API server says that it is ready: it is asked before a refusal of rights is believed.
+pub fn ready() -> Step {
+    json_step("GET", 200, |_| Value::from("ok"))
+}
+
 /// A step that fails with a `Status` object.
 pub fn status(method: &'static str, code: u16, reason: &'static str, message: &'static str) -> Step {
     json_step(method, code, move |_| status_object(code, reason, message))

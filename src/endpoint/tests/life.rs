@@ -172,9 +172,9 @@ fn an_end_that_is_asked_for_is_answered_once_the_client_is_ending() {
 #[test]
 fn an_end_that_cannot_be_had_fails_and_one_that_may_heal_stays_with_the_broker() {
     let foreign = merged(runs(), &json!({"metadata": {"annotations": {"podgateway.io/event-id": "2"}}}));
-    for (answer, reason) in [(object(200, &foreign), "PodNameConflict"), (status(403, "Forbidden", "no"), "Forbidden")]
-    {
-        let ended = check(terminating().scripted(vec![("PATCH", answer)]), 200, Some(Kind::Failed));
+    let forbidden = vec![("PATCH", status(403, "Forbidden", "no")), ("GET", object(200, &json!("ok")))];
+    for (calls, reason) in [(vec![("PATCH", object(200, &foreign))], "PodNameConflict"), (forbidden, "Forbidden")] {
+        let ended = check(terminating().scripted(calls), 200, Some(Kind::Failed));
         assert_eq!(check_event(&ended, reply::NOT_TERMINATED)["data"]["reason"], reason);
         assert_eq!(json!(ended.log().reason), reason);
     }

@@ -1,5 +1,6 @@
 //! The requests of the calls, and the parsing of answers.
 
+use crate::pod::OWED;
 use http::header::{HeaderMap, HeaderValue};
 use http::{Method, Request};
 use serde_json::{Value, json};
@@ -69,11 +70,13 @@ fn each_call_is_exactly_this_request() {
         "spec": {"schedulingGates": [{"$patch": "delete", "name": "podgateway.io/gateway-verification"}]},
     });
     let patch = Some(("application/strategic-merge-patch+json", patch));
-    check(|api| api.release(&pod(&json!({})).metadata), Method::PATCH, &one, patch);
+    check(|api| api.release(&pod(&json!({})).metadata, false), Method::PATCH, &one, patch.clone());
+    let owed = patch.map(|(ty, patch)| (ty, merged(patch, &json!({"metadata": {"annotations": {OWED: ""}}}))));
+    check(|api| api.release(&pod(&json!({})).metadata, true), Method::PATCH, &one, owed);
     let note = json!({"metadata": {"annotations": {"podgateway.io/reported": "running"}}});
     let pinned = merged(note.clone(), &json!({"metadata": {"uid": "u"}}));
     let strategic = "application/strategic-merge-patch+json";
-    let annotate = |uid| move |api: &Api| api.annotate(NAME, uid, "podgateway.io/reported", "running");
+    let annotate = |uid| move |api: &Api| api.annotate(NAME, uid, "podgateway.io/reported", Some("running"));
     check(annotate(Some("u")), Method::PATCH, &one, Some((strategic, pinned)));
     check(annotate(None), Method::PATCH, &one, Some((strategic, note)));
     let selector = "labelSelector=app.kubernetes.io/managed-by%3Dcloudevents-podgateway-client-provisioner";

@@ -119,23 +119,35 @@ fn a_client_that_the_broker_has_forgotten_is_settled() {
     let late = held(client("1"), 21);
     let list = || listed(std::slice::from_ref(&late));
     let get = ("GET", object(200, &late));
-    let let_go = ("PATCH", object(200, &released(late.clone())));
-    check(&[], vec![list(), get.clone(), let_go.clone()], &["done 1"]);
+    let owing = merged(released(late.clone()), &json!({"metadata": {"annotations": {OWED: ""}}}));
+    let (let_go, paid) = (|| ("PATCH", object(200, &owing)), || noted(&released(late.clone())));
+    let sent = check(&[], vec![list(), get.clone(), let_go(), paid()], &["done 1"]);
+    let annotations = |request: &Request<Vec<u8>>| body(request)["metadata"]["annotations"].clone();
+    assert_eq!((annotations(&sent[2]), annotations(&sent[3])), (json!({OWED: ""}), json!({OWED: null})));
     let patient = [("client_patience", "21m")];
     check(&patient, vec![list()], &[]);
     check(&[("client_patience", "1260500ms")], vec![list()], &[]);
-    // Nobody routed it, or it was settled meanwhile.
+    // Nobody routed it, its gateway may not be used any more, or its gate can never be removed.
     let unrouted = merged(late.clone(), &json!({"spec": {"initContainers": null}}));
-    let removed = ("DELETE", object(200, &unrouted));
-    check(&[], vec![list(), ("GET", object(200, &unrouted)), removed], &["failed 1"]);
+    let removed = || ("DELETE", object(200, &unrouted));
+    check(&[], vec![list(), ("GET", object(200, &unrouted)), removed()], &["failed 1"]);
+    check(&[("gateways", "bar")], vec![list(), get.clone(), removed()], &["failed 1"]);
+    check(&[], vec![list(), get.clone(), refused("PATCH", 422, "Invalid"), removed()], &["failed 1"]);
+    // Another settles it meanwhile, or somebody deletes it.
     check(&[], vec![list(), gone("GET")], &["failed 1"]);
-    check(&[], vec![list(), ("GET", object(200, &released(late.clone())))], &["done 1"]);
+    check(&[], vec![list(), ("GET", object(200, &released(late.clone())))], &[]);
+    check(&[], vec![listed(&[deleting(late.clone())])], &[]);
     // What may heal is told nobody, and comes again with the next sweep.
     for calls in [vec![refused("GET", 500, "")], vec![get.clone(), refused("PATCH", 409, "Conflict")]] {
         let calls = [list()].into_iter().chain(calls).collect();
         let (swept, told, _) = sweep_with(&[], calls, |_| true);
         assert!(swept.is_err() && told.is_empty());
     }
+    // An answer that no sink took is sent by the next sweep.
+    let unsent = |calls| assert!(sweep_with(&[], calls, |_| false).0.is_err());
+    unsent(vec![list(), get, let_go()]);
+    check(&[], vec![listed(std::slice::from_ref(&owing)), paid()], &["done 1"]);
+    unsent(vec![list(), ("GET", object(200, &unrouted))]);
 }
 
 #[test]
@@ -163,6 +175,8 @@ fn a_client_that_ended_long_ago_is_told_of_and_then_deleted() {
     let off = [("client_retention", "off")];
     check(&off, vec![listed(&[told(ended("1", 100_000), "ended")])], &[]);
     check(&at_once, vec![listed(&[told(deleting(ended("1", 60)), "ended")])], &[]);
+    // A redelivery could still make a second one.
+    check(&at_once, vec![listed(&[told(held(ended("1", 0), 20), "ended")])], &[]);
     let since_january = told(client_running(client("1")), "running");
     check(&at_once, vec![listed(&[since_january])], &[]);
 }
