@@ -41,11 +41,11 @@ pub async fn burst(url: &str, events: usize) -> Sample {
     config.triggers.push(Trigger::new(uri(format!("http://{address}/")), Filter::of_type(DONE)));
     let broker = Broker::bind(config).await.expect("a port is free");
     let begin = Instant::now();
-    publish(&broker.url(), events).await;
+    publish(broker.url(), events).await;
     broker.wait_idle().await;
     let elapsed = begin.elapsed();
     waits.abort();
-    assert_eq!(broker.dead_letters().len(), 0, "the broker gave up");
+    assert_eq!(broker.journal.look(|_, totals| totals.dead_letters), 0, "the broker gave up");
     let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
     let mut seen = Seen::default();
     for came in answers.values() {

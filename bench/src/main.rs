@@ -23,6 +23,7 @@ mod roles;
 mod rounds;
 mod setup;
 mod spread;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use host::{Application, Compile, Options, RuntimeConfig, VariableSources};
 use local::kubernetes::{Config, EmbeddedApi, Gateway};
@@ -18,6 +20,7 @@ use tokio::net::TcpListener;
 use crate::native;
 use crate::setup::Setup;
 use crate::spread::middle;
+use crate::tls::Tls;
 
 /// What there is to be.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,16 +79,19 @@ async fn api(ca_file: PathBuf, token: String, gateways: bool) {
     std::fs::write(ca_file, authority.pem()).expect("a certificate can be written");
     let mut config = Config { token, ..Config::demo() };
     config.gateways = if gateways { ["foo", "bar"].map(Gateway::new).to_vec() } else { Vec::new() };
-    let api = EmbeddedApi::bind_tls(config, ANY_PORT.into(), tls).await.expect("a port is free");
-    say(&json!({"url": format!("https://{}", api.local_addr())}));
+    let api = EmbeddedApi::bind(config, ANY_PORT.into()).await.expect("a port is free");
+    let connections: Arc<AtomicU64> = Arc::default();
+    let listener = Tls::bind(tls, Arc::clone(&connections)).await;
+    say(&json!({"url": format!("https://{}", listener.local_addr)}));
+    tokio::spawn(axum::serve(listener, api.router()).into_future());
     let mut orders = orders();
     while let Ok(Some(order)) = orders.next_line().await {
         if order == "clear" {
             api.clear();
         }
         let calls: u64 = api.calls().values().sum();
-        let pods = if order == "pods" { api.all_pods().len() } else { 0 };
-        say(&json!({"calls": calls, "connections": api.connections(), "pods": pods}));
+        let pods = if order == "pods" { api.pods(None).len() } else { 0 };
+        say(&json!({"calls": calls, "connections": connections.load(Ordering::Relaxed), "pods": pods}));
     }
 }
 
@@ -99,13 +105,13 @@ async fn host(setup: &Setup, is_kept: bool) {
     let address = listener.local_addr().expect("a listener has an address");
     say(&json!({"url": format!("http://{address}"), "load_ms": loaded.as_secs_f64() * 1e3}));
     let own = application.clone();
-    let answer_orders = async {
+    let answer_orders = async move {
         let mut orders = orders();
         while let Ok(Some(_)) = orders.next_line().await {
             say(&json!({"instance_us": instance(&own).await}));
         }
     };
-    host::serve(application, listener, |_| None, answer_orders).await;
+    host::serve(listener, application.router(), answer_orders, Duration::from_secs(10)).await;
 }
 
 fn options(setup: &Setup) -> Options {

@@ -5,10 +5,10 @@
 //! `127.0.0.1`. An entry may be a template. What the variables' defaults make of it is checked at the start, whatever they
 //! hold; what they hold denies every request when it makes a bad entry. So it is with Spin.
 
+use anyhow::{Context, Result, bail, ensure};
 use http::Uri;
 use http::uri::Authority;
 
-use crate::error::{LoadError, refuse};
 use crate::manifest::Manifest;
 use crate::variables::Variables;
 
@@ -18,7 +18,7 @@ pub(crate) struct AllowedHosts(Vec<AllowedHost>);
 
 impl AllowedHosts {
     /// Checks the component's entries with the defaults of the variables. A variable without one has nothing to check.
-    pub(crate) fn validate(manifest: &Manifest) -> Result<(), LoadError> {
+    pub(crate) fn validate(manifest: &Manifest) -> Result<()> {
         let defaults = Variables::defaults(manifest);
         let mut values =
             manifest.component.allowed_outbound_hosts.iter().filter_map(|entry| defaults.expand(entry).ok());
@@ -26,9 +26,9 @@ impl AllowedHosts {
     }
 
     /// Reads the component's entries with the values that the variables have. One that is bad denies every request.
-    pub(crate) fn resolve(manifest: &Manifest, variables: &Variables) -> Result<Self, LoadError> {
+    pub(crate) fn resolve(manifest: &Manifest, variables: &Variables) -> Result<Self> {
         let entries = manifest.component.allowed_outbound_hosts.iter();
-        entries.map(|entry| AllowedHost::parse(&variables.expand(entry)?)).collect::<Result<_, _>>().map(Self)
+        entries.map(|entry| AllowedHost::parse(&variables.expand(entry)?)).collect::<Result<_>>().map(Self)
     }
 
     /// Whether the component may call this absolute URI.
@@ -40,92 +40,61 @@ impl AllowedHosts {
 /// One entry.
 #[derive(Clone, Debug)]
 struct AllowedHost {
-    /// `None` for any.
-    scheme: Option<String>,
-    host: Host,
+    /// `*` for any.
+    scheme: String,
+    /// `*` for any, and `*.domain` for all below it.
+    host: String,
     /// `None` for any.
     port: Option<u16>,
 }
 
-#[derive(Clone, Debug)]
-enum Host {
-    Any,
-    Exact(String),
-    /// With its leading dot.
-    Subdomains(String),
-}
-
 impl AllowedHost {
-    fn parse(entry: &str) -> Result<Self, LoadError> {
-        let told = |reason| refuse(format_args!("allowed_outbound_hosts: {entry:?} {reason}"));
-        Self::parse_parts(entry.trim()).or_else(told)
+    fn parse(entry: &str) -> Result<Self> {
+        Self::parse_parts(entry.trim()).with_context(|| format!("allowed_outbound_hosts: {entry:?}"))
     }
 
-    fn parse_parts(entry: &str) -> Result<Self, String> {
+    fn parse_parts(entry: &str) -> Result<Self> {
         let (scheme, rest) = entry
             .split_once("://")
-            .ok_or("is not of the form scheme://host[:port]; \"*://*:*\" would allow everything")?;
+            .context("it is not of the form scheme://host[:port]; \"*://*:*\" would allow everything")?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.contains('/') {
-            return Err("has a path or a network; this host takes only scheme, host and port".to_owned());
-        }
+        ensure!(!rest.contains('/'), "it has a path or a network; this host takes only scheme, host and port");
         let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
-        Ok(Self { port: parse_port(port, scheme)?, scheme: parse_scheme(scheme)?, host: Host::parse(host)? })
+        let port = match port {
+            "*" => None,
+            "" if own_port(scheme).is_none() => bail!("it needs a port: the scheme {scheme:?} has none of its own"),
+            "" => own_port(scheme),
+            _ => Some(port.parse().with_context(|| format!("the port {port:?}: this host takes a number or \"*\""))?),
+        };
+        let is_known = scheme == "*" || own_port(scheme).is_some();
+        ensure!(is_known, "it has the scheme {scheme:?}; this host takes http, https or \"*\"");
+        let host = host.to_ascii_lowercase();
+        check_host(&host)?;
+        Ok(Self { scheme: scheme.to_owned(), host, port })
     }
 
     fn allows(&self, uri: &Uri) -> Option<bool> {
         let scheme = uri.scheme_str()?;
         let port = uri.port_u16().or(own_port(scheme))?;
-        let is_scheme = self.scheme.as_ref().is_none_or(|exact| exact == scheme);
+        let host = uri.host()?.to_ascii_lowercase();
+        let is_scheme = self.scheme == "*" || self.scheme == scheme;
         let is_port = self.port.is_none_or(|exact| exact == port);
-        Some(is_scheme && is_port && self.host.allows(&uri.host()?.to_ascii_lowercase()))
+        let is_host = match self.host.strip_prefix('*') {
+            // With its leading dot, or nothing.
+            Some(domain) => host.ends_with(domain),
+            None => self.host == host,
+        };
+        Some(is_scheme && is_port && is_host)
     }
 }
 
-impl Host {
-    fn parse(host: &str) -> Result<Self, String> {
-        let host = host.to_ascii_lowercase();
-        if host == "*" {
-            return Ok(Self::Any);
-        }
-        if matches!(host.as_str(), "self" | "self.alt") || host.ends_with(".spin.internal") {
-            return Err("is a component of the application, and this host runs one that can't be called so".to_owned());
-        }
-        let (name, is_domain) = host.strip_prefix("*.").map_or((host.as_str(), false), |domain| (domain, true));
-        if name.contains(['*', '{', '@']) || name.parse::<Authority>().is_err() {
-            return Err(format!("has the host {host:?}; this host takes a name, an address, \"*.domain\" or \"*\""));
-        }
-        Ok(if is_domain { Self::Subdomains(format!(".{name}")) } else { Self::Exact(host) })
-    }
-
-    fn allows(&self, host: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exact(exact) => exact == host,
-            Self::Subdomains(suffix) => host.ends_with(suffix),
-        }
-    }
-}
-
-fn parse_scheme(scheme: &str) -> Result<Option<String>, String> {
-    match scheme {
-        "*" => Ok(None),
-        "http" | "https" => Ok(Some(scheme.to_owned())),
-        _ => Err(format!("has the scheme {scheme:?}; this host takes http, https or \"*\"")),
-    }
-}
-
-fn parse_port(port: &str, scheme: &str) -> Result<Option<u16>, String> {
-    match port {
-        "*" => Ok(None),
-        "" => {
-            own_port(scheme).map(Some).ok_or_else(|| format!("needs a port: the scheme {scheme:?} has none of its own"))
-        }
-        _ => match port.parse() {
-            Ok(port) => Ok(Some(port)),
-            Err(_) => Err(format!("has the port {port:?}; this host takes a number or \"*\"")),
-        },
-    }
+fn check_host(host: &str) -> Result<()> {
+    let is_own = matches!(host, "self" | "self.alt") || host.ends_with(".spin.internal");
+    ensure!(!is_own, "it is a component of the application, and this host runs one that can't be called so");
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let is_name = host == "*" || !name.contains(['*', '{', '@']) && name.parse::<Authority>().is_ok();
+    ensure!(is_name, "it has the host {host:?}; this host takes a name, an address, \"*.domain\" or \"*\"");
+    Ok(())
 }
 
 fn own_port(scheme: &str) -> Option<u16> {
@@ -198,12 +167,13 @@ mod tests {
             ("http://self", "a component of the application"),
             ("http://other.spin.internal", "a component of the application"),
         ] {
-            let error = AllowedHost::parse(entry).expect_err(entry).to_string();
+            let error = AllowedHost::parse(entry).expect_err(entry);
+            let error = format!("{error:#}");
             assert!(error.contains(expected), "{error:?} lacks {expected:?}");
         }
     }
 
-    fn resolve(default: Option<&str>, value: Option<&str>) -> Result<AllowedHosts, LoadError> {
+    fn resolve(default: Option<&str>, value: Option<&str>) -> Result<AllowedHosts> {
         let flags = value.map(|value| map(&[("url", value)])).unwrap_or_default();
         let mut manifest = manifest(&[("url", default)]);
         manifest.component.allowed_outbound_hosts = vec!["{{ url }}".into(), "http://always".into()];

@@ -10,6 +10,9 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Result;
+use axum::Router;
+use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
@@ -21,7 +24,7 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView as _};
 
 use crate::allowed_hosts::AllowedHosts;
 use crate::code::{Code, Compile};
-use crate::error::{LoadError, one_line};
+use crate::error::one_line;
 use crate::instance::{Answer, State};
 use crate::manifest::{Manifest, Mounts};
 use crate::observer::{Observer, Stderr};
@@ -44,9 +47,11 @@ pub struct Options {
 
 /// An application that has everything but its component.
 pub struct Setup {
-    pub(crate) manifest: Manifest,
+    /// The manifest, its paths those of this machine.
+    pub manifest: Manifest,
     pub(crate) variables: Arc<Variables>,
-    pub(crate) outbound: Outbound,
+    /// What the component sends its requests through.
+    pub outbound: Outbound,
     pub(crate) max_memory: Option<usize>,
     pub(crate) observer: Arc<dyn Observer>,
 }
@@ -56,7 +61,7 @@ impl Setup {
     ///
     /// # Errors
     /// What Spin would refuse, and what this host doesn't support.
-    pub fn load(manifest: &Path, options: Options) -> Result<Self, LoadError> {
+    pub fn load(manifest: &Path, options: Options) -> Result<Self> {
         let manifest = Manifest::load(manifest, &options.mounts)?;
         AllowedHosts::validate(&manifest)?;
         let variables = Variables::resolve(&manifest, &options.variables)?;
@@ -67,19 +72,9 @@ impl Setup {
         Ok(Self { manifest, variables: Arc::new(variables), outbound, max_memory, observer })
     }
 
-    /// Where the component is.
-    pub fn component(&self) -> &Path {
-        &self.manifest.component.source
-    }
-
     /// The component's variable.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name)
-    }
-
-    /// What the component sends its requests through.
-    pub fn outbound(&self) -> &Outbound {
-        &self.outbound
     }
 }
 
@@ -95,15 +90,30 @@ impl Application {
     ///
     /// # Errors
     /// As [`Setup::load`] and [`Code::compile`].
-    pub fn load(manifest: &Path, options: Options, how: Compile) -> Result<Self, LoadError> {
+    pub fn load(manifest: &Path, options: Options, how: Compile) -> Result<Self> {
         let setup = Setup::load(manifest, options)?;
-        let code = Code::compile(setup.component(), how)?;
+        let code = Code::compile(&setup.manifest.component.source, how)?;
         Ok(Self::new(setup, code))
     }
 
     /// An application with a component that is compiled already.
     pub fn new(setup: Setup, code: Code) -> Self {
         Self { setup: Arc::new(setup), code }
+    }
+
+    /// The component's variable.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.setup.variable(name)
+    }
+
+    /// Everything that is asked is answered by the component. A client that goes away doesn't stop it, as under Spin.
+    pub fn router(self) -> Router {
+        Router::new().fallback(move |request: Request<Body>| {
+            let application = self.clone();
+            let request = request.map(|body| body.map_err(|_| wasmtime_wasi_http::Error::HttpProtocolError));
+            let handling = tokio::spawn(async move { application.handle(request).await });
+            async { handling.await.expect("it neither panics nor is aborted").map(Body::new) }
+        })
     }
 
     /// Hands the request to a new instance.

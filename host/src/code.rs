@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::{Result, anyhow, ensure};
 use tokio::sync::Semaphore;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use crate::error::{LoadError, one_line, refuse};
+use crate::error::one_line;
 use crate::instance::{State, variables};
 
 /// How many instances there may be at once: as many as Spin has. What comes beyond that waits for its turn.
@@ -35,19 +36,13 @@ impl Code {
     ///
     /// # Errors
     /// There is no such file, it holds no component, or one that needs what this host doesn't provide.
-    pub fn compile(path: &Path, how: Compile) -> Result<Self, LoadError> {
-        if !path.is_file() {
-            return refuse(format_args!("there is no component {}: build it first", path.display()));
-        }
-        let linked = compile(path, how).and_then(|component| link(&component));
-        match linked {
-            Ok(linked) => Ok(Self { linked, room: Arc::new(Semaphore::new(INSTANCES as usize)) }),
-            Err(error) => refuse(format_args!(
-                "{} can't be run: {}; is it a component for wasm32-wasip2?",
-                path.display(),
-                one_line(&error)
-            )),
-        }
+    pub fn compile(path: &Path, how: Compile) -> Result<Self> {
+        ensure!(path.is_file(), "there is no component {}: build it first", path.display());
+        let linked = compile(path, how).and_then(|component| link(&component)).map_err(|error| {
+            let why = one_line(&error);
+            anyhow!("{} can't be run: {why}; is it a component for wasm32-wasip2?", path.display())
+        })?;
+        Ok(Self { linked, room: Arc::new(Semaphore::new(INSTANCES as usize)) })
     }
 }
 

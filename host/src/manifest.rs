@@ -4,13 +4,16 @@
 //! line, so that an application that loads here is the application that Spin would load. What only a build or a person
 //! reads is accepted and unused, as it is by a running Spin.
 
+#![expect(dead_code, reason = "what only a build or a person reads is accepted, and unused")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::error::{LoadError, read_toml, refuse};
+use crate::error::read_toml;
 
 /// Host directories laid over a component's `files`, by guest destination.
 pub type Mounts = BTreeMap<String, PathBuf>;
@@ -35,10 +38,8 @@ pub struct Variable {
     /// Whether it must be set.
     #[serde(default)]
     pub required: bool,
-    #[serde(rename = "secret")]
-    pub(crate) _secret: Option<bool>,
-    #[serde(rename = "description")]
-    pub(crate) _description: Option<String>,
+    pub(crate) secret: Option<bool>,
+    pub(crate) description: Option<String>,
 }
 
 /// The component.
@@ -62,14 +63,10 @@ pub struct Component {
     /// Its environment.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    #[serde(rename = "description")]
-    pub(crate) _description: Option<IgnoredAny>,
-    #[serde(rename = "build")]
-    pub(crate) _build: Option<IgnoredAny>,
-    #[serde(rename = "targets")]
-    pub(crate) _targets: Option<IgnoredAny>,
-    #[serde(rename = "tool")]
-    pub(crate) _tool: Option<IgnoredAny>,
+    pub(crate) description: Option<IgnoredAny>,
+    pub(crate) build: Option<IgnoredAny>,
+    pub(crate) targets: Option<IgnoredAny>,
+    pub(crate) tool: Option<IgnoredAny>,
 }
 
 /// A directory of the host and where the component sees it.
@@ -97,16 +94,11 @@ struct Raw {
 #[serde(deny_unknown_fields)]
 struct RawApplication {
     name: String,
-    #[serde(rename = "version")]
-    _version: Option<IgnoredAny>,
-    #[serde(rename = "description")]
-    _description: Option<IgnoredAny>,
-    #[serde(rename = "authors")]
-    _authors: Option<IgnoredAny>,
-    #[serde(rename = "targets")]
-    _targets: Option<IgnoredAny>,
-    #[serde(rename = "tool")]
-    _tool: Option<IgnoredAny>,
+    version: Option<IgnoredAny>,
+    description: Option<IgnoredAny>,
+    authors: Option<IgnoredAny>,
+    targets: Option<IgnoredAny>,
+    tool: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -118,8 +110,7 @@ struct RawTriggers {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawTrigger {
-    #[serde(rename = "id")]
-    _id: Option<IgnoredAny>,
+    id: Option<IgnoredAny>,
     route: String,
     component: String,
 }
@@ -130,100 +121,80 @@ impl Manifest {
     ///
     /// # Errors
     /// What Spin would refuse, and what this host doesn't support.
-    pub fn load(path: &Path, mounts: &Mounts) -> Result<Self, LoadError> {
-        let Raw { spin_manifest_version, application, variables, trigger, mut component } = read_toml(path)?;
-        let told = |key: &str, words: &str| refuse(format_args!("{}: {key}: {words}", path.display()));
-        if spin_manifest_version != 2 {
-            return told("spin_manifest_version", "this host takes version 2 only");
-        }
-        for (name, variable) in &variables {
+    pub fn load(path: &Path, mounts: &Mounts) -> Result<Self> {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        read_toml::<Raw>(path)?.check(directory, mounts).with_context(|| path.display().to_string())
+    }
+}
+
+impl Raw {
+    fn check(mut self, root: &Path, mounts: &Mounts) -> Result<Manifest> {
+        ensure!(self.spin_manifest_version == 2, "spin_manifest_version: this host takes version 2 only");
+        for (name, variable) in &self.variables {
             check_id("variables", name, '_')?;
-            if variable.required == variable.default.is_some() {
-                return told(&format!("variables.{name}"), "give it either `required = true` or a `default`");
-            }
+            let is_either = variable.required != variable.default.is_some();
+            ensure!(is_either, "variables.{name}: give it either `required = true` or a `default`");
         }
-        let [RawTrigger { route, component: id, .. }] = &trigger.http[..] else {
-            return told("trigger.http", "this host takes exactly one HTTP trigger");
+        let [RawTrigger { route, component: id, .. }] = &self.trigger.http[..] else {
+            bail!("trigger.http: this host takes exactly one HTTP trigger");
         };
-        if route != "/..." {
-            return told("trigger.http.route", "this host takes the route \"/...\" only");
+        ensure!(route == "/...", "trigger.http.route: this host takes the route \"/...\" only");
+        let one = self.component.remove(id);
+        let mut component = one.with_context(|| format!("trigger.http.component: there is no [component.{id}]"))?;
+        if let Some(other) = self.component.keys().next() {
+            bail!("component.{other}: this host takes the one component that the HTTP trigger names");
         }
-        let Some(mut one) = component.remove(id) else {
-            return told("trigger.http.component", &format!("there is no [component.{id}]"));
-        };
-        if let Some(other) = component.keys().next() {
-            return told(
-                &format!("component.{other}"),
-                "this host takes the one component that the HTTP trigger names",
-            );
-        }
-        one.complete(id, directory(path), mounts)?;
-        Ok(Self { name: application.name, variables, component: one })
+        component.complete(id, root, mounts)?;
+        Ok(Manifest { name: self.application.name, variables: self.variables, component })
     }
 }
 
 impl Component {
     /// Checks what it names, and finds it in the application's directory.
-    fn complete(&mut self, id: &str, root: &Path, mounts: &Mounts) -> Result<(), LoadError> {
+    fn complete(&mut self, id: &str, root: &Path, mounts: &Mounts) -> Result<()> {
         check_id("component", id, '-')?;
         self.variables.keys().try_for_each(|name| check_id(&format!("component.{id}.variables"), name, '_'))?;
         self.id = id.to_owned();
         self.source = root.join(&self.source);
-        for mount in &mut self.files {
-            if let Err(reason) = mount.complete(root, mounts) {
-                return refuse(format_args!("component.{id}.files: {reason}"));
-            }
+        let files = &mut self.files;
+        let mounted = files.iter_mut().try_for_each(|mount| mount.complete(root, mounts));
+        mounted.with_context(|| format!("component.{id}.files"))?;
+        if let Some(over) = mounts.keys().find(|over| files.iter().all(|mount| mount.destination != **over)) {
+            bail!("component.{id}.files: no entry has the destination {over:?} to mount over");
         }
-        match mounts.keys().find(|over| self.files.iter().all(|mount| mount.destination != **over)) {
-            Some(over) => {
-                refuse(format_args!("component.{id}.files: no entry has the destination {over:?} to mount over"))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
 impl FilesMount {
-    fn complete(&mut self, root: &Path, mounts: &Mounts) -> Result<(), String> {
-        if !self.destination.starts_with('/') {
-            return Err(format!("destination {:?} must be absolute", self.destination));
-        }
+    fn complete(&mut self, root: &Path, mounts: &Mounts) -> Result<()> {
+        let is_absolute = self.destination.starts_with('/');
+        ensure!(is_absolute, "destination {:?} must be absolute", self.destination);
         let over = mounts.get(&self.destination);
         let source = over.cloned().unwrap_or_else(|| root.join(&self.source));
-        if !source.is_dir() {
-            return Err(format!("{} is no directory, and only directories can be mounted", source.display()));
-        }
+        let is_directory = source.is_dir();
+        ensure!(is_directory, "{} is no directory, and only directories can be mounted", source.display());
         let inside = || Some(source.canonicalize().ok()?.starts_with(root.canonicalize().ok()?));
-        if over.is_none() && (self.source.is_absolute() || inside() != Some(true)) {
-            return Err(format!("source {:?} must be relative, and inside the application's directory", self.source));
-        }
+        let is_own = over.is_some() || self.source.is_relative() && inside() == Some(true);
+        ensure!(is_own, "source {:?} must be relative, and inside the application's directory", self.source);
         self.source = source;
         Ok(())
     }
 }
 
-/// The directory that paths in the manifest are relative to.
-fn directory(manifest: &Path) -> &Path {
-    match manifest.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
-
 /// Spin's names are words joined by `separator`, each a letter followed by letters and digits; a word of a component's id
 /// may also be upper-case.
-pub(crate) fn check_id(what: &str, id: &str, separator: char) -> Result<(), LoadError> {
+pub(crate) fn check_id(what: &str, id: &str, separator: char) -> Result<()> {
     let of = |word: &str, is_letter: fn(&char) -> bool| word.chars().all(|c| is_letter(&c) || c.is_ascii_digit());
     let is_word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_alphabetic())
             && (of(word, char::is_ascii_lowercase) || separator == '-' && of(word, char::is_ascii_uppercase))
     };
-    if id.split(separator).all(is_word) {
-        return Ok(());
-    }
-    refuse(format_args!(
+    ensure!(
+        id.split(separator).all(is_word),
         "{what}: {id:?} is no name: use lower-case words joined by single {separator:?}, each beginning with a letter"
-    ))
+    );
+    Ok(())
 }
 
 #[cfg(test)]

@@ -9,28 +9,25 @@
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use anyhow::Result;
 use http::{Request, Response, Uri, header, uri};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioExecutor;
 use rustls::ClientConfig;
-use tokio::time::{Sleep, timeout};
+use tokio::time::timeout;
 use wasmtime_wasi_http::p2::bindings::http::types::DnsErrorPayload;
 pub use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 pub use wasmtime_wasi_http::{RequestOptions, WasiBody};
 
 use crate::allowed_hosts::AllowedHosts;
-use crate::error::LoadError;
 use crate::observer::Observer;
 use crate::runtime_config::{RuntimeConfig, public_tls};
 
@@ -45,7 +42,7 @@ pub struct Outbound(Arc<Inner>);
 
 struct Inner {
     component_id: String,
-    allowed_hosts: Result<AllowedHosts, LoadError>,
+    allowed_hosts: Result<AllowedHosts>,
     /// For the hosts that the runtime config names.
     by_host: HashMap<String, HttpsClient>,
     /// For all others.
@@ -56,7 +53,7 @@ struct Inner {
 impl Outbound {
     pub(crate) fn new(
         id: &str,
-        hosts: Result<AllowedHosts, LoadError>,
+        hosts: Result<AllowedHosts>,
         config: RuntimeConfig,
         observer: Arc<dyn Observer>,
     ) -> Self {
@@ -89,7 +86,7 @@ impl Outbound {
         let response = timeout(first_byte_timeout, exchange(client, request, connect_timeout)).await;
         let response = response.unwrap_or(Err(ErrorCode::ConnectionReadTimeout))?;
         let limit = options.between_bytes_timeout.unwrap_or(DEFAULT_TIMEOUT);
-        Ok(response.map(|body| TimedBody { body, limit, wait: None }.boxed_unsync()))
+        Ok(response.map(|body| timed(body, limit)))
     }
 
     fn check(&self, uri: &Uri) -> Result<(), ErrorCode> {
@@ -103,7 +100,7 @@ impl Outbound {
                  allowed_outbound_hosts"
             )),
             Err(error) => observer.line(format_args!(
-                "denied: component {component_id:?} may call nothing until this is put right: {error}"
+                "denied: component {component_id:?} may call nothing until this is put right: {error:#}"
             )),
         }
         Err(ErrorCode::HttpRequestDenied)
@@ -156,38 +153,16 @@ fn error_code(error: &legacy::Error) -> ErrorCode {
     ErrorCode::ConnectionRefused
 }
 
-/// A body that fails when the wait for its next piece takes too long.
-struct TimedBody {
-    body: Incoming,
-    limit: Duration,
-    wait: Option<Pin<Box<Sleep>>>,
-}
-
-impl Body for TimedBody {
-    type Data = Bytes;
-    type Error = wasmtime_wasi_http::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
-            this.wait = None;
-            return Poll::Ready(frame.map(|frame| Ok(frame?)));
-        }
-        let limit = this.limit;
-        let wait = this.wait.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        wait.as_mut().poll(context).map(|()| Some(Err(Self::Error::ConnectionReadTimeout)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// The body, which fails when the wait for its next piece takes too long.
+fn timed(body: Incoming, limit: Duration) -> WasiBody {
+    let frames = futures::stream::unfold(body, move |mut body| async move {
+        let frame = match timeout(limit, body.frame()).await {
+            Ok(frame) => frame?.map_err(Into::into),
+            Err(_) => Err(wasmtime_wasi_http::Error::ConnectionReadTimeout),
+        };
+        Some((frame, body))
+    });
+    StreamBody::new(frames).boxed_unsync()
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::error::{LoadError, read, read_toml, refuse};
+use crate::error::{read, read_toml};
 use crate::manifest::check_id;
 
 /// What the operator decides.
@@ -43,32 +44,26 @@ pub struct ClientTls {
     pub(crate) config: ClientConfig,
 }
 
-/// Certificates and a key, in PEM, with the names to tell errors by.
-struct Pems {
-    ca_roots: Option<(String, Vec<u8>)>,
-    use_webpki_roots: bool,
-    client: Option<[(String, Vec<u8>); 2]>,
-}
+/// Certificates or a key, in PEM, behind the name to tell errors by.
+pub type Pem = (String, Vec<u8>);
 
 impl ClientTls {
     /// For all components: trust `ca_roots` alone when calling `host`, or the public authorities when there are none; and
-    /// be whom this certificate and key say. All is PEM.
+    /// be whom this certificate and key say.
     ///
     /// # Errors
-    /// It isn't, or the host has a port.
-    pub fn new(host: String, ca_roots: Option<&[u8]>, client: Option<(&[u8], &[u8])>) -> Result<Self, LoadError> {
-        let named = |name: &str, pem: &[u8]| (name.to_owned(), pem.to_owned());
-        let pems = Pems {
-            ca_roots: ca_roots.map(|pem| named("the certificate authority", pem)),
-            use_webpki_roots: ca_roots.is_none(),
-            client: client.map(|(cert, key)| [named("the client certificate", cert), named("the client key", key)]),
-        };
-        Self::of(Vec::new(), vec![host], pems)
+    /// They aren't PEM, or the host has a port.
+    pub fn new(host: String, ca_roots: Option<Pem>, client: Option<[Pem; 2]>) -> Result<Self> {
+        Self::of(Vec::new(), vec![host], client_config(ca_roots.is_none(), ca_roots, client)?)
     }
 
-    fn of(component_ids: Vec<String>, hosts: Vec<String>, pems: Pems) -> Result<Self, LoadError> {
-        hosts.iter().try_for_each(|host| check_host(host))?;
-        Ok(Self { component_ids, hosts, config: client_config(pems)? })
+    fn of(component_ids: Vec<String>, hosts: Vec<String>, config: ClientConfig) -> Result<Self> {
+        for host in &hosts {
+            let authority = host.parse::<http::uri::Authority>();
+            let is_host = authority.is_ok_and(|it| it.port().is_none() && !host.contains('@'));
+            ensure!(is_host, "client_tls: host {host:?} must be a host alone, without a port");
+        }
+        Ok(Self { component_ids, hosts, config })
     }
 
     /// Whether it is for this component.
@@ -79,41 +74,31 @@ impl ClientTls {
 
 /// TLS that trusts the public authorities, as for every host that nothing else is said of.
 pub(crate) fn public_tls() -> ClientConfig {
-    let pems = Pems { ca_roots: None, use_webpki_roots: true, client: None };
-    client_config(pems).expect("there is nothing in it that could be wrong")
+    client_config(true, None, None).expect("there is nothing in it that could be wrong")
 }
 
-fn client_config(pems: Pems) -> Result<ClientConfig, LoadError> {
+fn client_config(is_public: bool, ca_roots: Option<Pem>, client: Option<[Pem; 2]>) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    if pems.use_webpki_roots {
+    if is_public {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    if let Some(pem) = pems.ca_roots {
+    if let Some(pem) = ca_roots {
         for root in certificates(&pem)? {
-            roots.add(root).or_else(|error| refuse(format_args!("client_tls: {}: {error}", pem.0)))?;
+            roots.add(root).with_context(|| format!("client_tls: {}", pem.0))?;
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.expect("ring has them").with_root_certificates(roots);
-    let Some([cert, key]) = pems.client else { return Ok(builder.with_no_client_auth()) };
-    let config = match PrivateKeyDer::from_pem_slice(&key.1) {
-        Ok(private) => builder.with_client_auth_cert(certificates(&cert)?, private).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    config.or_else(|error| refuse(format_args!("client_tls: {}: {error}", key.0)))
+    let Some([cert, (name, key)]) = client else { return Ok(builder.with_no_client_auth()) };
+    let told = || format!("client_tls: {name}");
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| anyhow!("{error}")).with_context(told)?;
+    builder.with_client_auth_cert(certificates(&cert)?, key).with_context(told)
 }
 
-fn certificates((name, pem): &(String, Vec<u8>)) -> Result<Vec<CertificateDer<'static>>, LoadError> {
+fn certificates((name, pem): &Pem) -> Result<Vec<CertificateDer<'static>>> {
     let all = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>();
-    all.or_else(|error| refuse(format_args!("client_tls: {name} is not PEM: {error}")))
-}
-
-fn check_host(host: &str) -> Result<(), LoadError> {
-    match host.parse::<http::uri::Authority>() {
-        Ok(authority) if authority.port().is_none() && !host.contains('@') => Ok(()),
-        _ => refuse(format_args!("client_tls: host {host:?} must be a host alone, without a port")),
-    }
+    all.map_err(|error| anyhow!("client_tls: {name} is not PEM: {error}"))
 }
 
 #[derive(Deserialize)]
@@ -150,11 +135,11 @@ impl RuntimeConfig {
     ///
     /// # Errors
     /// What Spin would refuse, and what this host doesn't support.
-    pub fn from_file(path: &Path) -> Result<Self, LoadError> {
+    pub fn from_file(path: &Path) -> Result<Self> {
         let raw: RawConfig = read_toml(path)?;
         let directory = path.parent().unwrap_or(Path::new(""));
         Ok(Self {
-            client_tls: raw.client_tls.into_iter().map(|tls| tls.read(directory)).collect::<Result<_, _>>()?,
+            client_tls: raw.client_tls.into_iter().map(|tls| tls.read(directory)).collect::<Result<_>>()?,
             connection_pooling: raw.outbound_http.is_none_or(|table| table.connection_pooling),
             max_instance_memory: raw.max_instance_memory,
         })
@@ -162,27 +147,23 @@ impl RuntimeConfig {
 }
 
 impl RawClientTls {
-    fn read(self, directory: &Path) -> Result<ClientTls, LoadError> {
-        if self.component_ids.is_empty() || self.hosts.is_empty() {
-            return refuse("client_tls: `component_ids` and `hosts` must not be empty");
-        }
+    fn read(self, directory: &Path) -> Result<ClientTls> {
+        let is_for_some = !self.component_ids.is_empty() && !self.hosts.is_empty();
+        ensure!(is_for_some, "client_tls: `component_ids` and `hosts` must not be empty");
         self.component_ids.iter().try_for_each(|id| check_id("client_tls: component_ids", id, '-'))?;
-        let pems = self.pems(directory)?;
-        ClientTls::of(self.component_ids, self.hosts, pems)
-    }
-
-    fn pems(&self, directory: &Path) -> Result<Pems, LoadError> {
-        let pem = |path: &PathBuf| Ok((path.display().to_string(), read(&directory.join(path))?));
+        let pem = |path: &PathBuf| anyhow::Ok((path.display().to_string(), read(&directory.join(path))?));
         let client = match (&self.client_cert_file, &self.client_private_key_file) {
             (None, None) => None,
             (Some(cert), Some(key)) => Some([pem(cert)?, pem(key)?]),
-            _ => return refuse("client_tls: `client_cert_file` and `client_private_key_file` need each other"),
+            _ => bail!("client_tls: `client_cert_file` and `client_private_key_file` need each other"),
         };
-        Ok(Pems {
-            ca_roots: self.ca_roots_file.as_ref().map(pem).transpose()?,
-            use_webpki_roots: self.ca_use_webpki_roots.unwrap_or(self.ca_roots_file.is_none()),
-            client,
-        })
+        let ca_roots = self.ca_roots_file.as_ref().map(pem).transpose()?;
+        let config = client_config(self.uses_webpki_roots(), ca_roots, client)?;
+        ClientTls::of(self.component_ids, self.hosts, config)
+    }
+
+    fn uses_webpki_roots(&self) -> bool {
+        self.ca_use_webpki_roots.unwrap_or(self.ca_roots_file.is_none())
     }
 }
 
@@ -199,7 +180,7 @@ mod tests {
         std::fs::write(dir.path().join("bad.crt"), "-----BEGIN CERTIFICATE-----\n?").unwrap();
         let path = dir.path().join("runtime-config.toml");
         std::fs::write(&path, text).unwrap();
-        RuntimeConfig::from_file(&path).map_err(|error| error.to_string())
+        RuntimeConfig::from_file(&path).map_err(|error| format!("{error:#}"))
     }
 
     fn tls(rest: &str) -> String {
@@ -234,7 +215,7 @@ mod tests {
                 client_cert_file: None,
                 client_private_key_file: None,
             };
-            raw.pems(Path::new("")).unwrap().use_webpki_roots
+            raw.uses_webpki_roots()
         };
         let ca = Some("/dev/null");
         assert!(is_public(None, None) && is_public(ca, Some(true)));

@@ -8,7 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{LoadError, refuse};
+use anyhow::{Context, Result, bail};
+
 use crate::manifest::{Manifest, Variable};
 
 /// Where values come from.
@@ -29,10 +30,11 @@ pub(crate) struct Variables {
 
 impl Variables {
     /// Finds every variable's value.
-    pub(crate) fn resolve(manifest: &Manifest, sources: &VariableSources) -> Result<Self, LoadError> {
+    pub(crate) fn resolve(manifest: &Manifest, sources: &VariableSources) -> Result<Self> {
         check_flags(manifest, sources)?;
-        let value = |(name, variable): (&String, &Variable)| Ok((name.clone(), value(name, variable, sources)?));
-        let application = manifest.variables.iter().map(value).collect::<Result<_, _>>()?;
+        let value =
+            |(name, variable): (&String, &Variable)| anyhow::Ok((name.clone(), value(name, variable, sources)?));
+        let application = manifest.variables.iter().map(value).collect::<Result<_>>()?;
         let mut values = Self { application, component: BTreeMap::new() };
         for (name, template) in &manifest.component.variables {
             let value = values.expand(template)?;
@@ -53,19 +55,17 @@ impl Variables {
     }
 
     /// The template with the application's variables put in.
-    pub(crate) fn expand(&self, template: &str) -> Result<String, LoadError> {
+    pub(crate) fn expand(&self, template: &str) -> Result<String> {
         let mut text = String::new();
         let mut rest = template;
         while let Some((literal, after)) = rest.split_once("{{") {
-            let Some((name, after)) = after.split_once("}}") else {
-                return refuse(format_args!("{template:?} has a \"{{{{\" without a \"}}}}\""));
-            };
-            let Some(value) = self.application.get(name.trim()) else {
-                return refuse(format_args!(
-                    "{template:?}: there is no variable {:?}; declare it in [variables]",
-                    name.trim()
-                ));
-            };
+            let (name, after) =
+                after.split_once("}}").with_context(|| format!("{template:?} has a \"{{{{\" without a \"}}}}\""))?;
+            let name = name.trim();
+            let value = self
+                .application
+                .get(name)
+                .with_context(|| format!("{template:?}: there is no variable {name:?}; declare it in [variables]"))?;
             text.push_str(literal);
             text.push_str(value);
             rest = after;
@@ -75,22 +75,19 @@ impl Variables {
     }
 }
 
-fn check_flags(manifest: &Manifest, sources: &VariableSources) -> Result<(), LoadError> {
+fn check_flags(manifest: &Manifest, sources: &VariableSources) -> Result<()> {
     let declared = &manifest.variables;
     let Some(name) = sources.flags.keys().find(|name| !declared.contains_key(*name)) else { return Ok(()) };
     let known = declared.keys().cloned().collect::<Vec<_>>().join(", ");
-    refuse(format_args!("--variable {name}: the application declares no variable of that name; it has: {known}"))
+    bail!("--variable {name}: the application declares no variable of that name; it has: {known}")
 }
 
-fn value(name: &str, variable: &Variable, sources: &VariableSources) -> Result<String, LoadError> {
+fn value(name: &str, variable: &Variable, sources: &VariableSources) -> Result<String> {
     let upper = name.to_ascii_uppercase();
     let env = || sources.env.get(&format!("SPIN_VARIABLE_{upper}"));
-    match sources.flags.get(name).or_else(env).or(variable.default.as_ref()) {
-        Some(value) => Ok(value.clone()),
-        None => refuse(format_args!(
-            "variable {name:?} is required: set it with --variable {name}=… or SPIN_VARIABLE_{upper}"
-        )),
-    }
+    let found = sources.flags.get(name).or_else(env).or(variable.default.as_ref()).cloned();
+    let missing = || format!("variable {name:?} is required: set it with --variable {name}=… or SPIN_VARIABLE_{upper}");
+    found.with_context(missing)
 }
 
 #[cfg(test)]

@@ -49,11 +49,6 @@ impl Doors {
         is_foreign.then(|| format!("the site {origin:?} may not send this: open {host} itself"))
     }
 
-    /// The same for the component's door, where a refusal is a problem as the component's own are.
-    pub fn problem<B>(&self, request: &http::Request<B>) -> Option<http::Response<Vec<u8>>> {
-        self.refusal(request).map(|why| problem(StatusCode::FORBIDDEN, &why))
-    }
-
     fn know(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         let name = authority.host().trim_matches(['[', ']']);
@@ -73,6 +68,11 @@ impl Doors {
             }
         }))
     }
+}
+
+/// How the component's door refuses: by a problem, as the component itself.
+pub(crate) fn refuse(why: String) -> Response {
+    problem(StatusCode::FORBIDDEN, &why).map(Body::from)
 }
 
 /// A name as `--allowed-host` takes it: without a port, for any is meant.
@@ -121,8 +121,9 @@ mod tests {
         }
         check(&[], false);
         let request = http::Request::get("http://evil.example/").header("host", "localhost").body(()).unwrap();
-        assert!(doors().refusal(&request).unwrap().contains("--allowed-host"));
-        let problem = doors().problem(&request).unwrap();
+        let refusal = doors().refusal(&request).unwrap();
+        assert!(refusal.contains("--allowed-host"));
+        let problem = refuse(refusal);
         assert_eq!(
             (problem.status().as_u16(), problem.headers()[CONTENT_TYPE].as_bytes()),
             (403, &b"application/problem+json"[..])

@@ -9,6 +9,6 @@ pub mod doors;
 pub mod kubernetes;
 mod listener;
 pub mod page;
+mod sync;
 
-pub use listener::ListenError;
 use listener::{Server, listen};

@@ -75,20 +75,20 @@ async fn an_api_that_is_down_costs_retries_and_no_event() {
     let mut config = BrokerConfig::new(subscriber, provisioner::event::PENDING);
     config.triggers[0].delivery = delivery;
     let broker = Broker::bind(config).await.unwrap();
-    let mut passing = broker.subscribe();
+    let mut passing = broker.journal.subscribe();
 
     api.set_available(false);
-    assert_eq!(Reply::from(&broker.url(), pending("1", "foo")).await.status, 202);
+    assert_eq!(Reply::from(broker.url(), pending("1", "foo")).await.status, 202);
     while !matches!(passing.recv().await.unwrap().kind, Passed::Retry { attempt: 2.., status: Some(503), .. }) {}
     assert_eq!(api.pods("default").len(), 0);
     api.set_available(true);
     broker.wait_idle().await;
 
     let replies: Vec<_> =
-        broker.events().into_iter().filter(|event| matches!(event.kind, Passed::Reply { .. })).collect();
+        broker.journal.events().into_iter().filter(|event| matches!(event.kind, Passed::Reply { .. })).collect();
     assert_eq!(replies.len(), 1);
     assert!(matches!(&replies[0].kind, Passed::Reply { ty } if ty == provisioner::reply::DONE));
-    assert_eq!((api.pods("default").len(), broker.dead_letters().len()), (1, 0));
+    assert_eq!((api.pods("default").len(), broker.journal.look(|_, totals| totals.dead_letters)), (1, 0));
     broker.shutdown().await;
     _ = stop.send(());
     serving.await.unwrap();

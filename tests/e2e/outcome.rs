@@ -1,6 +1,6 @@
 //! How a delivery ended, in the words of the documented tables; and what has to be true of the Pods then.
 
-use local::kubernetes::PodView;
+use local::kubernetes::is_gated;
 use serde_json::Value;
 use tests::{Provisioner, Reply, pending};
 
@@ -35,7 +35,7 @@ pub async fn deliver(provisioner: &Provisioner, id: &str) -> String {
 
 /// Whether the Pod may be given to a node.
 pub fn is_released(pod: &Value) -> bool {
-    !PodView(pod).is_gated()
+    !is_gated(pod)
 }
 
 /// Whether what runs first in the Pod is a gateway's.

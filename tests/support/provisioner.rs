@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use host::{Application, Code, Compile, Options, RuntimeConfig, Setup, VariableSources};
 use tempfile::TempDir;
@@ -98,7 +99,8 @@ impl Provisioner {
     pub async fn serve(&self, shutdown: impl Future<Output = ()> + Send + 'static) -> (String, JoinHandle<()>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("a listener has an address");
-        let serving = tokio::spawn(host::serve(self.application.clone(), listener, |_| None, shutdown));
+        let router = self.application.clone().router();
+        let serving = tokio::spawn(host::serve(listener, router, shutdown, Duration::from_secs(10)));
         (format!("http://{address}"), serving)
     }
 

@@ -68,7 +68,7 @@ impl App {
         Self::new(&component(code, ""))
     }
 
-    fn load(&self) -> Result<Application, LoadError> {
+    fn load(&self) -> Result<Application> {
         let options = Options { observer: Some(self.recorder.clone()), ..Default::default() };
         Application::load(&self.dir.path().join("spin.toml"), options, Compile::default())
     }

@@ -20,7 +20,7 @@ fn load(text: &str, mounts: &Mounts) -> Result<Manifest, String> {
     std::os::unix::fs::symlink("/", dir.path().join("out")).unwrap();
     let path = dir.path().join("spin.toml");
     std::fs::write(&path, text).unwrap();
-    Manifest::load(&path, mounts).map_err(|error| error.to_string())
+    Manifest::load(&path, mounts).map_err(|error| format!("{error:#}"))
 }
 
 #[track_caller]

@@ -2,9 +2,13 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
+use bytes::Bytes;
+use http_body::{Body, Frame};
 use http_body_util::Empty;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -18,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::observer::{Recorder, Stderr};
-use crate::runtime_config::ClientTls;
+use crate::runtime_config::{ClientTls, Pem};
 use crate::variables::Variables;
 use crate::variables::tests::manifest;
 
@@ -146,7 +150,7 @@ impl Body for Text {
     }
 }
 
-fn allowing(entry: &str) -> Result<AllowedHosts, LoadError> {
+fn allowing(entry: &str) -> Result<AllowedHosts> {
     let mut manifest = manifest(&[]);
     manifest.component.allowed_outbound_hosts = vec![entry.to_owned()];
     AllowedHosts::resolve(&manifest, &Variables::default())
@@ -156,8 +160,12 @@ fn outbound(config: RuntimeConfig) -> Outbound {
     Outbound::new("one", allowing("*://*:*"), config, Arc::new(Stderr))
 }
 
+fn pem(text: &str) -> Pem {
+    ("a test's".to_owned(), text.as_bytes().to_vec())
+}
+
 fn trusting(ca_pem: &str, host: &str) -> RuntimeConfig {
-    let tls = ClientTls::new(host.to_owned(), Some(ca_pem.as_bytes()), None).unwrap();
+    let tls = ClientTls::new(host.to_owned(), Some(pem(ca_pem)), None).unwrap();
     RuntimeConfig { client_tls: vec![tls], ..Default::default() }
 }
 
@@ -240,8 +248,8 @@ async fn a_client_certificate_is_presented_where_there_is_one() {
     let peer = Peer::start(Some(authority.strict_server)).await;
     let uri = format!("https://{}/", peer.address);
     assert!(get(&outbound(trusting(&authority.ca_pem, "127.0.0.1")), &uri).await.is_err());
-    let client = (authority.client_cert_pem.as_bytes(), authority.client_key_pem.as_bytes());
-    let tls = ClientTls::new("127.0.0.1".to_owned(), Some(authority.ca_pem.as_bytes()), Some(client)).unwrap();
+    let client = [pem(&authority.client_cert_pem), pem(&authority.client_key_pem)];
+    let tls = ClientTls::new("127.0.0.1".to_owned(), Some(pem(&authority.ca_pem)), Some(client)).unwrap();
     let config = RuntimeConfig { client_tls: vec![tls], ..Default::default() };
     assert!(get(&outbound(config), &uri).await.is_ok());
 }
@@ -323,7 +331,7 @@ async fn an_entry_that_turned_out_bad_denies_everything() {
 async fn the_first_that_names_component_and_host_exactly_counts() {
     let authority = authority();
     let peer = Peer::start(Some(authority.server.clone())).await;
-    let ours = || ClientTls::new("127.0.0.1".to_owned(), Some(authority.ca_pem.as_bytes()), None).unwrap();
+    let ours = || ClientTls::new("127.0.0.1".to_owned(), Some(pem(&authority.ca_pem)), None).unwrap();
     let public = || ClientTls::new("127.0.0.1".to_owned(), None, None).unwrap();
     let elsewhere = ClientTls { component_ids: vec!["other".to_owned()], ..public() };
     for (client_tls, expected) in [(vec![elsewhere, ours(), public()], true), (vec![public(), ours()], false)] {

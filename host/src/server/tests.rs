@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::application::Options;
+use crate::application::{Application, Options};
 use crate::code::Compile;
 use crate::observer::Recorder;
 
@@ -37,7 +37,8 @@ async fn start() -> Running {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let served = tokio::spawn(serve(application(&recorder), listener, |_| None, async { drop(stopped.await) }));
+    let router = application(&recorder).router();
+    let served = tokio::spawn(serve(listener, router, async { drop(stopped.await) }, Duration::from_secs(10)));
     Running { address, stop, served, recorder }
 }
 
@@ -92,6 +93,7 @@ async fn http_2_is_served_to_clients_that_begin_with_it() {
     use bytes::Bytes;
     use http_body_util::Empty;
     use hyper_util::client::legacy::{Client, connect::HttpConnector};
+    use hyper_util::rt::TokioExecutor;
 
     let running = start().await;
     let client: Client<HttpConnector, Empty<Bytes>> =

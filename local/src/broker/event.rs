@@ -3,13 +3,15 @@
 //! That binding judges a message, but keeps of it only what the component uses; here all of it is passed on. As in
 //! Knative's data plane a header is neither decoded nor encoded: `docs/contract.md`, "Identity on the wire".
 
-use cloudevents::Event;
+use chrono::Utc;
 use cloudevents::event::Data;
+use cloudevents::{Event, EventBuilder, EventBuilderV10};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use provisioner::cloudevents::{BYTE_ORDER_MARK, Mode, ReadError, is_attribute_name, read as judge};
 use serde_json::{Map, Value};
 use thiserror::Error;
+use uuid::Uuid;
 
 /// A message is not a CloudEvent that can be taken in.
 #[derive(Debug, Error)]
@@ -55,4 +57,10 @@ fn attributes(headers: &HeaderMap) -> Map<String, Value> {
 /// An event's data, where it is JSON.
 pub fn json_data(event: &Event) -> Option<Value> {
     event.data()?.clone().try_into().ok()
+}
+
+/// A new event, of this moment and with an id of its own.
+pub fn new_event(source: &str, ty: &str, data: Value) -> EventBuilderV10 {
+    let id = Uuid::new_v4().to_string();
+    EventBuilderV10::new().id(id).source(source).ty(ty).time(Utc::now()).data("application/json", data)
 }

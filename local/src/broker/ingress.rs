@@ -1,17 +1,19 @@
 //! Where producers reach the broker.
 //!
-//! `POST /{namespace}/{broker}` with a CloudEvent: 202, before it is
-//! delivered. `OPTIONS` is the CloudEvents webhook handshake, and
-//! `GET /events` is what has passed, as JSON. Statuses for anything else are
-//! Knative's, but for a format that isn't spoken, such as a batch, which is a 415.
+//! `POST /{namespace}/{broker}` with a CloudEvent: 202, before it is delivered. `OPTIONS` is the CloudEvents webhook
+//! handshake, and `GET /events` is what has passed, as JSON. Statuses for anything else are Knative's, but for a format
+//! that isn't spoken, such as a batch, which is a 415.
 
 use super::dispatch::Dispatcher;
 use super::event::{self, EventError};
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::State;
-use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::header::ALLOW;
+use http::{HeaderMap, StatusCode, Uri};
 use std::sync::Arc;
 
 /// The largest event that is taken in.
@@ -19,88 +21,66 @@ const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
 /// The routes of the ingress.
 pub fn router(dispatcher: Arc<Dispatcher>) -> Router {
-    Router::new().fallback(serve).with_state(dispatcher)
+    let broker = post(take).options(handshake).fallback(async || answer(StatusCode::METHOD_NOT_ALLOWED, String::new()));
+    let events = async |State(dispatcher): State<Arc<Dispatcher>>| Json(dispatcher.journal.events());
+    let router = Router::new().route("/events", broker.clone().get(events)).fallback(broker);
+    router.layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(dispatcher)
 }
 
-async fn serve(State(dispatcher): State<Arc<Dispatcher>>, request: Request<Body>) -> Response<Body> {
-    if request.uri().path() == "/events" && request.method() == Method::GET {
-        return events(&dispatcher);
-    }
-    match *request.method() {
-        Method::OPTIONS => handshake(),
-        Method::POST => match receive(&dispatcher, request).await {
-            Ok(()) => answer(StatusCode::ACCEPTED, ""),
-            Err((code, why)) => answer(code, &why),
-        },
-        _ => answer(StatusCode::METHOD_NOT_ALLOWED, ""),
+async fn take(
+    State(dispatcher): State<Arc<Dispatcher>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    match receive(&dispatcher, uri.path(), &headers, body) {
+        Ok(()) => answer(StatusCode::ACCEPTED, String::new()),
+        Err((code, why)) => answer(code, why),
     }
 }
 
-type Refusal = (StatusCode, String);
-
-async fn receive(dispatcher: &Arc<Dispatcher>, request: Request<Body>) -> Result<(), Refusal> {
-    let (namespace, name) = broker(request.uri())?;
-    let (parts, body) = request.into_parts();
-    let too_large = |_| {
-        let why = format!("an event may have at most {BODY_LIMIT} bytes");
-        (StatusCode::PAYLOAD_TOO_LARGE, why)
+fn receive(
+    dispatcher: &Arc<Dispatcher>,
+    path: &str,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(), (StatusCode, String)> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let refused = |code, why: &str| Err((code, why.to_owned()));
+    match path.split('/').count() {
+        1 => return refused(StatusCode::NOT_FOUND, "POST to /namespace/broker"),
+        3 => {}
+        _ => return refused(StatusCode::BAD_REQUEST, "POST to /namespace/broker"),
+    }
+    let Ok(body) = body else {
+        return refused(StatusCode::PAYLOAD_TOO_LARGE, &format!("an event may have at most {BODY_LIMIT} bytes"));
     };
-    let body = to_bytes(body, BODY_LIMIT).await.map_err(too_large)?;
-    let event = event::read(&parts.headers, &body).map_err(refusal)?;
-    if !dispatcher.serves(&namespace, &name) {
-        let why = format!("no broker {namespace}/{name}: POST to {}", dispatcher.url());
-        return Err((StatusCode::NOT_FOUND, why));
+    let event = match event::read(headers, &body) {
+        Ok(event) => event,
+        Err(EventError::Read(why)) if why.is_unsupported() => {
+            return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, &EventError::Read(why).to_string());
+        }
+        Err(why) => return refused(StatusCode::BAD_REQUEST, &why.to_string()),
+    };
+    if path != dispatcher.path {
+        return refused(StatusCode::NOT_FOUND, &format!("no broker {}: POST to {}", &path[1..], dispatcher.url()));
     }
-    match dispatcher.accept(event) {
+    match dispatcher.publish(event) {
         true => Ok(()),
-        false => Err((StatusCode::BAD_REQUEST, "its TTL is used up".to_owned())),
+        false => refused(StatusCode::BAD_REQUEST, "its TTL is used up"),
     }
 }
 
-fn broker(uri: &Uri) -> Result<(String, String), Refusal> {
-    let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
-    match path.split('/').collect::<Vec<_>>()[..] {
-        [""] => Err((StatusCode::NOT_FOUND, "POST to /namespace/broker".to_owned())),
-        ["", namespace, name] => Ok((namespace.to_owned(), name.to_owned())),
-        _ => Err((StatusCode::BAD_REQUEST, "POST to /namespace/broker".to_owned())),
-    }
-}
-
-fn refusal(error: EventError) -> Refusal {
-    let code = match error {
-        EventError::Read(ref why) if why.is_unsupported() => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    (code, error.to_string())
-}
-
-fn answer(code: StatusCode, why: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(why.to_owned()));
-    *response.status_mut() = code;
-    let headers = response.headers_mut();
-    headers.insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
-    response
+fn answer(code: StatusCode, why: String) -> Response {
+    (code, [(ALLOW, "POST, OPTIONS")], why).into_response()
 }
 
 /// The answer to those that may not come in.
-pub fn refuse(why: String) -> Response<Body> {
-    answer(StatusCode::FORBIDDEN, &why)
+pub fn refuse(why: String) -> Response {
+    answer(StatusCode::FORBIDDEN, why)
 }
 
-fn handshake() -> Response<Body> {
-    let mut response = answer(StatusCode::OK, "");
-    for name in ["webhook-allowed-origin", "webhook-allowed-rate"] {
-        let any = HeaderValue::from_static("*");
-        response.headers_mut().insert(name, any);
-    }
-    response
-}
-
-fn events(dispatcher: &Dispatcher) -> Response<Body> {
-    let events = dispatcher.journal().events();
-    let body = serde_json::to_string(&events).unwrap_or_default();
-    let mut response = Response::new(Body::from(body));
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    response
+async fn handshake() -> Response {
+    let granted = [("webhook-allowed-origin", "*"), ("webhook-allowed-rate", "*")];
+    (granted, answer(StatusCode::OK, String::new())).into_response()
 }

@@ -1,20 +1,21 @@
 //! What passes the broker, for a person to read and a test to wait for.
 //!
-//! Every step of a delivery is one `BrokerEvent`: kept, as far as memory is
-//! bounded, sent to all who subscribed, and rendered as one line.
+//! Every step of a delivery is one `BrokerEvent`: kept, as far as memory is bounded, sent to all who subscribed, and
+//! rendered as one line.
 
 use super::event;
+use crate::sync::lock;
 use chrono::{DateTime, Local, Utc};
 use cloudevents::{AttributesReader, Event};
 use serde::{Serialize, Serializer};
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// How many of them are kept.
-pub const LIMIT: usize = 10_000;
+const LIMIT: usize = 10_000;
 
 /// One step of an event's way.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -90,8 +91,7 @@ fn seconds<S: Serializer>(delay: &Duration, serializer: S) -> Result<S::Ok, S::E
 
 impl fmt::Display for BrokerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = self.at.with_timezone(&Local).format("%H:%M:%S%.3f");
-        let (word, detail) = self.line();
+        let (time, (word, detail)) = (self.time(), self.line());
         let id: String = self.event.id().chars().take(8).collect();
         let line = format!("{time}  {word:<11}  {id:<8}  {detail}");
         f.write_str(line.trim_end())?;
@@ -100,6 +100,11 @@ impl fmt::Display for BrokerEvent {
 }
 
 impl BrokerEvent {
+    /// When, by the clock on the wall.
+    pub fn time(&self) -> impl fmt::Display {
+        self.at.with_timezone(&Local).format("%H:%M:%S%.3f")
+    }
+
     /// Whether it only says that a source of Knative's told something: what came of that is another step.
     pub fn is_routine(&self) -> bool {
         let goes_well = matches!(self.kind, Passed::Received | Passed::Delivered { .. });
@@ -133,19 +138,16 @@ fn answer(status: Option<u16>) -> String {
     status.map_or("there was no answer".to_owned(), |status| format!("it was answered {status}"))
 }
 
-/// What tells one event from another at a glance: its gateway, the object it
-/// is about, and why something failed.
+/// What tells one event from another at a glance: its gateway, the object it is about, and why something failed.
 fn about(event: &Event) -> String {
     let data = event::json_data(event).unwrap_or_default();
-    let text = |member: &str| data[member].as_str().map(str::to_owned);
-    let reason = text("reason");
-    let message = reason.is_some().then(|| text("message")).flatten();
-    let subject = event.subject().map(str::to_owned);
-    let parts = [text("gateway_name"), subject, reason, message];
+    let text = |member: &str| data[member].as_str();
+    let message = text("reason").and_then(|_| text("message"));
+    let parts = [text("gateway_name"), event.subject(), text("reason"), message];
     parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 
-/// The latest steps, and who wants to hear of the next.
+/// The latest 10,000 steps, and who wants to hear of the next.
 #[derive(Debug)]
 pub struct Journal {
     kept: Mutex<Kept>,
@@ -189,32 +191,24 @@ impl Totals {
 
 impl Default for Journal {
     fn default() -> Self {
-        let (sender, _) = broadcast::channel(1024);
-        let kept = Mutex::default();
-        Self { kept, sender }
+        Self { kept: Mutex::default(), sender: broadcast::Sender::new(1024) }
     }
 }
 
 impl Journal {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Notes a step that concerns no Trigger, or the only one.
-    pub fn note(&self, kind: Passed, event: &Event) {
-        self.note_of(None, kind, event);
-    }
-
-    /// Notes a step of the Trigger with this subscriber.
-    pub fn note_of(&self, subscriber: Option<String>, kind: Passed, event: &Event) {
-        let mut kept = self.kept();
+    /// Notes a step, and the subscriber where it is that of one Trigger among several.
+    pub(super) fn note(&self, subscriber: Option<String>, kind: Passed, event: &Event) {
+        let mut kept = lock(&self.kept);
         kept.noted += 1;
         kept.totals.count(&kind, event);
         let step = BrokerEvent { number: kept.noted, at: Utc::now(), kind, subscriber, event: event.clone() };
-        keep(&mut kept.steps, step.clone());
+        if kept.steps.len() == LIMIT {
+            kept.steps.pop_front();
+        }
+        kept.steps.push_back(step.clone());
         drop(kept);
         // Nobody has to listen.
-        let _ = self.sender.send(step);
+        _ = self.sender.send(step);
     }
 
     /// The steps that are kept, the oldest first.
@@ -224,12 +218,12 @@ impl Journal {
 
     /// The same, which are forgotten.
     pub fn take(&self) -> VecDeque<BrokerEvent> {
-        std::mem::take(&mut self.kept().steps)
+        std::mem::take(&mut lock(&self.kept).steps)
     }
 
     /// What `read` makes of the steps that are kept, the oldest first, and of all there were. None is noted meanwhile.
     pub fn look<T>(&self, read: impl FnOnce(&VecDeque<BrokerEvent>, Totals) -> T) -> T {
-        let kept = self.kept();
+        let kept = lock(&self.kept);
         read(&kept.steps, kept.totals)
     }
 
@@ -237,14 +231,6 @@ impl Journal {
     pub fn subscribe(&self) -> broadcast::Receiver<BrokerEvent> {
         self.sender.subscribe()
     }
-}
-
-/// Appends, and drops the oldest over the limit.
-pub fn keep<T>(list: &mut VecDeque<T>, item: T) {
-    if list.len() == LIMIT {
-        list.pop_front();
-    }
-    list.push_back(item);
 }
 
 #[cfg(test)]
@@ -263,7 +249,7 @@ mod tests {
     #[track_caller]
     fn check(kind: Passed, expect: &str) {
         let journal = Journal::default();
-        journal.note(kind, &pending());
+        journal.note(None, kind, &pending());
         let line = journal.events()[0].to_string();
         assert_eq!(&line[14..], expect);
     }
@@ -286,17 +272,10 @@ mod tests {
     #[test]
     fn step_of_one_trigger_among_several_says_whose_it_is() {
         let journal = Journal::default();
-        journal.note_of(Some("http://h/".to_owned()), Passed::Delivered { status: 200 }, &pending());
+        journal.note(Some("http://h/".to_owned()), Passed::Delivered { status: 200 }, &pending());
         let step = journal.events().remove(0);
         assert!(step.to_string().ends_with("answered 200  at http://h/"), "{step}");
         assert_eq!(serde_json::to_value(&step).unwrap()["subscriber"], "http://h/");
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let mut list = VecDeque::new();
-        (0..LIMIT + 5).for_each(|item| keep(&mut list, item));
-        assert_eq!((list.len(), list[0]), (LIMIT, 5));
     }
 
     #[test]
@@ -304,16 +283,16 @@ mod tests {
         let journal = Journal::default();
         let event = |ty: &str| EventBuilderV10::new().id("1").source("/s").ty(ty).build().unwrap();
         // An answer about an end is none about a client.
-        journal.note(Passed::Received, &event("io.podgateway.client.termination.done"));
+        journal.note(None, Passed::Received, &event("io.podgateway.client.termination.done"));
         let dead = Passed::DeadLettered { reason: String::new() };
         let retry = Passed::Retry { attempt: 1, status: None, delay: Duration::ZERO };
         for kind in [Passed::Received, retry, dead] {
-            journal.note(kind, &event("pending"));
+            journal.note(None, kind, &event("pending"));
         }
         for ty in ["x.done", "x.failed"] {
-            journal.note(Passed::Received, &event(ty));
+            journal.note(None, Passed::Received, &event(ty));
         }
-        (0..LIMIT).for_each(|_| journal.note(Passed::Received, &event("pending")));
+        (0..LIMIT).for_each(|_| journal.note(None, Passed::Received, &event("pending")));
         let expected = Totals { pending: LIMIT + 1, done: 1, failed: 1, retries: 1, dead_letters: 1 };
         assert_eq!(journal.look(|steps, totals| (steps.len(), totals)), (LIMIT, expected));
     }
@@ -323,7 +302,7 @@ mod tests {
         let journal = Journal::default();
         let mut event = pending();
         event.set_data_unchecked(br#"{"gateway_name": "foo"}"#.to_vec());
-        journal.note(Passed::Delivered { status: 202 }, &event);
+        journal.note(None, Passed::Delivered { status: 202 }, &event);
         let step = serde_json::to_value(&journal.events()[0]).unwrap();
         assert_eq!((&step["kind"], &step["status"]), (&json!("delivered"), &json!(202)));
         assert_eq!(step["event"]["id"], "3f2a1b2c-rest");

@@ -1,31 +1,14 @@
 //! What is retried, and after how long.
 //!
-//! In: the status that a subscriber answered with, the number of the attempt.
-//! Out: a verdict, a delay. The rules are Knative's `SelectiveRetry` and its
-//! backoff; `Retry-After` is not honoured, as in Knative without
-//! `retryAfterMax`.
+//! In: the status that a subscriber answered with, the number of the attempt. Out: whether to try again, a delay. The rules
+//! are Knative's `SelectiveRetry` and its backoff; `Retry-After` is not honoured, as in Knative without `retryAfterMax`.
 
 use std::time::Duration;
 
-/// What an answer means for the delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The event has arrived.
-    Delivered,
-    /// Another attempt may succeed.
-    Retry,
-    /// None will: the event is a dead letter at once.
-    GiveUp,
-}
-
-/// Judges a status; `None` is no answer at all.
-pub fn verdict(status: Option<u16>) -> Verdict {
-    match status {
-        Some(200..=299) => Verdict::Delivered,
-        // 404: a subscriber that is becoming ready answers so.
-        None | Some(404 | 408 | 409 | 429 | 500..) => Verdict::Retry,
-        Some(_) => Verdict::GiveUp,
-    }
+/// Whether another attempt may succeed, by the status of what was no success; `None` is no answer at all.
+pub fn can_heal(status: Option<u16>) -> bool {
+    // 404: a subscriber that is becoming ready answers so.
+    matches!(status, None | Some(404 | 408 | 409 | 429 | 500..))
 }
 
 /// How delays grow.
@@ -80,16 +63,9 @@ mod tests {
 
     #[test]
     fn every_status_is_judged_as_knative_judges_it() {
-        let retried = |status| matches!(status, 404 | 408 | 409 | 429 | 500..);
-        for status in 100..=599 {
-            let expect = match status {
-                200..=299 => Verdict::Delivered,
-                _ if retried(status) => Verdict::Retry,
-                _ => Verdict::GiveUp,
-            };
-            assert_eq!(verdict(Some(status)), expect, "{status}");
-        }
-        assert_eq!(verdict(None), Verdict::Retry);
+        let retried = [404, 408, 409, 429].into_iter().chain(500..=599);
+        assert!((300..=599).filter(|status| can_heal(Some(*status))).eq(retried));
+        assert!(can_heal(None));
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! `dispatch`'s part.
 
 use super::event::{self, EventError};
-use super::retry::{Verdict, verdict};
 use bytes::Bytes;
 use cloudevents::Event;
 use http::{HeaderValue, Request, Uri};
@@ -14,7 +13,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use provisioner::cloudevents::{ReadError, write_verbatim};
-use std::error::Error;
 use std::time::Duration;
 
 /// The largest answer that is read.
@@ -50,23 +48,20 @@ impl Failure {
     pub fn status(status: u16, body: Bytes) -> Self {
         Self { status: Some(status), error: Some((status, body)), why: format!("status {status}") }
     }
-
-    fn bad_reply(status: u16) -> Self {
-        Self { status: Some(502), error: None, why: format!("a body that is no CloudEvent, with status {status}") }
-    }
 }
 
 /// Sends events.
 #[derive(Debug)]
 pub struct Sender {
     client: Client<HttpConnector, Full<Bytes>>,
-    namespace: String,
+    namespace: HeaderValue,
 }
 
 impl Sender {
     /// A sender for the Triggers of this namespace.
     pub fn new(namespace: &str) -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build_http(), namespace: namespace.to_owned() }
+        let namespace = HeaderValue::from_str(namespace).expect("a namespace's name is ASCII");
+        Self { client: Client::builder(TokioExecutor::new()).build_http(), namespace }
     }
 
     /// Delivers an event once, in binary mode; without a `timeout` it may take for ever.
@@ -77,53 +72,44 @@ impl Sender {
         timeout: Option<Duration>,
     ) -> Result<Answer, Failure> {
         let attempt = self.exchange(destination, event);
-        match timeout {
-            None => attempt.await,
-            Some(timeout) => tokio::time::timeout(timeout, attempt)
-                .await
-                .unwrap_or_else(|_| Err(Failure::no_answer("the attempt timed out"))),
-        }
+        let Some(timeout) = timeout else { return attempt.await };
+        let ended = tokio::time::timeout(timeout, attempt).await;
+        ended.unwrap_or_else(|_| Err(Failure::no_answer("the attempt timed out")))
     }
 
     async fn exchange(&self, destination: &Uri, event: &Event) -> Result<Answer, Failure> {
         let request = self.request(destination, event);
         let request = request.ok_or_else(|| Failure::no_answer("an attribute can't be a header's value"))?;
         let response = self.client.request(request).await;
-        let response = response.map_err(|error| Failure::no_answer(&chain(&error)))?;
+        // With all its sources.
+        let response = response.map_err(|error| Failure::no_answer(&format!("{:#}", anyhow::Error::from(error))))?;
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
         let body = Limited::new(body, ANSWER_LIMIT).collect().await;
         let body = body.map_err(|error| Failure::no_answer(&error.to_string()))?;
         let body = body.to_bytes();
-        if verdict(Some(status)) != Verdict::Delivered {
+        if !parts.status.is_success() {
             return Err(Failure::status(status, body));
         }
         match event::read(&parts.headers, &body) {
             Ok(reply) => Ok(Answer { status, reply: Some(reply) }),
             Err(EventError::Read(ReadError::NoEvent)) if body.is_empty() => Ok(Answer { status, reply: None }),
-            Err(_) => Err(Failure::bad_reply(status)),
+            Err(_) => {
+                let why = format!("a body that is no CloudEvent, with status {status}");
+                Err(Failure { status: Some(502), error: None, why })
+            }
         }
     }
 
     /// Nothing where an attribute can't be a header.
     fn request(&self, destination: &Uri, event: &Event) -> Option<Request<Full<Bytes>>> {
-        let (headers, body) = write_verbatim(event)?;
+        let (mut headers, body) = write_verbatim(event)?;
+        headers.insert("prefer", HeaderValue::from_static("reply"));
+        headers.insert("kn-namespace", self.namespace.clone());
         let mut request = Request::new(Full::new(body.into()));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = destination.clone();
         *request.headers_mut() = headers;
-        let prefer = HeaderValue::from_static("reply");
-        request.headers_mut().insert("prefer", prefer);
-        if let Ok(namespace) = HeaderValue::from_str(&self.namespace) {
-            request.headers_mut().insert("kn-namespace", namespace);
-        }
         Some(request)
     }
-}
-
-/// An error with all its sources, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let sources = std::iter::successors(Some(error), |&error| error.source());
-    let sources: Vec<_> = sources.map(ToString::to_string).collect();
-    sources.join(": ")
 }

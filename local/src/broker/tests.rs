@@ -1,6 +1,7 @@
 //! The broker over HTTP, between a producer and a scripted subscriber.
 
-use super::subscriber::{Says, Subscriber};
+mod subscriber;
+
 use super::*;
 use bytes::Bytes;
 use cloudevents::{AttributesReader, Event};
@@ -9,6 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use std::time::Duration;
+use subscriber::{Says, Subscriber};
 
 const PENDING: &str = "io.podgateway.client.pending";
 const DONE: &str = "io.podgateway.client.scheduling.done";
@@ -44,15 +46,20 @@ async fn publish(broker: &Broker, ty: &str) {
         ("ce-type", ty),
         ("content-type", "application/json"),
     ];
-    let (status, ..) = post(&broker.url(), &headers, "{\"gateway_name\": \"foo\"}").await;
+    let (status, ..) = post(broker.url(), &headers, "{\"gateway_name\": \"foo\"}").await;
     assert_eq!(status, 202);
     broker.wait_idle().await;
 }
 
 fn steps(broker: &Broker) -> Vec<String> {
     let kind = |step: BrokerEvent| serde_json::to_value(step).unwrap()["kind"].clone();
-    let kinds = broker.events().into_iter().map(kind);
+    let kinds = broker.journal.events().into_iter().map(kind);
     kinds.map(|kind| kind.as_str().unwrap().to_owned()).collect()
+}
+
+fn dead_letters(broker: &Broker) -> Vec<BrokerEvent> {
+    let is_dead = |step: &BrokerEvent| matches!(step.kind, Passed::DeadLettered { .. });
+    broker.journal.events().into_iter().filter(is_dead).collect()
 }
 
 fn extension(event: &Event, name: &str) -> Option<String> {
@@ -81,11 +88,11 @@ async fn a_header_passes_as_it_stands_and_a_structured_attribute_becomes_one_as_
     let mut event = vec![("ce-specversion", "1.0"), ("ce-id", "a%20b"), ("ce-source", "/s"), ("ce-type", PENDING)];
     event.extend([("ce-some", "50% \"\u{20ac}\""), ("ce-time", "2026-01-02T03:04:05Z"), ("ce-subject", "50%ff")]);
     event.push(("content-type", "text/plain"));
-    assert_eq!(post(&broker.url(), &event, "{ }").await.0, 202);
+    assert_eq!(post(broker.url(), &event, "{ }").await.0, 202);
     let structured = [("content-type", "Application/CloudEvents+JSON; charset=utf-8")];
     let body = "\u{feff}{\"specversion\": \"1.0\", \"id\": \"a b\", \"source\": \"/s\", \"subject\": \"\u{20ac} 100%\",
         \"type\": \"io.podgateway.client.pending\", \"some\": null, \"data\": {\"a\": 1}}";
-    assert_eq!(post(&broker.url(), &structured, body).await.0, 202);
+    assert_eq!(post(broker.url(), &structured, body).await.0, 202);
     broker.wait_idle().await;
     let mut seen = subscriber.seen();
     seen.sort_by_key(|(headers, _)| headers["ce-id"].as_bytes().to_vec());
@@ -117,7 +124,7 @@ async fn reply_is_taken_in_as_a_new_event_with_one_pass_less() {
     publish(&broker, PENDING).await;
     let expect = ["received", "delivered", "reply", "received", "unmatched"];
     assert_eq!(steps(&broker), expect);
-    let reply = &broker.events()[3].event;
+    let reply = &broker.journal.events()[3].event;
     assert_eq!((reply.ty(), reply.id()), (DONE, "reply"));
     assert_eq!(extension(reply, "knativebrokerttl").unwrap(), "254");
 }
@@ -129,7 +136,7 @@ async fn what_can_heal_is_retried_until_it_has() {
     let broker = broker(&subscriber, 10).await;
     publish(&broker, PENDING).await;
     assert_eq!(subscriber.seen().len(), 7);
-    assert!(broker.dead_letters().is_empty());
+    assert!(dead_letters(&broker).is_empty());
 }
 
 #[tokio::test]
@@ -138,7 +145,7 @@ async fn what_cannot_heal_is_a_dead_letter_at_once() {
         let subscriber = Subscriber::new(&[Says::Text(code, "why")]).await;
         let broker = broker(&subscriber, 10).await;
         publish(&broker, PENDING).await;
-        let letter = broker.dead_letters().remove(0);
+        let letter = dead_letters(&broker).remove(0);
         assert_eq!(subscriber.seen().len(), 1, "{code}");
         assert_eq!(extension(&letter.event, "knativeerrorcode").unwrap(), code.to_string());
         assert_eq!(extension(&letter.event, "knativeerrordata").unwrap(), "d2h5");
@@ -154,8 +161,8 @@ async fn success_with_a_body_that_is_no_event_is_retried_as_a_502() {
     publish(&broker, PENDING).await;
     assert_eq!(steps(&broker), ["received", "retry", "deadLettered"]);
     let status = Some(502);
-    assert!(matches!(broker.events()[1].kind, Passed::Retry { status: it, .. } if it == status));
-    let letter = broker.dead_letters().remove(0);
+    assert!(matches!(broker.journal.events()[1].kind, Passed::Retry { status: it, .. } if it == status));
+    let letter = dead_letters(&broker).remove(0);
     assert_eq!(extension(&letter.event, "knativeerrorcode"), None);
 }
 
@@ -173,7 +180,7 @@ async fn attempt_without_an_answer_ends_at_its_timeout() {
 #[tokio::test]
 async fn dead_letter_goes_to_its_sink_and_what_that_answers_goes_nowhere() {
     let sink = Subscriber::new(&[Says::Status(503), Says::Event(DONE)]).await;
-    let subscriber = Subscriber::new(&[]).await;
+    let mut subscriber = Subscriber::new(&[]).await;
     let gone = subscriber.uri();
     subscriber.server.shutdown().await;
     let mut config = BrokerConfig::new(gone.clone(), PENDING);
@@ -183,7 +190,7 @@ async fn dead_letter_goes_to_its_sink_and_what_that_answers_goes_nowhere() {
     publish(&broker, PENDING).await;
     let expect = ["received", "retry", "deadLettered", "retry", "deadLetterSink"];
     assert_eq!(steps(&broker), expect);
-    assert!(broker.dead_letters()[0].taken);
+    assert_eq!(broker.journal.events().pop().unwrap().kind, Passed::DeadLetterSink { status: Some(200) });
     let (headers, body) = sink.seen().remove(1);
     assert_eq!(headers["ce-knativeerrordest"], gone.to_string().as_str());
     assert_eq!(headers["ce-knativeerrorcode"], "500");
@@ -195,12 +202,12 @@ async fn dead_letter_goes_to_its_sink_and_what_that_answers_goes_nowhere() {
 async fn endless_replies_end_when_the_ttl_is_used_up() {
     let subscriber = Subscriber::new(&vec![Says::Event(DONE); 400]).await;
     let mut config = BrokerConfig::new(subscriber.uri(), PENDING);
-    config.triggers[0].filter = Filter::any();
+    config.triggers[0].filter = Filter::default();
     let broker = Broker::bind(config).await.unwrap();
     publish(&broker, PENDING).await;
     assert_eq!(subscriber.seen().len(), 255);
-    let letter = broker.dead_letters().remove(0);
-    assert_eq!(extension(&letter.event, "knativeerrordest").unwrap(), broker.url());
+    let letter = dead_letters(&broker).remove(0);
+    assert_eq!(extension(&letter.event, "knativeerrordest").unwrap(), broker.url().to_owned());
 }
 
 #[tokio::test]
@@ -212,10 +219,10 @@ async fn ingress_refuses_what_is_no_event_for_this_broker() {
     let batch = [("content-type", "application/cloudevents-batch+json")];
     let event = [("content-type", "application/cloudevents+json; charset=utf-8")];
     let body = r#"{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": {}}"#;
-    assert_eq!(post(&broker.url(), &json, "{}").await.0, 400);
-    assert_eq!(post(&broker.url(), &batch, "[]").await.0, 415);
-    assert_eq!(post(&broker.url(), &event, "{}").await.0, 400);
-    assert_eq!(post(&broker.url(), &event, body).await.0, 202);
+    assert_eq!(post(broker.url(), &json, "{}").await.0, 400);
+    assert_eq!(post(broker.url(), &batch, "[]").await.0, 415);
+    assert_eq!(post(broker.url(), &event, "{}").await.0, 400);
+    assert_eq!(post(broker.url(), &event, body).await.0, 202);
     for wrong in [
         r#"{"specversion": "9.9", "id": "1", "source": "/s", "type": "t"}"#,
         r#"{"specversion": "1.0", "id": "", "source": "/s", "type": "t"}"#,
@@ -223,14 +230,14 @@ async fn ingress_refuses_what_is_no_event_for_this_broker() {
         r#"{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "time": "now"}"#,
         r#"{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": 1, "data_base64": "AAE="}"#,
     ] {
-        assert_eq!(post(&broker.url(), &event, wrong).await.0, 400, "{wrong}");
+        assert_eq!(post(broker.url(), &event, wrong).await.0, 400, "{wrong}");
     }
     assert_eq!(post(&format!("{root}/"), &event, body).await.0, 404);
     assert_eq!(post(&format!("{root}/default/other"), &event, body).await.0, 404);
     assert_eq!(post(&format!("{root}/a/b/c"), &event, body).await.0, 400);
-    let (status, headers, _) = post(&broker.url(), &[], "").await;
+    let (status, headers, _) = post(broker.url(), &[], "").await;
     assert_eq!((status, headers["webhook-allowed-origin"].as_bytes()), (200, &b"*"[..]));
-    assert_eq!(broker.events().len(), 2);
+    assert_eq!(broker.journal.events().len(), 2);
 }
 
 #[tokio::test]
@@ -250,14 +257,14 @@ async fn event_goes_to_each_trigger_that_it_matches_and_each_delivers_in_its_own
     assert_eq!(listeners.each_ref().map(|listener| listener.seen().len()), [2, 1]);
     assert!(listeners[0].seen().iter().all(|(headers, _)| headers["ce-id"] == "reply"));
     assert!(other.seen().is_empty());
-    assert_eq!((provisioner.seen().len(), broker.dead_letters().len()), (1, 1));
+    assert_eq!((provisioner.seen().len(), dead_letters(&broker).len()), (1, 1));
     let steps = steps(&broker);
     assert!(!steps.contains(&"unmatched".to_owned()), "{steps:?}");
-    let reply = broker.events().into_iter().find(|step| matches!(step.kind, Passed::Reply { .. })).unwrap();
+    let reply = broker.journal.events().into_iter().find(|step| matches!(step.kind, Passed::Reply { .. })).unwrap();
     assert_eq!(reply.subscriber, None, "only one Trigger matches it");
     for (subscriber, kind) in [(&listeners[0], "delivered"), (&listeners[1], "deadLettered")] {
         let is_its = |step: &BrokerEvent| step.subscriber == Some(subscriber.uri().to_string());
-        let last = broker.events().into_iter().rfind(is_its).unwrap();
+        let last = broker.journal.events().into_iter().rfind(is_its).unwrap();
         assert_eq!(serde_json::to_value(last).unwrap()["kind"], kind);
     }
 }
@@ -277,7 +284,7 @@ async fn reply_of_any_subscriber_is_taken_in() {
 async fn steps_are_told_to_who_subscribed() {
     let subscriber = Subscriber::new(&[]).await;
     let broker = broker(&subscriber, 0).await;
-    let mut steps = broker.subscribe();
+    let mut steps = broker.journal.subscribe();
     publish(&broker, PENDING).await;
     assert_eq!(steps.recv().await.unwrap().kind, Passed::Received);
     assert_eq!(steps.recv().await.unwrap().kind, Passed::Delivered { status: 202 });
@@ -289,8 +296,8 @@ async fn stopping_ends_a_retry_that_waits() {
     let mut config = BrokerConfig::new(subscriber.uri(), PENDING);
     config.triggers[0].delivery.backoff_delay = Duration::from_secs(3600);
     let broker = Broker::bind(config).await.unwrap();
-    let mut steps = broker.subscribe();
-    let dispatcher = broker.deliveries.0.clone();
+    let mut steps = broker.journal.subscribe();
+    let dispatcher = Arc::clone(&broker);
     let publishing = publish(&broker, PENDING);
     let waiting = async { while !matches!(steps.recv().await.unwrap().kind, Passed::Retry { .. }) {} };
     tokio::select! { () = publishing => panic!("it is still to be retried"), () = waiting => {} }

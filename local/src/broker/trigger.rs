@@ -31,21 +31,15 @@ impl Trigger {
     }
 }
 
-/// A Trigger's `spec.filter.attributes`: what each of these attributes has to
-/// be, exactly and in the same case. An empty value stands for any, as long
-/// as the attribute is there. Without attributes every event matches, the
-/// subscriber's own replies too.
+/// A Trigger's `spec.filter.attributes`: what each of these attributes has to be, exactly and in the same case. An empty
+/// value stands for any, as long as the attribute is there. Without attributes every event matches, the subscriber's own
+/// replies too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     attributes: BTreeMap<String, String>,
 }
 
 impl Filter {
-    /// The filter that every event matches.
-    pub fn any() -> Self {
-        Self::default()
-    }
-
     /// A filter on `type` alone.
     pub fn of_type(ty: &str) -> Self {
         Self { attributes: BTreeMap::from([("type".to_owned(), ty.to_owned())]) }
@@ -57,16 +51,6 @@ impl Filter {
             Some(value) => expected.is_empty() || *expected == value,
             None => false,
         })
-    }
-
-    fn add(&mut self, name: &str, value: &str) -> anyhow::Result<()> {
-        ensure!(
-            is_attribute_name(name),
-            "{name:?} is no attribute's name: those are of lower-case letters and digits, without \"ce-\""
-        );
-        let before = self.attributes.insert(name.to_owned(), value.to_owned());
-        ensure!(before.is_none(), "{name} stands there twice: an event has one, so write two triggers");
-        Ok(())
     }
 }
 
@@ -85,12 +69,15 @@ impl FromStr for Trigger {
                 "{to:?} cannot be delivered to: write SUBSCRIBER[,ATTRIBUTE=VALUE]... with http://host:port/path first"
             )
         })?;
-        let mut filter = Filter::any();
+        let mut filter = Filter::default();
         for part in attributes.into_iter().flat_map(|attributes| attributes.split(',')) {
             let pair = part.split_once('=');
             let (name, value) =
                 pair.with_context(|| format!("{part:?} is no ATTRIBUTE=VALUE; a value can hold no comma"))?;
-            filter.add(name, value)?;
+            const RULE: &str = "those are of lower-case letters and digits, without \"ce-\"";
+            ensure!(is_attribute_name(name), "{name:?} is no attribute's name: {RULE}");
+            let before = filter.attributes.insert(name.to_owned(), value.to_owned());
+            ensure!(before.is_none(), "{name} stands there twice: an event has one, so write two triggers");
         }
         Ok(Self::new(subscriber, filter))
     }
@@ -139,7 +126,7 @@ mod tests {
         assert_eq!(trigger.subscriber, "http://127.0.0.1:9000/a?b=c");
         let attributes = [("source", "/s=1"), ("type", "t")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(trigger.filter.attributes, BTreeMap::from(attributes));
-        assert_eq!("http://h".parse::<Trigger>().unwrap().filter, Filter::any());
+        assert_eq!("http://h".parse::<Trigger>().unwrap().filter, Filter::default());
         assert_eq!(filter(",type=t"), Filter::of_type("t"));
     }
 

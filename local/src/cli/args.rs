@@ -22,21 +22,7 @@ embedded Kubernetes API with the gateways `foo` and `bar`, and an in-memory brok
 node and Knative's sources are played, so that a client runs and ends, as far as anybody is told. \
 With --kubeconfig a real cluster takes the place of the embedded API.";
 
-const EXAMPLES: &str = "\
-Ask for a client of the gateway foo, and see the answer:
-
-  curl -i http://127.0.0.1:3000/ -H 'content-type: application/json' \\
-    -H 'ce-specversion: 1.0' -H 'ce-type: io.podgateway.client.pending' \\
-    -H 'ce-source: /me' -H 'ce-id: 1' -d '{\"gateway_name\": \"foo\"}'
-
-Send the same to the broker instead (its address is printed at the start) and watch it being delivered, answered and, \
-while something is in the way, retried. Look at the clients with kubectl --server=http://127.0.0.1:8001 get pods.
-
-Read what happens by a script, here the id of every event that failed:
-
-  cloudevents-podgateway-client-provisioner --output json 2>/dev/null | jq -r \\
-    'select(.event.type == \"io.podgateway.client.scheduling.failed\")
-      | .event.causationid'";
+const EXAMPLES: &str = include_str!("examples.txt");
 
 /// The command line.
 #[derive(Debug, Parser)]

@@ -4,6 +4,9 @@
 //! of it in earnest. Nothing is created. What a dry run can't show is read from how the gateways' webhooks are
 //! registered, where whoever asks may look.
 
+use std::collections::HashSet;
+
+use anstyle::Style;
 use http::header::HeaderMap;
 use provisioner::cluster::Cluster;
 use provisioner::config::Config;
@@ -15,119 +18,72 @@ use provisioner::manifest::manifest;
 use provisioner::outbound::{Bounds, Outbound};
 use provisioner::provision::Provisioning;
 use provisioner::reason::{Failure, Reason};
-use serde_json::{Value, json};
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::output::{Tone, coloured};
+use super::output::{BAD, GOOD, PLAIN, WAIT, coloured};
 use super::webhooks::{Findings, Webhooks};
 use crate::kubernetes::ROUTED_GATEWAY;
 
-/// What became of the check of each gateway.
-pub struct Report(Vec<Row>);
-
-struct Row {
+/// What became of the check of a gateway.
+#[derive(Serialize)]
+pub struct Row {
     gateway: String,
+    injected: bool,
     address: Option<String>,
-    problem: Option<String>,
+    /// Why it can't take clients.
+    pub problem: Option<String>,
     advice: Vec<String>,
 }
 
 /// The largest list of webhooks that is read, in bytes: each has a certificate.
 const LARGEST_LIST: usize = 16 << 20;
 
-impl Report {
-    /// How many gateways can't take clients.
-    pub fn failed(&self) -> usize {
-        self.0.iter().filter(|row| row.problem.is_some()).count()
+/// The table, and below it each advice once, line by line.
+pub fn lines(rows: &[Row]) -> Vec<String> {
+    let mut table = vec![(["GATEWAY", "INJECTED", "ADDRESS", "PROBLEM"], PLAIN)];
+    for Row { gateway, injected, address, problem, .. } in rows {
+        let (injected, address) = (if *injected { "yes" } else { "no" }, address.as_deref().unwrap_or("-"));
+        let tone = if problem.is_some() { BAD } else { GOOD };
+        table.push(([gateway, injected, address, problem.as_deref().unwrap_or("none")], tone));
     }
-
-    /// The table, and below it each advice once, line by line.
-    pub fn lines(&self) -> Vec<String> {
-        let header = Row::header();
-        let width =
-            |text: fn(&Row) -> &str| self.0.iter().chain([&header]).map(|row| text(row).len()).max().unwrap_or(0);
-        let (gateway, address) = (width(|row| &row.gateway), width(Row::address));
-        let line = |row: &Row, injected: &str, tone| {
-            let problem = row.problem.as_deref().unwrap_or("none");
-            coloured(&format!("{:gateway$}  {injected:8}  {:address$}  {problem}", row.gateway, row.address()), tone)
-        };
-        let rows = self.0.iter().map(|row| line(row, row.injected(), row.tone()));
-        let mut advice: Vec<&String> = Vec::new();
-        for one in self.0.iter().flat_map(|row| &row.advice) {
-            if !advice.contains(&one) {
-                advice.push(one);
-            }
-        }
-        let advice = advice.into_iter().map(|one| coloured(one, Tone::Wait));
-        [line(&header, "INJECTED", Tone::Plain)].into_iter().chain(rows).chain(advice).collect()
-    }
-
-    /// An array of `gateway`, `injected`, `address`, `problem` and `advice`; `address` and `problem` may be null.
-    pub fn json(&self) -> Value {
-        let row = |row: &Row| {
-            json!({
-                "gateway": row.gateway,
-                "injected": row.address.is_some(),
-                "address": row.address,
-                "problem": row.problem,
-                "advice": row.advice,
-            })
-        };
-        self.0.iter().map(row).collect()
-    }
-}
-
-impl Row {
-    fn header() -> Self {
-        let (address, problem) = (Some("ADDRESS".into()), Some("PROBLEM".into()));
-        Self { gateway: "GATEWAY".into(), address, problem, advice: Vec::new() }
-    }
-
-    fn address(&self) -> &str {
-        self.address.as_deref().unwrap_or("-")
-    }
-
-    fn injected(&self) -> &'static str {
-        if self.address.is_some() { "yes" } else { "no" }
-    }
-
-    fn tone(&self) -> Tone {
-        if self.problem.is_some() { Tone::Bad } else { Tone::Good }
-    }
-
-    /// What is to be said of the webhooks that are asked for its clients.
-    fn judged_by(&self, webhooks: Option<&Webhooks>, config: &Config, others: &[&str]) -> Findings {
-        let context = nobodys_event();
-        let pending = Pending::new(&context, &self.gateway, config);
-        let (Some(webhooks), Ok(pending)) = (webhooks, pending) else { return Findings::default() };
-        webhooks.judge(&manifest(&pending, config, None)["metadata"]["labels"], others)
-    }
-
-    fn note(&mut self, Findings { problem, advice }: Findings) {
-        self.problem = self.problem.take().or(problem);
-        self.advice = advice;
-    }
+    let width = |column: usize| table.iter().map(|(cells, _)| cells[column].len()).max().unwrap_or_default();
+    let (first, second, third) = (width(0), width(1), width(2));
+    let line = |([gateway, injected, address, problem], tone): &([&str; 4], Style)| {
+        coloured(&format!("{gateway:first$}  {injected:second$}  {address:third$}  {problem}"), *tone)
+    };
+    let mut told = HashSet::new();
+    let advice = rows.iter().flat_map(|row| &row.advice).filter(|one| told.insert(*one));
+    table.iter().map(line).chain(advice.map(|one| coloured(one, WAIT))).collect()
 }
 
 /// Rehearses a client of each gateway, one after the other.
-pub async fn check(gateways: &[String], config: &Config, token: &Token, outbound: &impl Outbound) -> Report {
+pub async fn check(gateways: &[String], config: &Config, token: &Token, outbound: &impl Outbound) -> Vec<Row> {
+    let cluster = Cluster { config, api: Api::new(config, token, HeaderMap::new()), outbound };
     let mut rows = Vec::new();
     for gateway in gateways {
-        rows.push(check_gateway(gateway, config, token, outbound).await);
+        rows.push(check_gateway(gateway, &cluster).await);
     }
-    let webhooks = webhooks(&Api::new(config, token, HeaderMap::new()), config, outbound).await;
+    let webhooks = webhooks(&cluster).await;
     for row in &mut rows {
         let others: Vec<&str> = gateways.iter().map(String::as_str).filter(|other| *other != row.gateway).collect();
-        row.note(match &webhooks {
-            Ok(webhooks) => row.judged_by(webhooks.as_ref(), config, &others),
-            Err(advice) => Findings { advice: vec![advice.clone()], problem: None },
-        });
+        let context = nobodys_event();
+        let Findings { problem, advice } = match (&webhooks, Pending::new(&context, &row.gateway, config)) {
+            (Ok(Some(webhooks)), Ok(pending)) => {
+                webhooks.judge(&manifest(&pending, config, None)["metadata"]["labels"], &others)
+            }
+            (Err(advice), _) => Findings { advice: vec![advice.clone()], problem: None },
+            _ => Findings::default(),
+        };
+        row.problem = row.problem.take().or(problem);
+        row.advice = advice;
     }
-    Report(rows)
+    rows
 }
 
 /// The gateways' webhooks in the client namespace; none where the API has no webhooks at all, as the embedded one.
-async fn webhooks(api: &Api<'_>, config: &Config, outbound: &impl Outbound) -> Result<Option<Webhooks>, String> {
+async fn webhooks(cluster: &Cluster<'_, impl Outbound>) -> Result<Option<Webhooks>, String> {
+    let Cluster { config, api, outbound } = cluster;
     let unseen = |verdict: Verdict| {
         format!(
             "how the gateways' webhooks are registered was not looked at, which takes the rights to list \
@@ -149,20 +105,19 @@ async fn webhooks(api: &Api<'_>, config: &Config, outbound: &impl Outbound) -> R
     Ok(Some(Webhooks::of(&list, &namespace, &config.gateway_key)))
 }
 
-async fn check_gateway(gateway: &str, config: &Config, token: &Token, outbound: &impl Outbound) -> Row {
-    let cluster = Cluster { config, api: Api::new(config, token, HeaderMap::new()), outbound };
+async fn check_gateway(gateway: &str, cluster: &Cluster<'_, impl Outbound>) -> Row {
     let context = nobodys_event();
-    let rehearsed = match Pending::new(&context, gateway, config) {
-        Ok(pending) => Provisioning { pending: &pending, cluster: &cluster }.rehearse().await,
+    let rehearsed = match Pending::new(&context, gateway, cluster.config) {
+        Ok(pending) => Provisioning { pending: &pending, cluster }.rehearse().await,
         Err(failure) => Err(failure.into()),
     };
     let (address, problem) = match settled(rehearsed) {
         Ok(Ok(pod)) => (injected_address(&pod).ok().map(str::to_owned), None),
-        Ok(Err(failure)) => (None, Some(explain(&failure, &cluster).await)),
+        Ok(Err(failure)) => (None, Some(explain(&failure, cluster).await)),
         // Nobody has given up on anything: this is what heals, or what somebody has to heal.
         Err(retry) => (None, Some(format!("events would wait: {}", retry.cause))),
     };
-    Row { gateway: gateway.to_owned(), address, problem, advice: Vec::new() }
+    Row { gateway: gateway.to_owned(), injected: address.is_some(), address, problem, advice: Vec::new() }
 }
 
 /// An event that nobody has sent, for a Pod that nobody has.

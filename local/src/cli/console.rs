@@ -2,15 +2,17 @@
 
 use std::io;
 
+use anstyle::Style;
 use chrono::{Local, Utc};
 use cloudevents::AttributesReader;
+use provisioner::pod::{each, text};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
-use super::output::{Output, Tone, coloured, print_json, print_line};
+use super::output::{BAD, GOOD, Output, PLAIN, WAIT, coloured, print_json, print_line};
 use crate::broker::{BrokerEvent, Passed};
-use crate::kubernetes::{ChangeKind, PodChange, PodView};
+use crate::kubernetes::{ChangeKind, PodChange, is_gated};
+use crate::sync::for_each;
 
 /// Prints what passes the broker, until it stops.
 pub async fn print_events(events: Receiver<BrokerEvent>, output: Output) {
@@ -33,17 +35,8 @@ pub async fn print_pods(changes: Receiver<PodChange>, output: Output) {
 }
 
 /// Prints one after the other, for as long as there is room, and how many came too fast to be printed.
-async fn print_all<T: Clone>(mut all: Receiver<T>, output: Output, print: impl Fn(&T) -> io::Result<()>) {
-    loop {
-        let printed = match all.recv().await {
-            Ok(item) => print(&item),
-            Err(RecvError::Lagged(count)) => print_missed(count, output),
-            Err(RecvError::Closed) => return,
-        };
-        if printed.is_err() {
-            return;
-        }
-    }
+async fn print_all<T: Clone>(all: Receiver<T>, output: Output, print: impl Fn(&T) -> io::Result<()>) {
+    for_each(all, |next| next.map_or_else(|count| print_missed(count, output), |item| print(&item)).ok()).await;
 }
 
 fn print_missed(count: u64, output: Output) -> io::Result<()> {
@@ -54,45 +47,40 @@ fn print_missed(count: u64, output: Output) -> io::Result<()> {
 }
 
 fn print_timed(line: &str) -> io::Result<()> {
-    print_line(coloured(&format!("{}  {line}", Local::now().format("%H:%M:%S%.3f")), Tone::Plain))
+    print_line(coloured(&format!("{}  {line}", Local::now().format("%H:%M:%S%.3f")), PLAIN))
 }
 
-fn tone(event: &BrokerEvent) -> Tone {
+fn tone(event: &BrokerEvent) -> Style {
     let of_type = |ty: &str| match ty.rsplit('.').next() {
-        Some("done") => Tone::Good,
-        Some("failed") => Tone::Bad,
-        _ => Tone::Plain,
+        Some("done") => GOOD,
+        Some("failed") => BAD,
+        _ => PLAIN,
     };
     match &event.kind {
         Passed::Received | Passed::Delivered { .. } => of_type(event.event.ty()),
         Passed::Reply { ty } => of_type(ty),
-        Passed::Retry { .. } => Tone::Wait,
-        Passed::DeadLettered { .. } => Tone::Bad,
-        Passed::Unmatched | Passed::DeadLetterSink { .. } => Tone::Plain,
+        Passed::Retry { .. } => WAIT,
+        Passed::DeadLettered { .. } => BAD,
+        Passed::Unmatched | Passed::DeadLetterSink { .. } => PLAIN,
     }
 }
 
 fn pod_json(change: &PodChange) -> Value {
-    let kind = match change.kind {
-        ChangeKind::Created => "podCreated",
-        ChangeKind::Released => "podReleased",
-        ChangeKind::Updated => "podUpdated",
-        ChangeKind::Deleted => "podDeleted",
-    };
-    json!({"at": Utc::now(), "kind": kind, "pod": change.pod})
+    json!({"at": Utc::now(), "kind": format!("pod{:?}", change.kind), "pod": change.pod})
 }
 
-fn pod_line(change: &PodChange) -> Option<String> {
-    let pod = PodView(&change.pod);
-    let what = match change.kind {
-        ChangeKind::Created if pod.is_gated() => "created, gated",
+fn pod_line(PodChange { kind, pod }: &PodChange) -> Option<String> {
+    let what = match kind {
+        ChangeKind::Created if is_gated(pod) => "created, gated",
         ChangeKind::Created => "created",
         ChangeKind::Released => "released",
         ChangeKind::Deleted => "deleted",
         ChangeKind::Updated => return None,
     };
-    let containers = [pod.init_containers(), pod.containers()].concat().join(", ");
-    Some(format!("{:<11}  {}  {what}  [{containers}]", "pod", pod.full_name()))
+    let [namespace, name] = ["namespace", "name"].map(|field| text(&pod["metadata"][field]));
+    let containers = ["initContainers", "containers"].into_iter().flat_map(|list| each(&pod["spec"][list]));
+    let containers = containers.map(|container| text(&container["name"])).collect::<Vec<_>>().join(", ");
+    Some(format!("{:<11}  {namespace}/{name}  {what}  [{containers}]", "pod"))
 }
 
 #[cfg(test)]
@@ -127,7 +115,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_tone(kind: Passed, ty: &str, expected: Tone) {
+    fn check_tone(kind: Passed, ty: &str, expected: Style) {
         let event = EventBuilderV10::new().id("1").source("/s").ty(ty).build().unwrap();
         assert_eq!(tone(&BrokerEvent { number: 1, at: Utc::now(), kind, subscriber: None, event }), expected);
     }
@@ -135,11 +123,11 @@ mod tests {
     #[test]
     fn what_ends_well_and_what_does_not_differ_in_tone() {
         let reply = |ty: &str| Passed::Reply { ty: ty.to_owned() };
-        check_tone(reply(DONE), PENDING, Tone::Good);
-        check_tone(reply(FAILED), PENDING, Tone::Bad);
-        check_tone(Passed::Received, PENDING, Tone::Plain);
-        check_tone(Passed::Received, DONE, Tone::Good);
-        check_tone(Passed::DeadLettered { reason: String::new() }, PENDING, Tone::Bad);
-        check_tone(Passed::Retry { attempt: 1, status: None, delay: Duration::ZERO }, PENDING, Tone::Wait);
+        check_tone(reply(DONE), PENDING, GOOD);
+        check_tone(reply(FAILED), PENDING, BAD);
+        check_tone(Passed::Received, PENDING, PLAIN);
+        check_tone(Passed::Received, DONE, GOOD);
+        check_tone(Passed::DeadLettered { reason: String::new() }, PENDING, BAD);
+        check_tone(Passed::Retry { attempt: 1, status: None, delay: Duration::ZERO }, PENDING, WAIT);
     }
 }

@@ -21,34 +21,18 @@ pub enum Output {
     Json,
 }
 
-/// How a line ends up for whom it tells of: by its colour on a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// As it should be, or nothing yet.
-    Plain,
-    /// A client is there.
-    Good,
-    /// Not yet.
-    Wait,
-    /// There will be none.
-    Bad,
-}
-
-impl Tone {
-    const fn style(self) -> Style {
-        match self {
-            Self::Plain => Style::new(),
-            Self::Good => AnsiColor::Green.on_default(),
-            Self::Wait => AnsiColor::Yellow.on_default(),
-            Self::Bad => AnsiColor::Red.on_default(),
-        }
-    }
-}
+/// The style of a line that tells of what is as it should be, or of nothing yet.
+pub const PLAIN: Style = Style::new();
+/// Of a client that is there.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// Of one that is not there yet.
+pub const WAIT: Style = AnsiColor::Yellow.on_default();
+/// Of one that there will never be.
+pub const BAD: Style = AnsiColor::Red.on_default();
 
 /// The line in its colour. What others sent is part of it: a control character in it neither steers the terminal nor
 /// begins a line of its own.
-pub fn coloured(line: &str, tone: Tone) -> String {
-    let style = tone.style();
+pub fn coloured(line: &str, style: Style) -> String {
     format!("{style}{}{style:#}", line.replace(char::is_control, "\u{fffd}"))
 }
 
@@ -97,14 +81,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_the_colour_of_its_tone() {
-        assert_eq!(coloured("x", Tone::Plain), "x");
-        assert_eq!(coloured("x", Tone::Good), "\u{1b}[32mx\u{1b}[0m");
-        assert_ne!(coloured("x", Tone::Bad), coloured("x", Tone::Wait));
+    fn a_line_has_the_colour_of_its_style() {
+        assert_eq!(coloured("x", PLAIN), "x");
+        assert_eq!(coloured("x", GOOD), "\u{1b}[32mx\u{1b}[0m");
+        assert_ne!(coloured("x", BAD), coloured("x", WAIT));
     }
 
     #[test]
     fn a_line_stays_one_line_and_cannot_steer_the_terminal() {
-        assert_eq!(coloured("a\u{1b}[2Jb\nc", Tone::Plain), "a\u{fffd}[2Jb\u{fffd}c");
+        assert_eq!(coloured("a\u{1b}[2Jb\nc", PLAIN), "a\u{fffd}[2Jb\u{fffd}c");
     }
 }

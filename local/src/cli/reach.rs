@@ -28,8 +28,8 @@ pub async fn reach(client: &Client, config: &Config) -> anyhow::Result<()> {
     loop {
         let left = end.saturating_duration_since(Instant::now());
         let Err(code) = ask(client, config, left.min(config.kube_api_timeout)).await else { return Ok(()) };
-        let problem = in_words(&code);
-        ensure!(can_heal(&code), "no answer from {url}: {problem}");
+        let (can_heal, problem) = judged(&code);
+        ensure!(can_heal, "no answer from {url}: {problem}");
         let is_left = Instant::now() + PAUSE < end;
         ensure!(is_left, "no answer from {url} within {} s: {problem}", patience.as_secs_f64());
         sleep(PAUSE).await;
@@ -44,29 +44,20 @@ async fn ask(client: &Client, config: &Config, timeout: Duration) -> Result<(), 
     client.0.send(request, options(timeout)).await.map(drop)
 }
 
-fn can_heal(code: &ErrorCode) -> bool {
-    !matches!(
-        code,
-        ErrorCode::TlsProtocolError
-            | ErrorCode::HttpRequestDenied
-            | ErrorCode::HttpRequestUriInvalid
-            | ErrorCode::DestinationIpProhibited
-    )
-}
-
-fn in_words(code: &ErrorCode) -> String {
-    match code {
-        ErrorCode::ConnectionRefused => {
-            "the connection is refused; is this the right cluster, and is it up?".to_owned()
-        }
+/// Whether it can come right by itself, and what it is, in words.
+fn judged(code: &ErrorCode) -> (bool, String) {
+    let (can_heal, words) = match code {
+        ErrorCode::ConnectionRefused => (true, "the connection is refused; is this the right cluster, and is it up?"),
         ErrorCode::ConnectionTimeout | ErrorCode::ConnectionReadTimeout => {
-            "it is silent; is this machine in its network?".to_owned()
+            (true, "it is silent; is this machine in its network?")
         }
-        ErrorCode::DnsError(_) => "its name can't be resolved".to_owned(),
+        ErrorCode::DnsError(_) => (true, "its name can't be resolved"),
         ErrorCode::TlsProtocolError => {
-            "there is no TLS with it: see the kubeconfig's certificate-authority, and its user's certificate".to_owned()
+            (false, "there is no TLS with it: see the kubeconfig's certificate-authority, and its user's certificate")
         }
-        ErrorCode::HttpRequestDenied => "allowed_outbound_hosts does not allow it".to_owned(),
-        other => format!("{other:?}"),
-    }
+        ErrorCode::HttpRequestDenied => (false, "allowed_outbound_hosts does not allow it"),
+        ErrorCode::HttpRequestUriInvalid | ErrorCode::DestinationIpProhibited => return (false, format!("{code:?}")),
+        _ => return (true, format!("{code:?}")),
+    };
+    (can_heal, words.to_owned())
 }

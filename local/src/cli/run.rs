@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use host::{Application, ClientTls, Code, Compile, Options, RuntimeConfig, Setup, VariableSources};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::JoinSet;
 
 use provisioner::config::Config as Settings;
 use provisioner::event::PENDING;
 use provisioner::kubernetes::Token;
 
 use super::args::Args;
-use super::check::check;
+use super::check::{check, lines};
 use super::client::Client;
-use super::kubeconfig::{Cluster, Credentials};
+use super::kubeconfig::Cluster;
 use super::output::{Output, print_bytes, print_json, print_line};
 use super::progress::shown;
 use super::reach::reach;
 use super::triggers::{triggers, uri};
 use super::{console, pages, sources};
 use crate::broker::{Broker, BrokerConfig};
+use crate::doors;
 use crate::kubernetes::{Config, EmbeddedApi, WHAT_IT_IS_NOT};
-use crate::listener::{Bound, listen};
+use crate::listener::{Bound, Server, listen};
 use crate::page::{Page, PageConfig};
 
 /// The guest's directory for the service account.
@@ -40,6 +40,8 @@ const NO_MACHINE: &str = "this machine does not let it run";
 const NO_STDOUT: &str = "cannot write to stdout";
 /// How long each step of the kubelet takes that is played: long enough to be seen.
 const KUBELET: Duration = Duration::from_millis(500);
+/// How long the provisioner's requests may take to end when it is stopped.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A free port of this machine.
 const ANY_PORT: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
@@ -67,18 +69,23 @@ async fn serve(args: Args) -> Result<()> {
     };
     // After the surroundings, so that the variables given by hand win.
     options.variables.flags.extend(args.flags());
+    let setup = Setup::load(&args.from, options.clone())?;
     if args.check {
-        return unless_stopped(&mut stop, check_gateways(&args, options, &kubernetes)).await;
+        return unless_stopped(&mut stop, check_gateways(&args, &setup, &kubernetes)).await;
     }
-    let code = unless_stopped(&mut stop, load(&args, options.clone(), &kubernetes)).await?;
+    let code = unless_stopped(&mut stop, load(&args, &setup, &kubernetes)).await?;
     let Bound { listener, local_addr: provisioner } = listen(args.listen).await?;
     let settling = listen(ANY_PORT.into()).await?;
     let broker = Arc::new(broker(&args, provisioner, settling.local_addr).await?);
-    let application = Application::new(Setup::load(&args.from, options.clone())?, code.clone());
-    let _settling = settle(&args, settling, with_sink(&args, options, code, &broker)?);
+    let application = Application::new(setup, code.clone());
+    let with_sink = match application.variable("k_sink") {
+        Some("") | None => with_sink(&args, options, code, &broker)?,
+        Some(_) => application.clone(),
+    };
+    let _settling = Server::start(settling, args.doors().guard(with_sink.router(), doors::refuse));
     let page = page(&args, provisioner, &broker, &kubernetes).await?;
     // Subscribed to before the addresses are told: from then on nothing that happens is missed.
-    let (events, changes) = (broker.subscribe(), kubernetes.embedded.as_ref().map(|api| api.subscribe()));
+    let (events, changes) = (broker.journal.subscribe(), kubernetes.embedded.as_ref().map(|api| api.subscribe()));
     introduce(args.output, &page, provisioner, &broker, &kubernetes).context(NO_STDOUT)?;
     tokio::spawn(console::print_events(events, args.output));
     if let Some(changes) = changes {
@@ -89,14 +96,8 @@ async fn serve(args: Args) -> Result<()> {
         tokio::spawn(sources::tell_changes(changes, api.url(), broker.clone()));
         tokio::spawn(sources::ping(broker));
     }
-    let doors = args.doors();
-    host::serve(application, listener, move |request| doors.problem(request), stop).await;
-    page.shutdown().await;
-    // Nobody else holds it, unless a browser's last request is still being answered.
-    if let Some(broker) = Arc::into_inner(broker) {
-        broker.shutdown().await;
-    }
-    kubernetes.shutdown().await;
+    // What runs around it is there until its last request has ended.
+    host::serve(listener, args.doors().guard(application.router(), doors::refuse), stop, PATIENCE).await;
     Ok(())
 }
 
@@ -107,74 +108,65 @@ async fn page(args: &Args, provisioner: SocketAddr, broker: &Arc<Broker>, kubern
         provisioner: format!("http://{provisioner}"),
         kubernetes: kubernetes.description.clone(),
     };
-    Ok(Page::bind(config, broker.clone(), kubernetes.embedded.clone()).await?)
+    Page::bind(config, broker.clone(), kubernetes.embedded.clone()).await
 }
 
 /// Checks each gateway of the variable `gateways`; the embedded API's own where that is empty.
-async fn check_gateways(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<()> {
-    let (settings, client) = as_the_provisioner(args, options)?;
+async fn check_gateways(args: &Args, setup: &Setup, kubernetes: &Kubernetes) -> Result<()> {
+    let (settings, client) = as_the_provisioner(setup)?;
     let named: Vec<_> = settings.gateways().map(str::to_owned).collect();
     let gateways = match (named, &kubernetes.embedded) {
         (named, _) if !named.is_empty() => named,
-        (_, Some(_)) => Config::demo().gateways.into_iter().map(|gateway| gateway.name).collect(),
+        (_, Some(api)) => api.gateways().into_iter().map(|gateway| gateway.name).collect(),
         _ => bail!("name the gateways to check: --variable gateways=foo,bar"),
     };
     let token = std::fs::read_to_string(kubernetes.service_account.path().join("token")).context(NO_MACHINE)?;
     let token = Token::parse(&token, &settings.kube_api_url).map_err(|error| anyhow!("{error}"))?;
-    let checking = check(&gateways, &settings, &token, &client);
-    let report = match &kubernetes.embedded {
-        Some(_) => checking.await,
-        None => shown(&format!("waiting for {}", kubernetes.url), checking).await,
-    };
+    let rows = waiting_for(kubernetes, check(&gateways, &settings, &token, &client)).await;
     match args.output {
-        Output::Text => report.lines().iter().try_for_each(print_line),
-        Output::Json => print_json(&report.json()),
+        Output::Text => lines(&rows).iter().try_for_each(print_line),
+        Output::Json => print_json(&rows),
     }
     .context(NO_STDOUT)?;
-    let failed = report.failed();
+    let failed = rows.iter().filter(|row| row.problem.is_some()).count();
     ensure!(failed == 0, "{failed} of {} gateways can't take clients", gateways.len());
     Ok(())
 }
 
+/// Shows that a cluster is waited for; the embedded API is there.
+async fn waiting_for<T>(kubernetes: &Kubernetes, work: impl Future<Output = T>) -> T {
+    match &kubernetes.embedded {
+        Some(_) => work.await,
+        None => shown(&format!("waiting for {}", kubernetes.url), work).await,
+    }
+}
+
 /// The provisioner's settings, and a way out that is the provisioner's.
-fn as_the_provisioner(args: &Args, options: Options) -> Result<(Settings, Client)> {
-    let setup = Setup::load(&args.from, options)?;
+fn as_the_provisioner(setup: &Setup) -> Result<(Settings, Client)> {
     let variable = |name: &str| setup.variable(name).map(str::to_owned).ok_or_else(|| format!("there is no {name:?}"));
-    Ok((Settings::from_variables(variable)?, Client(setup.outbound().clone())))
+    Ok((Settings::from_variables(variable)?, Client(setup.outbound.clone())))
 }
 
 /// Compiles the component, and waits for a cluster that does not answer yet.
-async fn load(args: &Args, options: Options, kubernetes: &Kubernetes) -> Result<Code> {
-    let setup = Setup::load(&args.from, options.clone())?;
+async fn load(args: &Args, setup: &Setup, kubernetes: &Kubernetes) -> Result<Code> {
     let how = Compile { is_kept: !args.disable_cache, ..Compile::default() };
-    let compiling = tokio::task::spawn_blocking(move || Code::compile(setup.component(), how));
-    let compiled = shown("compiling the component", compiling).await;
-    let code = compiled.context(NO_MACHINE)??;
+    let component = setup.manifest.component.source.clone();
+    let compiling = tokio::task::spawn_blocking(move || Code::compile(&component, how));
+    let code = shown("compiling the component", compiling).await.context(NO_MACHINE)??;
     if kubernetes.embedded.is_none() {
-        let (settings, client) = as_the_provisioner(args, options)?;
-        shown(&format!("waiting for {}", kubernetes.url), reach(&client, &settings)).await?;
+        let (settings, client) = as_the_provisioner(setup)?;
+        waiting_for(kubernetes, reach(&client, &settings)).await?;
     }
     Ok(code)
 }
 
-/// The application with the broker for its sink, unless it has another: what it answers a dead letter is thrown away, and a
-/// sweep has no single answer.
+/// The application with the broker for its sink: what it answers a dead letter is thrown away, and a sweep has no single
+/// answer.
 fn with_sink(args: &Args, mut options: Options, code: Code, broker: &Broker) -> Result<Application> {
-    let setup = Setup::load(&args.from, options.clone())?;
-    if setup.variable("k_sink").is_some_and(|sink| !sink.is_empty()) {
-        return Ok(Application::new(setup, code));
-    }
     let origin = format!("http://{}", broker.local_addr());
-    let sink = [("k_sink", broker.url()), ("sink_origin", origin)];
+    let sink = [("k_sink", broker.url().to_owned()), ("sink_origin", origin)];
     options.variables.flags.extend(sink.map(|(name, value)| (name.to_owned(), value)));
     Ok(Application::new(Setup::load(&args.from, options)?, code))
-}
-
-/// Serves the application with the sink, for the broker, until this is dropped.
-fn settle(args: &Args, Bound { listener, .. }: Bound, application: Application) -> JoinSet<()> {
-    let doors = args.doors();
-    let serving = host::serve(application, listener, move |request| doors.problem(request), std::future::pending());
-    JoinSet::from_iter([serving])
 }
 
 /// What `work` comes to, unless it is stopped first.
@@ -189,12 +181,9 @@ async fn unless_stopped<T>(
 }
 
 fn options(args: &Args) -> Result<Options> {
-    let runtime_config = match &args.runtime_config_file {
-        Some(path) => RuntimeConfig::from_file(path)?,
-        None => RuntimeConfig::default(),
-    };
+    let runtime_config = args.runtime_config_file.as_deref().map(RuntimeConfig::from_file).transpose()?;
     let variables = VariableSources { env: std::env::vars().collect(), ..VariableSources::default() };
-    Ok(Options { variables, runtime_config, ..Options::default() })
+    Ok(Options { variables, runtime_config: runtime_config.unwrap_or_default(), ..Options::default() })
 }
 
 /// The broker with the Triggers of `deploy/`, and those that were asked for.
@@ -215,32 +204,22 @@ struct Kubernetes {
 impl Kubernetes {
     async fn embedded(args: &Args, options: &mut Options) -> Result<Self> {
         let templates = ["default", "routed-clients"].map(client_template).to_vec();
-        let config = Config { kubelet: Some(KUBELET), pod_templates: templates, ..Config::demo() };
+        let open_to = Some(args.doors());
+        let config = Config { open_to, kubelet: Some(KUBELET), pod_templates: templates, ..Config::demo() };
         let service_account = mount_token(options, &config.token)?;
-        let mut api = EmbeddedApi::bind(config, ANY_PORT.into()).await?;
-        let proxy = api.proxy(args.kubernetes_listen, args.doors()).await?;
-        options.variables.flags.insert("kube_api_url".to_owned(), api.url());
-        let url = format!("http://{proxy}");
+        let api = EmbeddedApi::bind(config, args.kubernetes_listen).await?;
+        let url = api.url();
+        options.variables.flags.insert("kube_api_url".to_owned(), url.clone());
         let description = format!("{url}  embedded: kubectl --server={url} get pods");
         Ok(Self { embedded: Some(Arc::new(api)), url, description, service_account })
     }
 
-    fn of_cluster(cluster: Cluster, options: &mut Options) -> Result<Self> {
-        let (token, client) = match &cluster.user {
-            Credentials::Token(token) => (token.as_str(), None),
-            Credentials::Certificate { cert, key } => (NO_TOKEN, Some((cert.as_slice(), key.as_slice()))),
-        };
-        let tls = ClientTls::new(cluster.host(), cluster.ca.as_deref(), client)?;
-        let service_account = mount_token(options, token)?;
-        options.runtime_config.client_tls.push(tls);
-        options.variables.flags.insert("kube_api_url".to_owned(), cluster.url.clone());
-        Ok(Self { embedded: None, url: cluster.url.clone(), description: cluster.url, service_account })
-    }
-
-    async fn shutdown(self) {
-        if let Some(api) = self.embedded.and_then(Arc::into_inner) {
-            api.shutdown().await;
-        }
+    fn of_cluster(Cluster { url, host, ca, token, certificate }: Cluster, options: &mut Options) -> Result<Self> {
+        let service_account = mount_token(options, token.as_deref().unwrap_or(NO_TOKEN))?;
+        let certificate = certificate.filter(|_| token.is_none());
+        options.runtime_config.client_tls.push(ClientTls::new(host, ca, certificate)?);
+        options.variables.flags.insert("kube_api_url".to_owned(), url.clone());
+        Ok(Self { embedded: None, description: url.clone(), url, service_account })
     }
 }
 
@@ -255,17 +234,11 @@ fn client_template(namespace: &str) -> Value {
 
 /// Lays a directory with the token over the application's own.
 fn mount_token(options: &mut Options, token: &str) -> Result<TempDir> {
-    let directory = tempfile::tempdir().context(NO_MACHINE)?;
-    write_private(&directory.path().join("token"), token).context(NO_MACHINE)?;
+    let this_users_alone = std::fs::Permissions::from_mode(0o700);
+    let directory = tempfile::Builder::new().permissions(this_users_alone).tempdir().context(NO_MACHINE)?;
+    std::fs::write(directory.path().join("token"), token).context(NO_MACHINE)?;
     options.mounts.insert(SERVICE_ACCOUNT.to_owned(), directory.path().to_owned());
     Ok(directory)
-}
-
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())
 }
 
 fn introduce(

@@ -4,36 +4,32 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use cloudevents::{Event, EventBuilder, EventBuilderV10};
+use cloudevents::{Event, EventBuilder};
 use provisioner::event::{ADDED, DELETED, PING, UPDATED};
 use provisioner::pod::{MANAGED_BY, MANAGED_BY_LABEL, text};
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
-use uuid::Uuid;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, new_event};
 use crate::kubernetes::{ChangeKind, PodChange};
+use crate::sync::for_each;
 
 /// The time before the first ping: whoever looks on sees one.
 const FIRST_PING: Duration = Duration::from_secs(10);
 /// As in `deploy/components/lifecycle/sources.yaml`.
 const BETWEEN_PINGS: Duration = Duration::from_secs(60);
 
-/// Tells the broker of every change of a client's Pod, until either of them stops.
-pub async fn tell_changes(mut changes: Receiver<PodChange>, api: String, broker: Weak<Broker>) {
-    loop {
-        let change = match changes.recv().await {
-            Ok(change) => change,
-            // As when a watch is lost: the next sweep finds what was missed.
-            Err(RecvError::Lagged(_)) => continue,
-            Err(RecvError::Closed) => return,
-        };
-        let Some(broker) = broker.upgrade() else { return };
-        if let Some(event) = told(&change, &api) {
+/// Tells the broker of every change of a client's Pod, until either of them stops. What came too fast is found by the next
+/// sweep, as when a watch is lost.
+pub async fn tell_changes(changes: Receiver<PodChange>, api: String, broker: Weak<Broker>) {
+    for_each(changes, |change| {
+        let broker = broker.upgrade()?;
+        if let Some(event) = change.ok().and_then(|change| told(&change, &api)) {
             broker.publish(event);
         }
-    }
+        Some(())
+    })
+    .await;
 }
 
 /// Pings the broker, until it stops.
@@ -51,8 +47,7 @@ pub async fn ping(broker: Weak<Broker>) {
 /// # Panics
 /// Never: it has every attribute.
 pub fn pinged() -> Event {
-    let event = EventBuilderV10::new().id(Uuid::new_v4().to_string()).ty(PING).time(chrono::Utc::now());
-    let event = event.source("/apis/v1/namespaces/default/pingsources/sweep").data("application/json", json!({}));
+    let event = new_event("/apis/v1/namespaces/default/pingsources/sweep", PING, json!({}));
     event.build().expect("it has every attribute")
 }
 
@@ -68,18 +63,9 @@ pub fn told(change: &PodChange, api: &str) -> Option<Event> {
         ChangeKind::Deleted => DELETED,
     };
     let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
-    let event = EventBuilderV10::new()
-        .id(Uuid::new_v4().to_string())
-        .ty(ty)
-        .source(api)
-        .subject(format!("/apis/v1/namespaces/{namespace}/pods/{name}"))
-        .time(chrono::Utc::now())
-        .extension("kind", "Pod")
-        .extension("apiversion", "v1")
-        .extension("name", name)
-        .extension("namespace", namespace)
-        .data("application/json", change.pod.clone());
-    event.build().ok()
+    let event = new_event(api, ty, change.pod.clone()).subject(format!("/apis/v1/namespaces/{namespace}/pods/{name}"));
+    let extensions = [("kind", "Pod"), ("apiversion", "v1"), ("name", name), ("namespace", namespace)];
+    extensions.into_iter().fold(event, |event, (key, value)| event.extension(key, value)).build().ok()
 }
 
 #[cfg(test)]

@@ -34,19 +34,18 @@ pub struct Findings {
 impl Webhooks {
     /// Those of a `MutatingWebhookConfigurationList`, by the labels of the client `namespace`.
     pub fn of(list: &Value, namespace: &Value, key: &str) -> Self {
-        let labels = &namespace["metadata"]["labels"];
-        let of_configuration = |configuration: &Value| -> Vec<Webhook> {
-            let name = text(&configuration["metadata"]["name"]);
-            let is_asked = |webhook: &&Value| {
-                is_a_gateways(webhook, key)
-                    && selects(&webhook["namespaceSelector"], labels)
-                    && has_rule(webhook, "CREATE")
-            };
-            let webhooks = each(&configuration["webhooks"]).filter(is_asked);
-            let title = |webhook: &Value| format!("the webhook {} of {name}", text(&webhook["name"]));
-            webhooks.map(|webhook| Webhook { title: title(webhook), registered: webhook.clone() }).collect()
-        };
-        Self { key: key.to_owned(), found: each(&list["items"]).flat_map(of_configuration).collect() }
+        let mut found = Vec::new();
+        for configuration in each(&list["items"]) {
+            let of = text(&configuration["metadata"]["name"]);
+            let mine = each(&configuration["webhooks"]).filter(|webhook| is_a_gateways(webhook, key));
+            let acting = mine.filter(|webhook| has_rule(webhook, "CREATE"));
+            let labels = &namespace["metadata"]["labels"];
+            for webhook in acting.filter(|webhook| selects(&webhook["namespaceSelector"], labels)) {
+                let title = format!("the webhook {} of {of}", text(&webhook["name"]));
+                found.push(Webhook { title, registered: webhook.clone() });
+            }
+        }
+        Self { key: key.to_owned(), found }
     }
 
     /// Judges those that are asked for a client with these `labels`, beside whose gateway there are `others`.

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 /// The namespace label that the webhooks select by.
 pub const ROUTED_GATEWAY: &str = "routed-gateway";
 
+/// The annotation and label that they look at.
+const KEY: &str = "setGateway";
 const CLUSTER_DNS: &str = "10.96.0.10";
 const GATEWAY_IP: &str = "10.96.0.53";
 const IMAGE: &str = "ghcr.io/angelnu/pod-gateway:v1.13.0";
@@ -22,8 +24,6 @@ const IMAGE: &str = "ghcr.io/angelnu/pod-gateway:v1.13.0";
 pub struct Gateway {
     /// The value that the webhook was configured with.
     pub name: String,
-    /// The annotation and label key that it looks at.
-    pub key: String,
     /// What it injects as env `gateway`.
     pub address: String,
     /// How the webhook behaves.
@@ -48,7 +48,6 @@ impl Gateway {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            key: "setGateway".to_owned(),
             address: format!("pod-gateway-{name}.gateway-system.svc.cluster.local"),
             mode: Mode::Inject,
         }
@@ -65,7 +64,7 @@ impl Gateway {
     }
 
     fn matches(&self, pod: &Value) -> bool {
-        let [annotation, label] = ["annotations", "labels"].map(|field| pod["metadata"][field][&self.key].as_str());
+        let [annotation, label] = ["annotations", "labels"].map(|field| pod["metadata"][field][KEY].as_str());
         annotation.or(label) == Some(self.name.as_str())
     }
 

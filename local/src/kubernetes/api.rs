@@ -4,14 +4,14 @@
 //! webhooks, validation, and at last the store. So a webhook that is down fails the creation of a Pod that is there
 //! already.
 
+use super::body::Asked;
 use super::config::Config;
 use super::kubelet::{self, Fate, Next};
-use super::observe::{PodChange, PodView};
 use super::patch::PatchType;
-use super::route::{self, Kind, Query, Resource, Route};
+use super::route::{self, Kind, Query, Resource};
 use super::status::{Cause, Status};
 use super::store::{DeleteOptions, Stamp, Store};
-use super::{admission, body, defaults, discovery, list, seeded, table, types, update, validation};
+use super::{admission, defaults, discovery, list, seeded, table, types, update, validation};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -19,7 +19,6 @@ use http::{Method, Request, Response, StatusCode};
 use provisioner::pod::text;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tokio::sync::broadcast;
 
 type Answer = (StatusCode, Value);
 
@@ -37,13 +36,14 @@ pub struct Api {
     pub calls: BTreeMap<&'static str, u64>,
     /// False: every request is answered 503.
     pub available: bool,
-    started: DateTime<Utc>,
+    seeded: Vec<Value>,
 }
 
 impl Api {
-    /// An API without Pods that reports changes to `changes`.
-    pub fn new(config: Config, started: DateTime<Utc>, changes: broadcast::Sender<PodChange>) -> Self {
-        Self { config, store: Store::new(changes), calls: BTreeMap::new(), available: true, started }
+    /// An API without Pods.
+    pub fn new(config: Config, started: DateTime<Utc>) -> Self {
+        let seeded = seeded::objects(&config, started);
+        Self { config, store: Store::default(), calls: BTreeMap::new(), available: true, seeded }
     }
 
     /// Answers a request.
@@ -61,21 +61,33 @@ impl Api {
 
     fn route(&mut self, request: &Request<Bytes>, stamp: &Stamp) -> Result<Answer, Status> {
         if !self.available {
-            return Err(Status::service_unavailable());
+            let message = "the server is currently unable to handle the request";
+            return Err(Status::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message));
         }
         let user = self.authenticate(request)?;
         let path = request.uri().path();
-        match Route::of(path) {
-            Route::Health => Ok((StatusCode::OK, json!("ok"))),
-            Route::Resource(resource) => self.resource(request, &resource, &user, stamp),
-            route if user == ANONYMOUS && route != Route::Version => Err(Status::forbidden_path(ANONYMOUS, path)),
-            Route::TokenReviews => self.review(request),
-            Route::NoResource => Err(Status::no_such_resource()),
-            route => match discovery::document(&route) {
-                Some(document) => ok(document),
-                None => Ok((StatusCode::NOT_FOUND, json!("404 page not found"))),
+        let no_resource =
+            || Err(Status::new(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource"));
+        let parts = route::parts(path);
+        let found = match &parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()[..] {
+            ["healthz" | "livez" | "readyz", ..] => return ok(json!("ok")),
+            ["version"] => return ok(discovery::version()),
+            ["api"] => ok(json!({"kind": "APIVersions", "versions": ["v1"]})),
+            ["apis"] => ok(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": []})),
+            ["api", "v1"] => ok(discovery::core_resources()),
+            ["api", "v1", rest @ ..] => match Resource::of(rest) {
+                Some(resource) => {
+                    let asked = Asked { request, query: Query::of(request.uri()), stamp };
+                    return self.resource(&asked, &resource, &user);
+                }
+                None => no_resource(),
             },
-        }
+            ["apis", "authentication.k8s.io", "v1", "tokenreviews"] if user != ANONYMOUS => self.review(request),
+            ["api" | "apis", ..] => no_resource(),
+            _ => Ok((StatusCode::NOT_FOUND, json!("404 page not found"))),
+        };
+        let message = format!("forbidden: User {ANONYMOUS:?} cannot get path {path:?}");
+        if user == ANONYMOUS { Err(Status::new(StatusCode::FORBIDDEN, "Forbidden", message)) } else { found }
     }
 
     /// Who asks: whoever has the token, or somebody without any.
@@ -84,47 +96,41 @@ impl Api {
         match value.and_then(|value| value.split_once(' ')) {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => match token == self.config.token {
                 true => Ok(self.config.user.clone()),
-                false => Err(Status::unauthorized()),
+                false => Err(Status::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")),
             },
+            _ if self.config.open_to.is_some() => Ok(self.config.user.clone()),
             _ => Ok(ANONYMOUS.to_owned()),
         }
     }
 
-    fn resource(
-        &mut self,
-        request: &Request<Bytes>,
-        resource: &Resource,
-        user: &str,
-        stamp: &Stamp,
-    ) -> Result<Answer, Status> {
-        let query = Query::of(request.uri());
-        let verb = route::verb(request.method(), resource, &query);
+    fn resource(&mut self, asked: &Asked, resource: &Resource, user: &str) -> Result<Answer, Status> {
+        let verb = route::verb(asked.request.method(), resource, &asked.query);
         *self.calls.entry(verb).or_default() += 1;
         self.authorize(user, verb, resource)?;
-        let name = resource.name.as_deref();
-        match (resource.kind, verb, resource.namespace.as_deref(), name) {
-            (Kind::Pod, "create", Some(namespace), None) => self.create(request, namespace, &query, stamp),
-            (Kind::Pod, "patch", Some(namespace), Some(name)) => self.patch(request, namespace, name, &query),
+        match (resource.kind, verb, resource.namespace.as_deref(), resource.name.as_deref()) {
+            (Kind::Pod, "create", Some(namespace), None) => self.create(asked, namespace),
+            (Kind::Pod, "patch", Some(namespace), Some(name)) => self.patch(asked, namespace, name),
             (Kind::Pod, "delete", Some(namespace), Some(name)) => {
-                let options = body::delete_options(request, &query)?;
+                let options = asked.delete_options()?;
                 let pod = self.store.get(namespace, name)?.clone();
-                ok(self.store.delete(pod, &options, stamp)?)
+                ok(self.store.delete(pod, &options, asked.stamp)?)
             }
             (Kind::Pod, "get", Some(namespace), Some(name)) => ok(self.store.get(namespace, name)?.clone()),
             (kind, "get", _, Some(name)) => {
-                let mut all = seeded::objects(&self.config, resource, self.started).into_iter();
-                let found = all.find(|object| object["metadata"]["name"] == name);
-                ok(found.ok_or_else(|| Status::not_found(kind.plural(), name))?)
+                let found = self.objects(resource).find(|object| object["metadata"]["name"] == name);
+                ok(found.ok_or_else(|| Status::not_found(kind.plural(), name))?.clone())
             }
-            (kind, "list", namespace, None) => self.list(kind, namespace, resource, &query),
-            _ => Err(Status::method_not_allowed()),
+            (kind, "list", _, None) => {
+                ok(list::page(kind, self.objects(resource), &self.store.resource_version(), &asked.query)?)
+            }
+            _ => Err(not_allowed()),
         }
     }
 
     /// Says whose a token is. There is one that is somebody's, and it is for every audience.
     fn review(&mut self, request: &Request<Bytes>) -> Result<Answer, Status> {
         if request.method() != Method::POST {
-            return Err(Status::method_not_allowed());
+            return Err(not_allowed());
         }
         *self.calls.entry("create").or_default() += 1;
         let review: Value = serde_json::from_slice(request.body())
@@ -152,16 +158,9 @@ impl Api {
         }
     }
 
-    fn create(
-        &mut self,
-        request: &Request<Bytes>,
-        namespace: &str,
-        query: &Query,
-        stamp: &Stamp,
-    ) -> Result<Answer, Status> {
-        let dry = body::is_dry_run("CreateOptions", query.get("dryRun"))?;
-        not_strict(query)?;
-        let mut pod = body::new_pod(request, namespace, stamp)?;
+    fn create(&mut self, asked: &Asked, namespace: &str) -> Result<Answer, Status> {
+        let dry = asked.is_dry_run("CreateOptions")?;
+        let mut pod = asked.new_pod(namespace)?;
         let labels = self.config.namespaces.get(namespace);
         let labels = labels.ok_or_else(|| Status::not_found("namespaces", namespace))?;
         defaults::spec(&mut pod);
@@ -171,22 +170,15 @@ impl Api {
         if !causes.is_empty() {
             return Err(Status::invalid("Pod", text(&pod["metadata"]["name"]), &causes));
         }
-        Ok((StatusCode::CREATED, self.store.create(pod, stamp, dry)?))
+        Ok((StatusCode::CREATED, self.store.create(pod, asked.stamp, dry)?))
     }
 
-    fn patch(
-        &mut self,
-        request: &Request<Bytes>,
-        namespace: &str,
-        name: &str,
-        query: &Query,
-    ) -> Result<Answer, Status> {
+    fn patch(&mut self, asked: &Asked, namespace: &str, name: &str) -> Result<Answer, Status> {
         let unsupported = || Status::unsupported_media_type(&PatchType::ACCEPTED);
-        let patch_type = PatchType::of(&body::media_type(request)).ok_or_else(unsupported)?;
-        let dry = body::is_dry_run("PatchOptions", query.get("dryRun"))?;
-        not_strict(query)?;
+        let patch_type = PatchType::of(&asked.media_type()).ok_or_else(unsupported)?;
+        let dry = asked.is_dry_run("PatchOptions")?;
         let old = self.store.get(namespace, name)?;
-        let patch: Value = serde_json::from_slice(request.body())
+        let patch: Value = serde_json::from_slice(asked.request.body())
             .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
         if !patch.is_object() {
             return Err(Status::bad_request("error decoding patch: it is no object"));
@@ -217,28 +209,24 @@ impl Api {
 
     /// Lets the client in the Pod with this uid meet its fate; false where it doesn't run.
     pub fn meet(&mut self, uid: &str, fate: Fate, now: DateTime<Utc>) -> bool {
-        let pod = self.store.list(None).find(|pod| PodView(pod).uid() == uid);
+        let pod = self.store.list(None).find(|pod| text(&pod["metadata"]["uid"]) == uid);
         let pod = pod.and_then(|pod| kubelet::meet(pod, fate, now));
         pod.is_some_and(|pod| self.store.update(pod, false).is_ok())
     }
 
-    fn list(&self, kind: Kind, namespace: Option<&str>, resource: &Resource, query: &Query) -> Result<Answer, Status> {
-        let version = self.store.resource_version();
-        ok(match kind {
-            Kind::Pod => list::page(kind, self.store.list(namespace), &version, query)?,
-            _ => list::page(kind, seeded::objects(&self.config, resource, self.started).iter(), &version, query)?,
-        })
+    /// The objects of a kind, of one namespace or of all.
+    pub(super) fn objects(&self, Resource { kind, namespace, .. }: &Resource) -> impl Iterator<Item = &Value> {
+        let (kind, namespace) = (kind.words().0, namespace.as_deref());
+        let is_asked = move |object: &&Value| {
+            object["kind"] == kind && namespace.is_none_or(|namespace| object["metadata"]["namespace"] == namespace)
+        };
+        self.store.list(namespace).chain(&self.seeded).filter(is_asked)
     }
 }
 
-/// Whether a field is known to Kubernetes is not known here.
-fn not_strict(query: &Query) -> Result<(), Status> {
-    match query.get("fieldValidation") {
-        "Strict" => Err(Status::bad_request(
-            "the embedded Kubernetes API does not know every field: use fieldValidation=Ignore (kubectl --validate=ignore)",
-        )),
-        _ => Ok(()),
-    }
+fn not_allowed() -> Status {
+    let message = "the server does not allow this method on the requested resource";
+    Status::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
 }
 
 fn ok(body: Value) -> Result<Answer, Status> {

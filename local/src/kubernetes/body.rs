@@ -13,14 +13,88 @@ use serde_json::{Value, json};
 
 const JSON: &str = "application/json";
 
-/// The media type, in lower case and without parameters; JSON by default.
-pub fn media_type(request: &Request<Bytes>) -> String {
-    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.unwrap_or(JSON).split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+/// A request, read as far as its query, and the stamp of what it writes.
+pub struct Asked<'a> {
+    /// The request.
+    pub request: &'a Request<Bytes>,
+    /// Its query.
+    pub query: Query,
+    /// What is new about what it writes.
+    pub stamp: &'a Stamp,
 }
 
-/// Whether only a dry run is asked for, by the options of this kind. `dryRun` has one value.
-pub fn is_dry_run(kind: &str, value: &str) -> Result<bool, Status> {
+impl Asked<'_> {
+    /// The media type, in lower case and without parameters; JSON by default.
+    pub fn media_type(&self) -> String {
+        let value = self.request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        value.unwrap_or(JSON).split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    fn only_json(&self) -> Result<(), Status> {
+        if self.media_type() == JSON { Ok(()) } else { Err(Status::unsupported_media_type(&[JSON])) }
+    }
+
+    /// Whether only a dry run is asked for, by the query's options of this kind. Whether a field is known to Kubernetes is
+    /// not known here.
+    pub fn is_dry_run(&self, kind: &str) -> Result<bool, Status> {
+        let is_dry_run = is_dry_run(kind, self.query.get("dryRun"))?;
+        match self.query.get("fieldValidation") {
+            "Strict" => Err(Status::bad_request(
+                "the embedded Kubernetes API does not know every field: use fieldValidation=Ignore (kubectl --validate=ignore)",
+            )),
+            _ => Ok(is_dry_run),
+        }
+    }
+
+    /// The Pod to create: of the right kind, with a namespace and a name.
+    pub fn new_pod(&self, namespace: &str) -> Result<Value, Status> {
+        self.only_json()?;
+        let unrecognized = |error: &str| {
+            let what = "the object provided is unrecognized (must be of type Pod): couldn't get version/kind";
+            Status::bad_request(format!("{what}; json parse error: {error}"))
+        };
+        let pod = serde_json::from_slice(self.request.body());
+        let mut pod: Value = pod.map_err(|error| unrecognized(&error.to_string()))?;
+        if !pod.is_object() {
+            return Err(unrecognized("it is no object"));
+        }
+        for (field, expected) in [("kind", "Pod"), ("apiVersion", "v1")] {
+            if !["", expected].contains(&text(&pod[field])) {
+                let (kind, version) = (text(&pod["kind"]), &pod["apiVersion"]);
+                return Err(Status::bad_request(format!("{kind} in version {version} cannot be handled as a Pod")));
+            }
+            pod[field] = json!(expected);
+        }
+        super::types::check(&pod)?;
+        own_metadata(&mut pod, namespace, self.stamp)?;
+        drop_nulls(&mut pod);
+        Ok(pod)
+    }
+
+    /// How a DELETE is meant: by its body, or by its query where it has none.
+    pub fn delete_options(&self) -> Result<DeleteOptions, Status> {
+        // A body makes the query count for nothing, its dry run included.
+        let body: Value = match self.request.body().is_empty() {
+            true => json!({
+                "gracePeriodSeconds": self.query.get("gracePeriodSeconds").parse::<i64>().ok(),
+                "dryRun": [self.query.get("dryRun")],
+            }),
+            false => {
+                self.only_json()?;
+                serde_json::from_slice(self.request.body())
+                    .map_err(|error| Status::unknown(format!("couldn't get version/kind; json parse error: {error}")))?
+            }
+        };
+        let dry = is_dry_run("DeleteOptions", each(&body["dryRun"]).next().map(text).unwrap_or_default())?;
+        let mut options: DeleteOptions =
+            serde_json::from_value(body).map_err(|error| Status::unknown(error.to_string()))?;
+        options.dry = dry;
+        Ok(options)
+    }
+}
+
+/// `dryRun` has one value.
+fn is_dry_run(kind: &str, value: &str) -> Result<bool, Status> {
     match value {
         "" => Ok(false),
         "All" => Ok(true),
@@ -29,30 +103,6 @@ pub fn is_dry_run(kind: &str, value: &str) -> Result<bool, Status> {
             Err(Status::invalid(&format!("{kind}.meta.k8s.io"), "", &[cause]))
         }
     }
-}
-
-/// The Pod to create: of the right kind, with a namespace and a name.
-pub fn new_pod(request: &Request<Bytes>, namespace: &str, stamp: &Stamp) -> Result<Value, Status> {
-    only_json(request)?;
-    let unrecognized = |error: &str| {
-        let what = "the object provided is unrecognized (must be of type Pod): couldn't get version/kind";
-        Status::bad_request(format!("{what}; json parse error: {error}"))
-    };
-    let mut pod: Value = serde_json::from_slice(request.body()).map_err(|error| unrecognized(&error.to_string()))?;
-    if !pod.is_object() {
-        return Err(unrecognized("it is no object"));
-    }
-    for (field, expected) in [("kind", "Pod"), ("apiVersion", "v1")] {
-        if !["", expected].contains(&text(&pod[field])) {
-            let message = format!("{} in version {} cannot be handled as a Pod", text(&pod["kind"]), pod["apiVersion"]);
-            return Err(Status::bad_request(message));
-        }
-        pod[field] = json!(expected);
-    }
-    super::types::check(&pod)?;
-    own_metadata(&mut pod, namespace, stamp)?;
-    drop_nulls(&mut pod);
-    Ok(pod)
 }
 
 fn own_metadata(pod: &mut Value, namespace: &str, stamp: &Stamp) -> Result<(), Status> {
@@ -82,40 +132,13 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// How a DELETE is meant: by its body, or by its query where it has none.
-pub fn delete_options(request: &Request<Bytes>, query: &Query) -> Result<DeleteOptions, Status> {
-    // A body makes the query count for nothing, its dry run included.
-    let body: Value = match request.body().is_empty() {
-        true => json!({
-            "gracePeriodSeconds": query.get("gracePeriodSeconds").parse::<i64>().ok(), "dryRun": [query.get("dryRun")],
-        }),
-        false => {
-            only_json(request)?;
-            serde_json::from_slice(request.body())
-                .map_err(|error| Status::unknown(format!("couldn't get version/kind; json parse error: {error}")))?
-        }
-    };
-    let dry = is_dry_run("DeleteOptions", each(&body["dryRun"]).next().map(text).unwrap_or_default())?;
-    let mut options: DeleteOptions =
-        serde_json::from_value(body).map_err(|error| Status::unknown(error.to_string()))?;
-    options.dry = dry;
-    Ok(options)
-}
-
-fn only_json(request: &Request<Bytes>) -> Result<(), Status> {
-    match media_type(request) == JSON {
-        true => Ok(()),
-        false => Err(Status::unsupported_media_type(&[JSON])),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(media: &str, body: &str) -> Result<Value, Status> {
         let request = Request::builder().header(CONTENT_TYPE, media).body(Bytes::copy_from_slice(body.as_bytes()));
-        new_pod(&request.unwrap(), "n", &Stamp::now())
+        Asked { request: &request.unwrap(), query: Query::default(), stamp: &Stamp::now() }.new_pod("n")
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! webhooks add containers afterwards. Absent on purpose: the service
 //! account's token volume.
 
-use super::observe::PodView;
+use super::observe::is_gated;
 use provisioner::pod::text;
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ pub fn spec(pod: &mut Value) {
 /// The status of a Pod that has just been created.
 pub fn status(pod: &mut Value) {
     pod["status"] = json!({"phase": "Pending"});
-    if PodView(pod).is_gated() {
+    if is_gated(pod) {
         let gated = unscheduled(SCHEDULING_GATED, "Scheduling is blocked due to non-empty scheduling gates");
         pod["status"]["conditions"] = json!([gated]);
     }

@@ -2,21 +2,11 @@
 //!
 //! kubectl finds kinds, short names and verbs here.
 
-use super::route::{Kind, Route};
+use super::route::Kind;
 use serde_json::{Value, json};
 
-/// The document of a discovery path.
-pub fn document(route: &Route) -> Option<Value> {
-    match route {
-        Route::Version => Some(version()),
-        Route::ApiVersions => Some(json!({"kind": "APIVersions", "versions": ["v1"]})),
-        Route::ApiGroups => Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": []})),
-        Route::CoreResources => Some(core_resources()),
-        _ => None,
-    }
-}
-
-fn version() -> Value {
+/// `/version`.
+pub fn version() -> Value {
     json!({
         "major": "1", "minor": "34", "gitVersion": "v1.34.4+embedded", "gitCommit": "", "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc",
@@ -24,21 +14,16 @@ fn version() -> Value {
     })
 }
 
-fn core_resources() -> Value {
-    let resources = Kind::ALL.map(resource);
-    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "v1", "resources": resources})
-}
-
-fn resource(kind: Kind) -> Value {
-    let (name, plural, short, verbs) = kind.words();
-    let mut resource = json!({
-        "name": plural, "singularName": name.to_lowercase(), "kind": name, "verbs": verbs,
-        "namespaced": kind != Kind::Namespace,
+/// `/api/v1`.
+pub fn core_resources() -> Value {
+    let resources = Kind::ALL.map(|kind| {
+        let (name, plural, short, verbs) = kind.words();
+        json!({
+            "name": plural, "singularName": name.to_lowercase(), "kind": name, "verbs": verbs,
+            "namespaced": kind != Kind::Namespace, "shortNames": short,
+        })
     });
-    if let Some(short) = short {
-        resource["shortNames"] = json!([short]);
-    }
-    resource
+    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "v1", "resources": resources})
 }
 
 #[cfg(test)]

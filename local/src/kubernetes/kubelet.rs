@@ -4,7 +4,7 @@
 //! `store` write what comes of it. One step is what a watcher sees as one change. No container runs: how a client ends is
 //! for [`Fate`] to say.
 
-use super::observe::PodView;
+use super::observe::is_gated;
 use super::store::{is_being_deleted, time};
 use chrono::{DateTime, TimeDelta, Utc};
 use provisioner::pod::{CLIENT_CONTAINER, each, is_set, text};
@@ -44,7 +44,7 @@ pub fn next(pod: &Value, now: DateTime<Utc>) -> Option<Next> {
             let is_asked = is_set(&pod["metadata"]["deletionGracePeriodSeconds"]);
             stopped(pod, now).map(Next::Changed).or(is_asked.then_some(Next::Removed))
         }
-        () if PodView(pod).is_gated() || is_being_deleted(pod) => None,
+        () if is_gated(pod) || is_being_deleted(pod) => None,
         () if is_over(pod) => each(&status["conditions"]).any(|it| it["reason"] == LOST).then_some(Next::Removed),
         () if !is_placed => Some(Next::Changed(scheduled(pod.clone(), now))),
         () if !is_set(&status["startTime"]) => Some(Next::Changed(started(pod.clone(), now))),
@@ -59,7 +59,7 @@ pub fn meet(pod: &Value, fate: Fate, now: DateTime<Utc>) -> Option<Value> {
     let client = statuses(&mut pod).find(|status| status["name"] == CLIENT_CONTAINER && is_running(status))?;
     if let Fate::Exit(code) = fate {
         end(client, code, now);
-        settle_phase(&mut pod);
+        settle_phase(&mut pod, now);
         return Some(pod);
     }
     pod["status"]["phase"] = json!("Failed");
@@ -89,7 +89,7 @@ fn started(mut pod: Value, now: DateTime<Utc>) -> Value {
     let init = |it: &Value| status(it, if is_sidecar(it) { &running } else { &ended });
     let inits: Vec<_> = each(&pod["spec"]["initContainers"]).map(init).collect();
     let containers: Vec<_> = each(&pod["spec"]["containers"]).map(|it| status(it, &running)).collect();
-    let [high, low, ..] = Uuid::parse_str(PodView(&pod).uid()).unwrap_or_default().into_bytes();
+    let [high, low, ..] = Uuid::parse_str(text(&pod["metadata"]["uid"])).unwrap_or_default().into_bytes();
     pod["status"]["podIP"] = json!(format!("10.244.{high}.{low}"));
     pod["status"]["phase"] = json!("Running");
     pod["status"]["startTime"] = time(now);
@@ -145,16 +145,14 @@ fn is_restarted(policy: &str, status: &Value) -> bool {
 }
 
 /// A Pod is over with the last of its containers; sidecars among the init containers end then.
-fn settle_phase(pod: &mut Value) {
+fn settle_phase(pod: &mut Value, now: DateTime<Utc>) {
     let policy = text(&pod["spec"]["restartPolicy"]).to_owned();
     let goes_on = |status: &Value| is_running(status) || is_restarted(&policy, status);
     if each(&pod["status"]["containerStatuses"]).any(goes_on) {
         return;
     }
     let has_failed = each(&pod["status"]["containerStatuses"]).any(|it| it["state"]["terminated"]["exitCode"] != 0);
-    let ended = list(pod, "containerStatuses").map(|it| it["state"]["terminated"]["finishedAt"].clone()).last();
-    let state = json!({"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": ended}});
-    list(pod, "initContainerStatuses").filter(|it| is_running(it)).for_each(|it| it["state"] = state.clone());
+    list(pod, "initContainerStatuses").filter(|it| is_running(it)).for_each(|it| end(it, 0, now));
     pod["status"]["phase"] = json!(if has_failed { "Failed" } else { "Succeeded" });
 }
 

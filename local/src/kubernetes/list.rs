@@ -6,12 +6,10 @@
 use super::route::{Kind, Query};
 use super::selector::Selector;
 use super::status::Status;
+use super::store::{Key, key};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-use provisioner::pod::text;
 use serde_json::{Value, json};
-
-type Key = (String, String);
 
 /// The objects that a request asks for.
 pub fn page<'a>(
@@ -44,11 +42,6 @@ fn limit(text: &str) -> Result<usize, Status> {
         "" | "0" => Ok(usize::MAX),
         text => text.parse().map_err(|_| Status::bad_request(format!("parsing limit {text:?}: invalid syntax"))),
     }
-}
-
-fn key(object: &Value) -> Key {
-    let text = |field: &str| text(&object["metadata"][field]).to_owned();
-    (text("namespace"), text("name"))
 }
 
 fn token((namespace, name): &Key) -> String {

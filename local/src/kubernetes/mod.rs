@@ -14,7 +14,6 @@
 mod admission;
 mod api;
 mod body;
-
 mod config;
 mod defaults;
 mod discovery;
@@ -37,9 +36,9 @@ mod update;
 mod validation;
 
 pub use admission::{Gateway, Mode, ROUTED_GATEWAY};
-pub use config::{Config, Namespaces, Role};
+pub use config::{Config, Role};
 pub use kubelet::Fate;
-pub use observe::{ChangeKind, PodChange, PodView};
+pub use observe::{ChangeKind, PodChange, is_gated};
 pub use server::EmbeddedApi;
 
 /// What nobody should take it for.

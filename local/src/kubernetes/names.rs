@@ -12,24 +12,14 @@ const QUALIFIED_NAME: &str = "a qualified name must consist of alphanumeric char
 /// The rules that a value breaks.
 pub type Broken = Vec<String>;
 
-fn lower(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || byte.is_ascii_digit()
-}
-
-fn inner(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
-}
-
-fn spelled(value: &str, edge: fn(u8) -> bool, middle: fn(u8) -> bool) -> bool {
-    match value.as_bytes() {
-        [] => false,
-        [one] => edge(*one),
-        [first, rest @ .., last] => edge(*first) && edge(*last) && rest.iter().all(|byte| middle(*byte)),
-    }
+/// Whether there is a letter or digit at both ends, and all characters are such.
+fn spelled(value: &str, is_such: fn(u8) -> bool) -> bool {
+    let ends = [value.as_bytes().first(), value.as_bytes().last()];
+    ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric)) && value.bytes().all(is_such)
 }
 
 fn is_label(value: &str) -> bool {
-    spelled(value, lower, |byte| lower(byte) || byte == b'-')
+    spelled(value, |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 fn is_subdomain(value: &str) -> bool {
@@ -37,7 +27,7 @@ fn is_subdomain(value: &str) -> bool {
 }
 
 fn is_name_part(value: &str) -> bool {
-    spelled(value, |byte| byte.is_ascii_alphanumeric(), inner)
+    spelled(value, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 fn broken(value: &str, limit: usize, is_spelled: bool, rule: &str) -> Broken {

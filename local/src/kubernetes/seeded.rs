@@ -1,31 +1,23 @@
-//! The objects that are there from the start and are only read: Namespaces
-//! and PodTemplates.
+//! The objects that are there from the start and are only read: Namespaces and PodTemplates.
 //!
 //! In: the configuration. Out: objects as JSON, with their kind.
 
 use super::config::Config;
-use super::route::{Kind, Resource};
-use chrono::{DateTime, SecondsFormat, Utc};
+use super::store::time;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The objects of a kind, of one namespace or of all.
-pub fn objects(config: &Config, resource: &Resource, created: DateTime<Utc>) -> Vec<Value> {
-    let within = resource.namespace.as_deref();
-    let is_within = |template: &&Value| within.is_none_or(|within| template["metadata"]["namespace"] == within);
-    let templates = config.pod_templates.iter().filter(is_within);
-    match resource.kind {
-        Kind::Namespace => config.namespaces.iter().map(|(name, labels)| namespace(name, labels, created)).collect(),
-        Kind::PodTemplate => templates.map(typed_template).collect(),
-        Kind::Pod | Kind::Event => Vec::new(),
-    }
+/// All of them.
+pub fn objects(config: &Config, created: DateTime<Utc>) -> Vec<Value> {
+    let namespaces = config.namespaces.iter().map(|(name, labels)| namespace(name, labels, created));
+    namespaces.chain(config.pod_templates.iter().map(typed_template)).collect()
 }
 
 fn namespace(name: &str, labels: &BTreeMap<String, String>, created: DateTime<Utc>) -> Value {
-    let created = created.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let mut labels = labels.clone();
-    labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
-    let metadata = json!({"name": name, "labels": labels, "creationTimestamp": created});
+    let mut labels = json!(labels);
+    labels["kubernetes.io/metadata.name"] = json!(name);
+    let metadata = json!({"name": name, "labels": labels, "creationTimestamp": time(created)});
     json!({"kind": "Namespace", "apiVersion": "v1", "metadata": metadata, "status": {"phase": "Active"}})
 }
 
@@ -39,26 +31,27 @@ fn typed_template(template: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::route::Route;
+    use crate::kubernetes::api::Api;
+    use crate::kubernetes::route::{Resource, parts};
 
     fn names(path: &str) -> Vec<Value> {
         let mut config = Config::demo();
         let template = |namespace| json!({"metadata": {"name": "t", "namespace": namespace}});
         config.pod_templates = ["default", "other"].map(template).to_vec();
-        let Route::Resource(resource) = Route::of(path) else { panic!("{path} is no resource") };
-        let objects = objects(&config, &resource, Utc::now());
-        objects.iter().map(|object| object["metadata"]["name"].clone()).collect()
+        let parts = parts(path);
+        let resource = Resource::of(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()).unwrap();
+        Api::new(config, Utc::now()).objects(&resource).map(|object| object["metadata"]["name"].clone()).collect()
     }
 
     #[test]
     fn templates_are_those_of_the_namespace() {
-        assert_eq!(names("/api/v1/podtemplates").len(), 2);
-        assert_eq!(names("/api/v1/namespaces/default/podtemplates"), ["t"]);
+        assert_eq!(names("/podtemplates").len(), 2);
+        assert_eq!(names("/namespaces/default/podtemplates"), ["t"]);
     }
 
     #[test]
     fn namespaces_are_those_of_the_configuration() {
-        assert_eq!(names("/api/v1/namespaces"), ["default", "routed-clients"]);
-        assert!(names("/api/v1/events").is_empty());
+        assert_eq!(names("/namespaces"), ["default", "routed-clients"]);
+        assert!(names("/events").is_empty());
     }
 }

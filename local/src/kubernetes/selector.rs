@@ -23,16 +23,32 @@ const FIELDS: [&str; 8] = [
 /// Requirements that an object must all meet.
 #[derive(Debug, Default)]
 pub struct Selector {
-    labels: Vec<(String, Rule)>,
-    fields: Vec<(String, Rule)>,
+    labels: Vec<Requirement>,
+    fields: Vec<Requirement>,
 }
 
+/// What there has to be under a key, or must not be.
 #[derive(Debug)]
-enum Rule {
-    In(Vec<String>),
-    NotIn(Vec<String>),
-    Exists,
-    Absent,
+struct Requirement {
+    key: String,
+    is_negated: bool,
+    /// `None` for any value.
+    values: Option<Vec<String>>,
+}
+
+impl Requirement {
+    fn new(key: &str, is_negated: bool, values: Option<&str>) -> Self {
+        let values = values.map(|values| values.split(',').map(|value| value.trim().to_owned()).collect());
+        Self { key: key.trim().to_owned(), is_negated, values }
+    }
+
+    fn is_met(&self, found: Option<&str>) -> bool {
+        let is_found = match (&self.values, found) {
+            (Some(values), Some(found)) => values.iter().any(|value| value == found),
+            (_, found) => found.is_some() && self.values.is_none(),
+        };
+        is_found != self.is_negated
+    }
 }
 
 impl Selector {
@@ -49,22 +65,9 @@ impl Selector {
 
     /// Whether the object meets every requirement.
     pub fn selects(&self, object: &Value) -> bool {
-        let label = |key: &str| object["metadata"]["labels"][key].as_str();
         let field = |path: &str| text(path.split('.').fold(object, |at, key| &at[key]));
-        self.labels.iter().all(|(key, rule)| rule.is_met(label(key)))
-            && self.fields.iter().all(|(path, rule)| rule.is_met(Some(field(path))))
-    }
-}
-
-impl Rule {
-    fn is_met(&self, found: Option<&str>) -> bool {
-        let any = |values: &[String]| found.is_some_and(|found| values.iter().any(|value| value == found));
-        match self {
-            Self::In(values) => any(values),
-            Self::NotIn(values) => !any(values),
-            Self::Exists => found.is_some(),
-            Self::Absent => found.is_none(),
-        }
+        self.labels.iter().all(|label| label.is_met(object["metadata"]["labels"][&label.key].as_str()))
+            && self.fields.iter().all(|wanted| wanted.is_met(Some(field(&wanted.key))))
     }
 }
 
@@ -78,46 +81,41 @@ fn terms(selector: &str) -> Vec<&str> {
     terms.map(str::trim).filter(|term| !term.is_empty()).collect()
 }
 
-fn equation(term: &str) -> Option<(&str, Rule)> {
+fn equation(term: &str) -> Option<Requirement> {
     let (key, value) = term.split_once('=')?;
-    let values = vec![value.strip_prefix('=').unwrap_or(value).trim().to_owned()];
+    let value = Some(value.strip_prefix('=').unwrap_or(value));
     Some(match key.strip_suffix('!') {
-        Some(key) => (key.trim(), Rule::NotIn(values)),
-        None => (key.trim(), Rule::In(values)),
+        Some(key) => Requirement::new(key, true, value),
+        None => Requirement::new(key, false, value),
     })
 }
 
-fn set(term: &str) -> Option<(&str, Rule)> {
+fn set(term: &str) -> Option<Requirement> {
     let (left, values) = term.strip_suffix(')')?.split_once('(')?;
-    let values = values.split(',').map(|value| value.trim().to_owned()).collect();
     match left.trim().rsplit_once(' ')? {
-        (key, "in") => Some((key.trim(), Rule::In(values))),
-        (key, "notin") => Some((key.trim(), Rule::NotIn(values))),
+        (key, "in") => Some(Requirement::new(key, false, Some(values))),
+        (key, "notin") => Some(Requirement::new(key, true, Some(values))),
         _ => None,
     }
 }
 
-fn label(term: &str) -> Result<(String, Rule), Status> {
-    let (key, rule) = set(term).or_else(|| equation(term)).unwrap_or_else(|| match term.strip_prefix('!') {
-        Some(key) => (key.trim(), Rule::Absent),
-        None => (term, Rule::Exists),
+fn label(term: &str) -> Result<Requirement, Status> {
+    let wanted = set(term).or_else(|| equation(term)).unwrap_or_else(|| match term.strip_prefix('!') {
+        Some(key) => Requirement::new(key, true, None),
+        None => Requirement::new(term, false, None),
     });
-    let values = match &rule {
-        Rule::In(values) | Rule::NotIn(values) => values.as_slice(),
-        Rule::Exists | Rule::Absent => &[],
-    };
-    let broken = values.iter().flat_map(|value| names::label_value(value));
-    match names::qualified_name(key).into_iter().chain(broken).next() {
-        Some(broken) => Err(Status::bad_request(format!("unable to parse requirement: {key:?}: {broken}"))),
-        None => Ok((key.to_owned(), rule)),
+    let values = wanted.values.iter().flatten().flat_map(|value| names::label_value(value));
+    match names::qualified_name(&wanted.key).into_iter().chain(values).next() {
+        Some(broken) => Err(Status::bad_request(format!("unable to parse requirement: {:?}: {broken}", wanted.key))),
+        None => Ok(wanted),
     }
 }
 
-fn field(term: &str) -> Result<(String, Rule), Status> {
+fn field(term: &str) -> Result<Requirement, Status> {
     match equation(term) {
         None => Err(Status::bad_request(format!("invalid selector: '{term}'; can't understand '{term}'"))),
-        Some((path, rule)) if FIELDS.contains(&path) => Ok((path.to_owned(), rule)),
-        Some((path, _)) => Err(Status::bad_request(format!("field label not supported: {path}"))),
+        Some(wanted) if FIELDS.contains(&wanted.key.as_str()) => Ok(wanted),
+        Some(Requirement { key, .. }) => Err(Status::bad_request(format!("field label not supported: {key}"))),
     }
 }
 

@@ -52,11 +52,6 @@ impl Status {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
 
-    /// 401: a token that nobody has.
-    pub fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
-    }
-
     /// 403: the user may not do this to a resource. `name` is empty when the verb is `create` or `list`, `namespace` for
     /// the cluster scope.
     pub fn forbidden(user: &str, verb: &str, resource: &str, name: &str, namespace: &str) -> Self {
@@ -72,12 +67,6 @@ impl Status {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", format!("{what} is forbidden: {who}")).about(resource, name)
     }
 
-    /// 403: the user may not see a path that is no resource.
-    pub fn forbidden_path(user: &str, path: &str) -> Self {
-        let message = format!("forbidden: User {user:?} cannot get path {path:?}");
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
-    }
-
     /// 400: an admission webhook says no and gives no code.
     pub fn denied_by_webhook(webhook: &str, message: &str) -> Self {
         let message = format!("admission webhook {webhook:?} denied the request: {message}");
@@ -88,17 +77,6 @@ impl Status {
     pub fn not_found(resource: &str, name: &str) -> Self {
         let message = format!("{resource} {name:?} not found");
         Self::new(StatusCode::NOT_FOUND, "NotFound", message).about(resource, name)
-    }
-
-    /// 404: no such resource.
-    pub fn no_such_resource() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")
-    }
-
-    /// 405: the resource is known, the verb is not.
-    pub fn method_not_allowed() -> Self {
-        let message = "the server does not allow this method on the requested resource";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
     }
 
     /// 409: the name is taken, by an object that may be on its way out.
@@ -112,12 +90,6 @@ impl Status {
     pub fn conflict(resource: &str, name: &str, detail: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {resource} {name:?}: {detail}");
         Self::new(StatusCode::CONFLICT, "Conflict", message).about(resource, name)
-    }
-
-    /// 413: the body is over the limit.
-    pub fn request_entity_too_large(limit: usize) -> Self {
-        let message = format!("Request entity too large: limit is {limit}");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
     }
 
     /// 415: the body's media type is not one of `accepted`.
@@ -154,12 +126,6 @@ impl Status {
     /// 500: something that an API server has no word for.
     pub fn unknown(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
-    }
-
-    /// 503: the API server is not ready.
-    pub fn service_unavailable() -> Self {
-        let message = "the server is currently unable to handle the request";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
     }
 }
 

@@ -5,7 +5,7 @@
 //! writes; a dry run does neither.
 
 use super::defaults;
-use super::observe::{ChangeKind, PodChange, PodView};
+use super::observe::{ChangeKind, PodChange, is_gated};
 use super::status::Status;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use provisioner::pod::{is_set, text};
@@ -40,18 +40,11 @@ pub fn time(at: DateTime<Utc>) -> Value {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeleteOptions {
-    preconditions: Option<Preconditions>,
+    preconditions: BTreeMap<String, String>,
     grace_period_seconds: Option<i64>,
     /// Whether nothing is to be deleted.
     #[serde(skip)]
     pub dry: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Preconditions {
-    uid: Option<String>,
-    resource_version: Option<String>,
 }
 
 impl DeleteOptions {
@@ -61,17 +54,13 @@ impl DeleteOptions {
     }
 
     fn check(&self, metadata: &Value) -> Result<(), Status> {
-        let Some(Preconditions { uid, resource_version }) = &self.preconditions else { return Ok(()) };
-        let pairs = [
-            ("UID", uid, &metadata["uid"], "deleted and then recreated"),
-            ("ResourceVersion", resource_version, &metadata["resourceVersion"], "modified"),
-        ];
-        for (what, wanted, is, why) in pairs {
-            if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != text(is)) {
+        let known = [("UID", "uid", "deleted and then recreated"), ("ResourceVersion", "resourceVersion", "modified")];
+        for (what, field, why) in known {
+            let is = text(&metadata[field]);
+            if let Some(wanted) = self.preconditions.get(field).filter(|wanted| *wanted != is) {
                 let detail = format!(
-                    "the {what} in the precondition ({wanted}) does not match the {what} in record ({}). \
-                     The object might have been {why}",
-                    text(is)
+                    "the {what} in the precondition ({wanted}) does not match the {what} in record ({is}). The object \
+                     might have been {why}"
                 );
                 return Err(Status::conflict("Pod", text(&metadata["name"]), &detail));
             }
@@ -91,26 +80,31 @@ impl DeleteOptions {
     }
 }
 
-type Key = (String, String);
+/// Namespace and name.
+pub type Key = (String, String);
 
 /// All Pods, by namespace and name.
 #[derive(Debug)]
 pub struct Store {
+    /// Who wants to hear of every change.
+    pub changes: broadcast::Sender<PodChange>,
     pods: BTreeMap<Key, Value>,
     version: u64,
-    changes: broadcast::Sender<PodChange>,
 }
 
-fn key(namespace: &str, name: &str) -> Key {
-    (namespace.to_owned(), name.to_owned())
+impl Default for Store {
+    fn default() -> Self {
+        Self { changes: broadcast::Sender::new(1024), pods: BTreeMap::new(), version: 0 }
+    }
+}
+
+/// The key of a Pod, or of another object.
+pub fn key(object: &Value) -> Key {
+    let [namespace, name] = ["namespace", "name"].map(|field| text(&object["metadata"][field]).to_owned());
+    (namespace, name)
 }
 
 impl Store {
-    /// A store without Pods that reports changes to `changes`.
-    pub fn new(changes: broadcast::Sender<PodChange>) -> Self {
-        Self { pods: BTreeMap::new(), version: 0, changes }
-    }
-
     /// The version of the latest write.
     pub fn resource_version(&self) -> String {
         self.version.to_string()
@@ -123,7 +117,8 @@ impl Store {
 
     /// One Pod.
     pub fn get(&self, namespace: &str, name: &str) -> Result<&Value, Status> {
-        self.pods.get(&key(namespace, name)).ok_or_else(|| Status::not_found("pods", name))
+        let key = (namespace.to_owned(), name.to_owned());
+        self.pods.get(&key).ok_or_else(|| Status::not_found("pods", name))
     }
 
     /// The Pods of a namespace, or of all of them, in order.
@@ -138,9 +133,8 @@ impl Store {
         metadata["uid"] = json!(stamp.uid.to_string());
         metadata["creationTimestamp"] = time(stamp.now);
         metadata["generation"] = json!(1);
-        let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
-        if let Ok(taken) = self.get(namespace, name) {
-            return Err(Status::already_exists("pods", name, is_being_deleted(taken)));
+        if let Some(taken) = self.pods.get(&key(&pod)) {
+            return Err(Status::already_exists("pods", text(&pod["metadata"]["name"]), is_being_deleted(taken)));
         }
         defaults::status(&mut pod);
         if !dry {
@@ -156,7 +150,7 @@ impl Store {
         let old = self.get(text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]))?;
         let kind = match () {
             () if is_being_deleted(&pod) && !is_held(&pod) => ChangeKind::Deleted,
-            () if PodView(old).is_gated() && !PodView(&pod).is_gated() => ChangeKind::Released,
+            () if is_gated(old) && !is_gated(&pod) => ChangeKind::Released,
             () => ChangeKind::Updated,
         };
         if !dry && *old != pod {
@@ -197,13 +191,12 @@ impl Store {
 
     /// The one place where a Pod changes, and where that is reported.
     fn write(&mut self, kind: ChangeKind, pod: &Value) {
-        let key = key(text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]));
         match kind {
-            ChangeKind::Deleted => self.pods.remove(&key),
-            _ => self.pods.insert(key, pod.clone()),
+            ChangeKind::Deleted => self.pods.remove(&key(pod)),
+            _ => self.pods.insert(key(pod), pod.clone()),
         };
         // Nobody has to listen.
-        let _ = self.changes.send(PodChange { kind, pod: pod.clone() });
+        _ = self.changes.send(PodChange { kind, pod: pod.clone() });
     }
 }
 
@@ -221,7 +214,7 @@ mod tests {
     use super::*;
 
     fn stored(pod: Value) -> (Store, Value) {
-        let mut store = Store::new(broadcast::channel(8).0);
+        let mut store = Store::default();
         let pod = store.create(pod, &Stamp::now(), false).unwrap();
         (store, pod)
     }

@@ -248,11 +248,12 @@ async fn failures_can_be_brought_about() {
 }
 
 #[tokio::test]
-async fn proxy_needs_no_token() {
-    let mut caller = Caller::new(Config::demo()).await;
-    let proxy = caller.api.proxy(([127, 0, 0, 1], 0).into(), Default::default()).await.unwrap();
-    let uri = format!("http://{proxy}/api/v1/pods").parse().unwrap();
+async fn whoever_may_come_in_needs_no_token_and_another_site_may_not() {
+    let caller = Caller::new(Config { open_to: Some(Default::default()), ..Config::demo() }).await;
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-    assert_eq!(client.get(uri).await.unwrap().status(), 200);
+    for (host, status) in [("localhost", 200), ("evil.example", 403)] {
+        let request = Request::get(format!("{}/api/v1/pods", caller.api.url())).header("host", host);
+        assert_eq!(client.request(request.body(Default::default()).unwrap()).await.unwrap().status(), status, "{host}");
+    }
     caller.api.shutdown().await;
 }

@@ -5,7 +5,7 @@
 //! so refused: a shorter `activeDeadlineSeconds`, and what may be narrowed while a Pod is gated.
 
 use super::defaults;
-use super::observe::PodView;
+use super::observe::is_gated;
 use super::status::{Cause, Status};
 use super::store::is_being_deleted;
 use super::validation;
@@ -115,10 +115,10 @@ fn settle(old: &Value, new: &mut Value) {
         }
     }
     new["status"] = old["status"].clone();
-    if !PodView(new).is_gated() {
+    if !is_gated(new) {
         new["spec"].as_object_mut().and_then(|it| it.remove("schedulingGates"));
     }
-    if PodView(old).is_gated() && !PodView(new).is_gated() {
+    if is_gated(old) && !is_gated(new) {
         defaults::released(new);
     }
     if new["spec"] != old["spec"] {

@@ -1,13 +1,14 @@
 //! What whoever looks at the page can do to a client that runs.
 
-use cloudevents::{EventBuilder, EventBuilderV10};
+use cloudevents::EventBuilder;
 use provisioner::event::TERMINATION;
+use provisioner::pod::{EVENT_ID, EVENT_SOURCE};
 use serde::Deserialize;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::Watched;
 use super::clients::Client;
+use crate::broker::new_event;
 use crate::kubernetes::Fate;
 
 /// How a client is to end.
@@ -25,27 +26,17 @@ pub enum Act {
 }
 
 impl Act {
-    /// Every act, with its name on the wire and for a person.
-    pub const ALL: [(Self, &'static str, &'static str); 4] = [
-        (Self::Terminate, "terminate", "Terminate"),
-        (Self::Complete, "complete", "Let it complete"),
-        (Self::Fail, "fail", "Let it fail"),
-        (Self::LoseNode, "lose-node", "Lose its node"),
-    ];
-
     /// Does it to the client; false where that is not possible any more.
     pub fn on(self, client: &Client, watched: &Watched) -> bool {
-        let meet = |fate| watched.api.as_ref().is_some_and(|api| api.meet(&client.uid, fate));
+        let meet = |fate| watched.api.as_ref().is_some_and(|api| api.meet(&client.pod.metadata.uid, fate));
         match self {
             Self::Complete => meet(Fate::Exit(0)),
             Self::Fail => meet(Fate::Exit(1)),
             Self::LoseNode => meet(Fate::NodeLost),
             Self::Terminate => {
-                let pending = json!({"source": client.event_source, "id": client.event_id});
-                let event = EventBuilderV10::new().id(Uuid::new_v4().to_string()).source("/page").ty(TERMINATION);
-                let event =
-                    event.time(chrono::Utc::now()).data("application/json", json!({ "pending_event": pending }));
-                event.build().is_ok_and(|event| watched.broker.publish(event))
+                let pending = json!({"source": client.annotation(EVENT_SOURCE), "id": client.annotation(EVENT_ID)});
+                let data = json!({ "pending_event": pending });
+                watched.broker.publish(new_event("/page", TERMINATION, data).build().expect("it has every attribute"))
             }
         }
     }

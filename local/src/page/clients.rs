@@ -1,16 +1,16 @@
-//! The clients, as the picture shows them: each Pod with its containers, its gateway, and how far it has come.
+//! The clients, as the picture shows them: each Pod, and how far it has come.
 //!
 //! In: changes of Pods. Out: a [`Client`] each, those that are gone among them, for seeing one go is the point.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use provisioner::gateway::injected_address;
-use provisioner::pod::{EVENT_ID, EVENT_SOURCE, Pod, each};
+use provisioner::pod::{Pod, each, text};
 use provisioner::state::{EndReason, Observed, State};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::kubernetes::{ChangeKind, PodChange, PodView};
+use crate::kubernetes::{ChangeKind, PodChange, is_gated};
 
 /// How many are kept; the oldest go first.
 const LIMIT: usize = 5_000;
@@ -22,7 +22,7 @@ pub enum Progress {
     Gated,
     /// It may be scheduled, and is about to start, or to start again.
     Scheduled,
-    /// It runs behind its gateway.
+    /// It runs behind its gateway, if that was looked at.
     Running,
     /// It was deleted without ever having been released.
     Removed,
@@ -30,27 +30,26 @@ pub enum Progress {
     Ended(EndReason),
 }
 
+impl Progress {
+    /// The same in a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Gated => "gated",
+            Self::Scheduled => "scheduled",
+            Self::Running => "running",
+            Self::Removed => "removed",
+            Self::Ended(_) => "ended",
+        }
+    }
+}
+
 /// A Pod.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Client {
-    /// Its uid.
-    pub uid: String,
-    /// `namespace/name`.
-    pub name: String,
-    /// The gateway that was asked for.
-    pub gateway: String,
-    /// The `id` of the event that asked for it.
-    pub event_id: String,
-    /// The `source` of that event.
-    pub event_source: String,
+    /// The Pod itself, as it is, or was last.
+    pub pod: Pod,
     /// How often its command was started again.
     pub restarts: u64,
-    /// The names of its init containers.
-    pub init_containers: Vec<String>,
-    /// The names of its other containers.
-    pub containers: Vec<String>,
-    /// The address of the gateway that took it.
-    pub address: Option<String>,
     /// How far it has come.
     pub progress: Progress,
 }
@@ -62,19 +61,19 @@ pub struct Clients(VecDeque<Client>);
 impl Clients {
     /// The clients that these Pods are.
     pub fn of(pods: &[Value]) -> Self {
-        Self(pods.iter().map(|pod| Client::of(pod, false)).collect())
+        Self(pods.iter().filter_map(|pod| Client::of(pod, false)).collect())
     }
 
     /// Takes in what became of a Pod.
     pub fn apply(&mut self, change: &PodChange) {
-        let before = self.0.iter().rposition(|client| change.pod["metadata"]["uid"] == client.uid.as_str());
-        let mut client = Client::of(&change.pod, change.kind == ChangeKind::Deleted);
+        let Some(mut client) = Client::of(&change.pod, change.kind == ChangeKind::Deleted) else { return };
+        let before = self.0.iter_mut().rfind(|before| before.pod.metadata.uid == client.pod.metadata.uid);
         // What is taken away after its end has ended as it had.
-        if let Some(ended @ Progress::Ended(_)) = before.map(|at| self.0[at].progress) {
+        if let Some(ended @ Progress::Ended(_)) = before.as_ref().map(|before| before.progress) {
             client.progress = ended;
         }
         match before {
-            Some(at) => self.0[at] = client,
+            Some(before) => *before = client,
             None => self.0.push_back(client),
         }
         if self.0.len() > LIMIT {
@@ -84,68 +83,61 @@ impl Clients {
 
     /// Those that asked for this gateway, the newest first.
     pub fn of_gateway<'a>(&'a self, gateway: &'a str) -> impl Iterator<Item = &'a Client> {
-        self.0.iter().rev().filter(move |client| client.gateway == gateway)
+        self.0.iter().rev().filter(move |client| client.annotation("setGateway") == gateway)
     }
 
-    /// The gateways that were asked for and are not among `known`, each once, by name.
-    pub fn other_gateways(&self, known: &[&str]) -> Vec<&str> {
-        let mut names: Vec<&str> = self.0.iter().map(|client| client.gateway.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names.retain(|name| !known.contains(name));
-        names
+    /// The gateways that were asked for, by name.
+    pub fn gateways(&self) -> BTreeSet<&str> {
+        self.0.iter().map(|client| client.annotation("setGateway")).collect()
     }
 
     /// The one with this uid.
     pub fn with_uid(&self, uid: &str) -> Option<&Client> {
-        self.0.iter().find(|client| client.uid == uid)
+        self.0.iter().find(|client| client.pod.metadata.uid == uid)
     }
 
-    /// How many are in a state such as this.
-    pub fn count(&self, is_such: impl Fn(Progress) -> bool) -> usize {
-        self.0.iter().filter(|client| is_such(client.progress)).count()
+    /// How many have come so far, in a word.
+    pub fn count(&self, progress: &str) -> usize {
+        self.0.iter().filter(|client| client.progress.word() == progress).count()
     }
 }
 
 impl Client {
-    fn of(pod: &Value, is_gone: bool) -> Self {
-        let view = PodView(pod);
-        let statuses = each(&pod["status"]["containerStatuses"]);
-        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-        Self {
-            uid: view.uid().to_owned(),
-            name: view.full_name(),
-            gateway: view.annotation("setGateway").to_owned(),
-            event_id: view.annotation(EVENT_ID).to_owned(),
-            event_source: view.annotation(EVENT_SOURCE).to_owned(),
-            restarts: statuses.filter_map(|status| status["restartCount"].as_u64()).sum(),
-            init_containers: owned(view.init_containers()),
-            containers: owned(view.containers()),
-            address: address(pod),
-            progress: progress(pod, is_gone),
-        }
-    }
-}
-
-/// How far the client in a Pod has come, as the provisioner would tell it.
-fn progress(pod: &Value, is_gone: bool) -> Progress {
-    match (PodView(pod).is_gated(), Observed::deserialize(pod)) {
-        (true, _) if is_gone => Progress::Removed,
-        (true, _) => Progress::Gated,
-        (false, Ok(pod)) if is_gone => Progress::Ended(pod.end().reason),
-        (false, Ok(pod)) => match pod.state() {
+    /// The client in a Pod, if that is a Pod.
+    fn of(pod: &Value, is_gone: bool) -> Option<Self> {
+        let restarts = each(&pod["status"]["containerStatuses"]).filter_map(|status| status["restartCount"].as_u64());
+        let observed = Observed::deserialize(pod).ok()?;
+        // As the provisioner would tell it.
+        let progress = match observed.state() {
+            _ if is_gated(pod) && is_gone => Progress::Removed,
+            _ if is_gated(pod) => Progress::Gated,
+            _ if is_gone => Progress::Ended(observed.end().reason),
             State::Running(_) => Progress::Running,
             State::Ended(end) => Progress::Ended(end.reason),
             State::Waiting => Progress::Scheduled,
-        },
-        // It says too little of itself.
-        (false, Err(_)) => Progress::Scheduled,
+        };
+        Some(Self { pod: Pod::deserialize(pod).ok()?, restarts: restarts.sum(), progress })
     }
-}
 
-/// The address of the gateway in a Pod, as the provisioner finds it.
-fn address(pod: &Value) -> Option<String> {
-    injected_address(&Pod::deserialize(pod).ok()?).ok().map(str::to_owned)
+    /// `namespace/name`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.pod.metadata.namespace, self.pod.metadata.name)
+    }
+
+    /// An annotation's value, or nothing.
+    pub fn annotation(&self, key: &str) -> &str {
+        self.pod.metadata.annotation(key).unwrap_or_default()
+    }
+
+    /// The names of the containers in this list of its spec.
+    pub fn containers(&self, list: &str) -> impl Iterator<Item = &str> {
+        each(&self.pod.spec[list]).map(|container| text(&container["name"]))
+    }
+
+    /// The address of the gateway that took it, as the provisioner finds it.
+    pub fn address(&self) -> Option<&str> {
+        injected_address(&self.pod).ok()
+    }
 }
 
 #[cfg(test)]
@@ -201,7 +193,7 @@ mod tests {
             (ChangeKind::Updated, ended, Progress::Ended(EndReason::Error)),
             (ChangeKind::Deleted, gone, Progress::Ended(EndReason::Error)),
         ] {
-            let uid = PodView(&pod).uid().to_owned();
+            let uid = text(&pod["metadata"]["uid"]).to_owned();
             clients.apply(&PodChange { kind, pod });
             assert_eq!(clients.with_uid(&uid).unwrap().progress, progress);
         }
@@ -211,10 +203,9 @@ mod tests {
     fn a_client_has_the_address_of_its_gateway() {
         let clients = Clients::of(&[change(ChangeKind::Created, "u", json!([{"name": "g"}])).pod]);
         let client = clients.of_gateway("foo").next().unwrap();
-        assert_eq!(client.address.as_deref(), Some("there"));
-        assert_eq!(client.init_containers, ["gateway-init"]);
-        assert_eq!(clients.other_gateways(&["foo"]), Vec::<&str>::new());
-        assert_eq!(clients.other_gateways(&[]), ["foo"]);
+        assert_eq!(client.address(), Some("there"));
+        assert_eq!(client.containers("initContainers").collect::<Vec<_>>(), ["gateway-init"]);
+        assert_eq!(clients.gateways(), BTreeSet::from(["foo"]));
     }
 
     #[test]
@@ -223,7 +214,7 @@ mod tests {
         for uid in 0..LIMIT + 3 {
             clients.apply(&change(ChangeKind::Created, &uid.to_string(), json!([{"name": "g"}])));
         }
-        assert_eq!(clients.count(|progress| progress == Progress::Gated), LIMIT);
-        assert_eq!(clients.of_gateway("foo").last().unwrap().uid, "3");
+        assert_eq!(clients.count("gated"), LIMIT);
+        assert_eq!(clients.of_gateway("foo").last().unwrap().pod.metadata.uid, "3");
     }
 }

@@ -1,16 +1,18 @@
 //! A pending event before it is sent: the fields of the form.
 
-use cloudevents::{Event, EventBuilder, EventBuilderV10};
+use cloudevents::{Event, EventBuilder};
 use provisioner::event::PENDING;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
+
+use crate::broker::new_event;
 
 /// The `source` of events that somebody sends from the page and hasn't given another.
 const SOURCE: &str = "/page";
 
 /// What the form holds. A field that is missing is empty.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Draft {
     /// The event's `source`.
@@ -35,6 +37,13 @@ impl Draft {
         }
     }
 
+    /// The query of the page that tells what became of it.
+    pub fn query(&self) -> String {
+        let fields =
+            [("source", &self.source), ("id", &self.id), ("gateway", &self.gateway), ("message", &self.message)];
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+    }
+
     /// The event.
     ///
     /// # Errors
@@ -49,8 +58,7 @@ impl Draft {
         if !self.message.is_empty() {
             data["message"] = json!(self.message);
         }
-        let event = EventBuilderV10::new().id(&self.id).source(&self.source).ty(PENDING);
-        let event = event.time(chrono::Utc::now()).data("application/json", data).build();
+        let event = new_event(&self.source, PENDING, data).id(&self.id).build();
         event.map_err(|error| format!("This can't be an event: {error}. A source is a URI such as /page."))
     }
 }

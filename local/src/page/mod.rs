@@ -1,8 +1,8 @@
 //! A page to try the provisioner with: what a dashboard for events shows, and a picture of the clients.
 //!
-//! `server` answers a browser, `view` writes the HTML of what `draft` (an event to be sent), `story` (what became of
-//! one), `clients` (the Pods, and `act`, how one ends) and `weather` (how the embedded API behaves) say. The page is whole without a script;
-//! with one, it is told of every change and puts it in its place. Nothing is loaded from elsewhere.
+//! `server` answers a browser with `view`, the HTML of what `draft` (an event to be sent), `story` (what became of one),
+//! `clients` (the Pods, and `act`, how one ends) and `weather` (how the embedded API behaves) say. The page is whole
+//! without a script; with one, it is told of every change and puts it in its place. Nothing is loaded from elsewhere.
 
 mod act;
 mod clients;
@@ -13,16 +13,15 @@ mod view;
 mod weather;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::broker::Broker;
 use crate::doors::Doors;
 use crate::kubernetes::EmbeddedApi;
-use crate::{ListenError, Server, listen};
+use crate::sync::{for_each, lock};
+use crate::{Server, listen};
 use clients::Clients;
 
 /// What a page is about.
@@ -46,79 +45,43 @@ struct Watched {
     /// None where the clients are in a cluster, which can't be watched with the provisioner's rights.
     api: Option<Arc<EmbeddedApi>>,
     clients: Mutex<Clients>,
-}
-
-impl Watched {
-    fn clients(&self) -> MutexGuard<'_, Clients> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// Tells whoever looks at the page that something has.
+    changed: watch::Sender<()>,
 }
 
 /// A page that is being served, until this is dropped.
 #[derive(Debug)]
-pub struct Page {
-    server: Server,
-    /// Whoever looks at the page waits for the other end of it, and hangs up once this is gone.
-    changed: Arc<watch::Sender<u64>>,
-}
+pub struct Page(Server);
 
 impl Page {
     /// Serves a page about `broker`, and the Pods of `api`.
     ///
     /// # Errors
     /// When its address can't be listened on.
-    pub async fn bind(
-        config: PageConfig,
-        broker: Arc<Broker>,
-        api: Option<Arc<EmbeddedApi>>,
-    ) -> Result<Self, ListenError> {
+    pub async fn bind(config: PageConfig, broker: Arc<Broker>, api: Option<Arc<EmbeddedApi>>) -> anyhow::Result<Self> {
         let listener = listen(config.listen).await?;
-        let changed = Arc::new(watch::Sender::new(0));
-        let (steps, pods) = (broker.subscribe(), api.as_ref().map(|api| api.subscribe()));
-        let clients = Mutex::new(Clients::of(&api.as_ref().map(|api| api.all_pods()).unwrap_or_default()));
-        let watched = Arc::new(Watched { config, broker, api, clients });
-        let bell = Arc::downgrade(&changed);
-        let ring = move || bell.upgrade().map(|bell| bell.send_modify(|count| *count += 1));
-        tokio::spawn(for_each(steps, ring.clone(), |_| ()));
+        let (steps, pods) = (broker.journal.subscribe(), api.as_ref().map(|api| api.subscribe()));
+        let clients = Mutex::new(Clients::of(&api.as_ref().map(|api| api.pods(None)).unwrap_or_default()));
+        let watched = Arc::new(Watched { config, broker, api, clients, changed: watch::Sender::new(()) });
+        let shown = Arc::downgrade(&watched);
+        tokio::spawn(for_each(steps, move |_| {
+            shown.upgrade()?.changed.send_replace(());
+            Some(())
+        }));
+        let shown = Arc::downgrade(&watched);
         if let Some(pods) = pods {
-            let shown = Arc::downgrade(&watched);
-            tokio::spawn(for_each(pods, ring, move |change| {
-                if let (Some(shown), Some(change)) = (shown.upgrade(), change) {
-                    shown.clients().apply(&change);
-                }
+            tokio::spawn(for_each(pods, move |change| {
+                let shown = shown.upgrade()?;
+                change.iter().for_each(|change| lock(&shown.clients).apply(change));
+                shown.changed.send_replace(());
+                Some(())
             }));
         }
-        let router = server::router(watched, Arc::downgrade(&changed));
-        Ok(Self { server: Server::start(listener, router), changed })
+        Ok(Self(Server::start(listener, server::router(watched))))
     }
 
     /// Where it is.
     pub fn url(&self) -> String {
-        format!("http://{}/", self.server.local_addr())
-    }
-
-    /// Stops it: browsers that look at it are told that the connection is gone.
-    pub async fn shutdown(self) {
-        drop(self.changed);
-        self.server.shutdown().await;
-    }
-}
-
-/// Hands on whatever comes, and rings; ends with what it listens to, or when nobody is there to hear it. What came too
-/// fast to be read is `None`.
-async fn for_each<T: Clone>(
-    mut receiver: Receiver<T>,
-    ring: impl Fn() -> Option<()>,
-    mut take: impl FnMut(Option<T>) + Send,
-) {
-    loop {
-        match receiver.recv().await {
-            Ok(item) => take(Some(item)),
-            Err(RecvError::Lagged(_)) => take(None),
-            Err(RecvError::Closed) => return,
-        }
-        if ring().is_none() {
-            return;
-        }
+        format!("http://{}/", self.0.local_addr())
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! In: the steps that passed the broker. Out: a [`Story`]. An answer belongs to the event that its data names.
 
+use std::collections::BTreeSet;
+
 use cloudevents::{AttributesReader, Event};
 use provisioner::event::PENDING;
 use provisioner::reply::{DONE, FAILED};
@@ -46,7 +48,12 @@ impl Story {
         for step in steps {
             let event = &step.event;
             match &step.kind {
-                Passed::Received if [DONE, FAILED].contains(&event.ty()) => story.take(Answer::to(source, id, event)),
+                Passed::Received if [DONE, FAILED].contains(&event.ty()) => {
+                    if let Some(answer) = Answer::to(source, id, event) {
+                        story.answers.push(answer);
+                        story.dead = None;
+                    }
+                }
                 _ if event.ty() != PENDING || event.id() != id || event.source().as_str() != source => (),
                 Passed::Received => (story.sent, story.dead) = (story.sent + 1, None),
                 Passed::Retry { .. } => story.retries += 1,
@@ -59,19 +66,31 @@ impl Story {
         story
     }
 
-    fn take(&mut self, answer: Option<Answer>) {
-        if let Some(answer) = answer {
-            self.answers.push(answer);
-            self.dead = None;
-        }
-    }
-
     /// How many different answers there are: one, however often they were given.
     pub fn distinct_answers(&self) -> usize {
-        let mut ids: Vec<&str> = self.answers.iter().map(|answer| answer.id.as_str()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.len()
+        self.answers.iter().map(|answer| &answer.id).collect::<BTreeSet<_>>().len()
+    }
+
+    /// The same in a sentence; `gateway` is whose client was asked for.
+    pub fn told(&self, gateway: &str) -> String {
+        let times = |count: usize| match count {
+            1 => "once".to_owned(),
+            2 => "twice".to_owned(),
+            count => format!("{count} times"),
+        };
+        let mut text = format!("Sent {}", times(self.sent));
+        if self.retries > 0 {
+            text += &format!(", retried {}", times(self.retries));
+        }
+        text += &match (self.answers.len(), self.distinct_answers(), &self.dead) {
+            (_, _, Some(why)) => format!(": the broker gave up on it ({why})."),
+            (0, ..) if self.sent == 0 => " by nobody yet.".to_owned(),
+            (0, ..) => format!(": waiting for a client of {gateway:?}."),
+            (1, ..) => ", answered once.".to_owned(),
+            (count, 1, _) => format!(", answered {} with one and the same event.", times(count)),
+            (count, ..) => format!(", answered {}.", times(count)),
+        };
+        if self.is_over() || self.answers.is_empty() { text } else { text + " One delivery is under way." }
     }
 
     /// Whether nothing more will come.
@@ -157,5 +176,21 @@ mod tests {
         assert_eq!((story.dead.as_deref(), story.answers.len(), story.is_over()), (None, 1, true));
         // By the dead letter route an answer may come without its being sent again.
         assert_eq!(Story::of(&[received("1"), dead(), done("1")], "/s", "1").dead, None);
+    }
+
+    #[test]
+    fn a_story_is_told_in_a_sentence() {
+        let answer = Answer { id: "a".into(), outcome: "done".into(), reason: None, message: String::new(), pod: None };
+        let story = |sent, retries, answers: usize| Story {
+            sent,
+            retries,
+            answers: vec![answer.clone(); answers],
+            ..Story::default()
+        };
+        let told = |story: Story| story.told("foo");
+        assert_eq!(told(story(1, 0, 0)), "Sent once: waiting for a client of \"foo\".");
+        assert_eq!(told(story(1, 3, 1)), "Sent once, retried 3 times, answered once.");
+        assert_eq!(told(story(2, 0, 2)), "Sent twice, answered twice with one and the same event.");
+        assert_eq!(told(story(2, 0, 1)), "Sent twice, answered once. One delivery is under way.");
     }
 }
