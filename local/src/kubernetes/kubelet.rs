@@ -134,6 +134,7 @@ fn restarted(pod: &Value, now: DateTime<Utc>) -> Option<Value> {
     for status in ended {
         status["lastState"] = status["state"].take();
         status["state"] = json!({"running": {"startedAt": time(now)}});
+        status["ready"] = json!(true);
         status["restartCount"] = json!(status["restartCount"].as_u64().unwrap_or_default() + 1);
     }
     Some(pod)
@@ -159,6 +160,7 @@ fn settle_phase(pod: &mut Value, now: DateTime<Utc>) {
 fn end(status: &mut Value, code: i32, now: DateTime<Utc>) {
     let reason = if code == 0 { "Completed" } else { "Error" };
     let started = status["state"]["running"]["startedAt"].take();
+    status["ready"] = json!(false);
     status["state"] = json!({"terminated": {
         "exitCode": code, "reason": reason, "startedAt": started, "finishedAt": time(now),
     }});

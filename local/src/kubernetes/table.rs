@@ -1,8 +1,7 @@
 //! Objects as a `Table`, which `kubectl get` asks for and prints.
 //!
-//! In: an object or a list as it would be answered. Out: the same as rows and
-//! columns, with a Pod's READY, STATUS, RESTARTS and AGE as kubectl users
-//! know them.
+//! In: an object or a list as it would be answered. Out: the same as rows and columns, with a Pod's READY, STATUS, RESTARTS
+//! and AGE as kubectl users know them.
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
@@ -43,20 +42,42 @@ fn row(item: &Value, pod: bool, now: DateTime<Utc>) -> Value {
     let metadata = &item["metadata"];
     let mut cells = vec![metadata["name"].clone()];
     if pod {
-        let ready = format!("0/{}", each(&item["spec"]["containers"]).count());
-        cells.extend([json!(ready), json!(status(item)), json!("0")]);
+        let is_sidecar = |container: &&Value| container["restartPolicy"] == "Always";
+        let sidecars = each(&item["spec"]["initContainers"]).filter(is_sidecar).count();
+        let all = each(&item["spec"]["containers"]).count() + sidecars;
+        let ready = statuses(item).filter(|status| status["ready"] == true).count();
+        cells.extend([json!(format!("{ready}/{all}")), json!(status(item, ready, all)), json!(restarts(item, now))]);
     }
     cells.push(json!(age(&metadata["creationTimestamp"], now)));
     let object = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
     json!({"cells": cells, "object": object})
 }
 
-fn status(pod: &Value) -> &str {
-    let gated = super::defaults::SCHEDULING_GATED;
-    match () {
-        () if super::store::is_being_deleted(pod) => "Terminating",
-        () if each(&pod["status"]["conditions"]).any(|condition| condition["reason"] == gated) => gated,
-        () => pod["status"]["phase"].as_str().unwrap_or("Unknown"),
+/// The states of its containers, and of the sidecars among its init containers.
+fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
+    let init = each(&pod["status"]["initContainerStatuses"]).filter(|status| status["state"]["running"].is_object());
+    each(&pod["status"]["containerStatuses"]).chain(init)
+}
+
+/// How the first container has ended, unless there is more to be said of the Pod.
+fn status(pod: &Value, ready: usize, all: usize) -> &str {
+    let (gated, status) = (super::defaults::SCHEDULING_GATED, &pod["status"]);
+    let phase = status["phase"].as_str().unwrap_or("Unknown");
+    let ended = statuses(pod).find_map(|status| status["state"]["terminated"]["reason"].as_str());
+    match ended.or(status["reason"].as_str()) {
+        _ if super::store::is_being_deleted(pod) && !["Succeeded", "Failed"].contains(&phase) => "Terminating",
+        _ if each(&status["conditions"]).any(|condition| condition["reason"] == gated) => gated,
+        Some("Completed") if ready == all => "Running",
+        Some("Completed") if ready > 0 => "NotReady",
+        reason => reason.unwrap_or(phase),
+    }
+}
+
+fn restarts(pod: &Value, now: DateTime<Utc>) -> String {
+    let count: u64 = statuses(pod).filter_map(|status| status["restartCount"].as_u64()).sum();
+    match statuses(pod).find_map(|status| status["lastState"]["terminated"].get("finishedAt")) {
+        Some(last) => format!("{count} ({} ago)", age(last, now)),
+        None => count.to_string(),
     }
 }
 
@@ -91,6 +112,24 @@ mod tests {
         assert_eq!(cells(pod.clone()), json!(["x", "0/2", "SchedulingGated", "0", "<unknown>"]));
         super::super::defaults::released(&mut pod);
         assert_eq!(cells(pod)[2], "Pending");
+    }
+
+    #[test]
+    fn a_client_that_runs_restarts_and_ends_is_seen_to() {
+        let state = |client: Value, ready: bool| {
+            let sidecar = json!({"ready": true, "restartCount": 0, "state": {"running": {}}});
+            let client = json!({"ready": ready, "restartCount": 1, "state": client,
+                "lastState": {"terminated": {"finishedAt": (Utc::now() - TimeDelta::seconds(130)).to_rfc3339()}}});
+            let cells = cells(json!({
+                "kind": "Pod", "spec": {"containers": [{}, {}], "initContainers": [{}]},
+                "status": {"phase": "Running", "containerStatuses": [client, sidecar]},
+            }));
+            [cells[1].clone(), cells[2].clone(), cells[3].clone()]
+        };
+        assert_eq!(state(json!({"running": {}}), true), ["2/2", "Running", "1 (2m ago)"]);
+        let ended = |reason: &str| state(json!({"terminated": {"reason": reason}}), false);
+        assert_eq!(ended("Completed"), ["1/2", "NotReady", "1 (2m ago)"]);
+        assert_eq!(ended("Error")[1], "Error");
     }
 
     #[test]
