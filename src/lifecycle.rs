@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use cloudevents::Event;
 
 use crate::cluster::Cluster;
+use crate::config::Verification;
 use crate::context::Context;
 use crate::event::{Pending, forgotten};
 use crate::kubernetes::{Call, Retry, Verdict, read_deletion, read_page, verdict};
@@ -234,9 +235,12 @@ impl<O: Outbound> Lifecycle<'_, O> {
     fn report_of(&self, pod: &Observed, context: &Context, state: &State, is_there: bool) -> Option<Report> {
         let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key).unwrap_or_default();
         let told = pod.metadata.annotation(REPORTED);
+        let verification = self.cluster.config.gateway_verification;
+        // A Pod without a gateway's container, which isn't ours then, runs behind none.
+        let may_be_routed = pod.has_init_containers() || verification == Verification::Off;
         let (event, is_end) = match state {
-            State::Running(since) if told.is_none() => {
-                (reply::running(pod, context, gateway, since.unwrap_or(self.now)), false)
+            State::Running(since) if told.is_none() && may_be_routed => {
+                (reply::running(pod, context, gateway, verification, since.unwrap_or(self.now)), false)
             }
             State::Ended(end) if told != Some("ended") => (reply::ended(pod, context, gateway, end, self.now), true),
             _ => return None,

@@ -93,11 +93,17 @@ pub fn termination(
     build(event(context, context.answer_id(ty), ty, now).data(JSON, data))
 }
 
-/// The report that a client has been running since this time.
-pub fn running(pod: &Observed, context: &Context, gateway: &str, since: DateTime<Utc>) -> Event {
-    let message = match pod.has_init_containers() {
-        true => "the client runs behind its gateway",
-        false => "the client runs, and no gateway is in its Pod",
+/// The report that a client has been running since this time, behind its gateway if that was verified.
+pub fn running(
+    pod: &Observed,
+    context: &Context,
+    gateway: &str,
+    verification: Verification,
+    since: DateTime<Utc>,
+) -> Event {
+    let message = match verification {
+        Verification::Required => "the client runs behind its gateway",
+        Verification::Off => "the client runs; its gateway was not verified",
     };
     let mut data = client(&pod.metadata, context, gateway, message);
     data["pod_ip"] = json!(pod.ip());

@@ -78,6 +78,8 @@ fn a_client_that_runs_is_told_once() {
     for state in ["running", "ended"] {
         check_nothing(&runs(), false, vec![found(&told(runs(), state))]);
     }
+    let without_gateway = merged(runs(), &json!({"spec": {"initContainers": null}}));
+    check_nothing(&runs(), false, vec![found(&without_gateway)]);
 }
 
 #[test]

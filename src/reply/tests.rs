@@ -89,12 +89,19 @@ fn observed(pod: Value) -> Observed {
 fn running_with(change: &Value) -> Value {
     let pod = observed(merged(client_running(routed(wanted(&[]))), change));
     let State::Running(Some(since)) = pod.state() else { panic!("it runs") };
-    json!(running(&pod, &pod.metadata.context().unwrap(), "foo", since))
+    json!(running(&pod, &pod.metadata.context().unwrap(), "foo", Verification::Required, since))
 }
 
 fn ended_with(change: &Value) -> Value {
     let pod = observed(merged(client_ended(routed(wanted(&[])), 7), change));
     json!(ended(&pod, &pod.metadata.context().unwrap(), "foo", &pod.end(), now()))
+}
+
+#[test]
+fn running_says_so_where_nobody_looked_at_the_gateway() {
+    let pod = observed(client_running(routed(wanted(&[]))));
+    let event = json!(running(&pod, &pod.metadata.context().unwrap(), "foo", Verification::Off, now()));
+    assert_eq!(event["data"]["message"], "the client runs; its gateway was not verified");
 }
 
 #[test]
