@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use provisioner::event::{ADDED, DELETED, PENDING, PING, TERMINATION, UPDATED};
 use provisioner::pod::{MANAGED_BY, MANAGED_BY_LABEL, each};
+use provisioner::reply::SOURCE;
 use serde_json::{Value, json};
-use tests::manifests::{knative_service, object, spin_app, triggers};
+use tests::manifests::{documents, knative_service, object, spin_app, triggers};
 
 use crate::manifests::{COMPONENT, SYSTEM, config};
 
@@ -77,6 +78,42 @@ fn each_trigger_waits_for_its_answer_and_has_what_is_given_up_settled() {
     assert_eq!(knative_service()["metadata"]["namespace"], SYSTEM);
 }
 
+/// How long an event may take until the broker gives it up: every attempt hangs, and the waits double.
+fn longest(delivery: &Value) -> Duration {
+    let retries = u32::try_from(delivery["retry"].as_u64().unwrap()).unwrap();
+    assert_eq!(delivery["backoffPolicy"], "exponential");
+    seconds(&delivery["timeout"]) * (retries + 1) + seconds(&delivery["backoffDelay"]) * (2u32.pow(retries) - 1)
+}
+
+/// The channel of this name in a file, which has to take an event before it delivers it.
+fn asynchronous(file: &str, name: &str) -> Value {
+    let channels = documents(file).into_iter().filter(|object| object["kind"] == "InMemoryChannel");
+    let channel = channels.into_iter().find(|channel| channel["metadata"]["name"] == name).unwrap();
+    assert_eq!(channel["metadata"]["namespace"], SYSTEM);
+    assert_eq!(channel["metadata"]["annotations"]["messaging.knative.dev/async-handler"], "true");
+    json!({"ref": {"apiVersion": channel["apiVersion"], "kind": channel["kind"], "name": name}})
+}
+
+/// The in-memory channel answers a POST only once every consumer has the event or has missed it. So the provisioner waits
+/// for them, and for no longer than a call may take.
+#[test]
+fn a_consumer_that_fails_does_not_stop_the_provisioner() {
+    let consumers = triggers().into_iter().filter(|trigger| trigger["spec"]["subscriber"]["ref"] != service());
+    let consumers: Vec<Value> = consumers.chain([object("examples/wait-for-answer/trigger.yaml", "Trigger")]).collect();
+    assert_eq!(consumers.len(), 2);
+    let of_the_broker = object("deploy/broker.yaml", "Broker")["spec"]["delivery"].clone();
+    for trigger in consumers {
+        let (spec, name) = (&trigger["spec"], &trigger["metadata"]["name"]);
+        let delivery = spec.get("delivery").unwrap_or(&of_the_broker);
+        assert!(longest(delivery) < config().kube_api_timeout, "{name}: {:?}", longest(delivery));
+        // Without one that always takes it, the provisioner's POST would be a 500.
+        assert_eq!(delivery["deadLetterSink"], asynchronous("deploy/broker.yaml", "undelivered"), "{name}");
+        // Nor is a change of a Pod to wait for a consumer.
+        let of_clients = spec["filters"] == json!([{"prefix": {"type": "io.podgateway.client."}}]);
+        assert!(of_clients || spec["filter"]["attributes"]["source"] == SOURCE, "{name}");
+    }
+}
+
 #[test]
 fn the_sources_tell_of_the_clients_and_of_nothing_else() {
     let file = |name: &str| format!("{COMPONENT}/{name}.yaml");
@@ -90,9 +127,8 @@ fn the_sources_tell_of_the_clients_and_of_nothing_else() {
     for source in [&watch, &ping] {
         // Its adapter runs where it is, and is not to wait for a gateway. There is the Broker as well.
         assert_eq!(source["metadata"]["namespace"], broker["metadata"]["namespace"]);
-        let named = ["apiVersion", "kind"].map(|field| (field, broker[field].clone()));
-        let sink: Value = named.into_iter().chain([("name", broker["metadata"]["name"].clone())]).collect();
-        assert_eq!(source["spec"]["sink"]["ref"], sink);
+        let named = json!({"apiVersion": broker["apiVersion"], "kind": "Broker", "name": broker["metadata"]["name"]});
+        assert_eq!(source["spec"]["sink"], json!({"ref": named}));
     }
     let exact = json!({"exact": {"kind": "Pod", "namespace": config().client_namespace}});
     assert_eq!(of_type(UPDATED)["spec"]["filters"][0], exact);
