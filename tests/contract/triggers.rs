@@ -114,6 +114,25 @@ fn a_consumer_that_fails_does_not_stop_the_provisioner() {
     }
 }
 
+/// The adapter of the ApiServerSource sends one event at a time, and drops it after five tries in three seconds.
+#[test]
+fn a_change_of_a_pod_is_kept_while_the_broker_is_away() {
+    let file = format!("{COMPONENT}/sources.yaml");
+    let channel = asynchronous(&file, "client-changes");
+    assert_eq!(object(&file, "ApiServerSource")["spec"]["sink"], channel);
+    let [subscription, broker] = [object(&file, "Subscription"), object("deploy/broker.yaml", "Broker")];
+    assert_eq!(subscription["metadata"]["namespace"], SYSTEM);
+    assert_eq!(subscription["spec"]["channel"], channel["ref"]);
+    let named = json!({"apiVersion": broker["apiVersion"], "kind": "Broker", "name": broker["metadata"]["name"]});
+    assert_eq!(subscription["spec"]["subscriber"], json!({"ref": named}));
+    // The Broker answers after the retries of its Triggers, so a timeout would send an event again that is on its way.
+    let (given, of_the_trigger) = (&subscription["spec"]["delivery"], &of_type(DELETED)["spec"]["delivery"]);
+    assert_eq!(given["timeout"], Value::Null);
+    for field in ["retry", "backoffPolicy", "backoffDelay"] {
+        assert_eq!(given[field], of_the_trigger[field], "{field}");
+    }
+}
+
 #[test]
 fn the_sources_tell_of_the_clients_and_of_nothing_else() {
     let file = |name: &str| format!("{COMPONENT}/{name}.yaml");
@@ -127,9 +146,9 @@ fn the_sources_tell_of_the_clients_and_of_nothing_else() {
     for source in [&watch, &ping] {
         // Its adapter runs where it is, and is not to wait for a gateway. There is the Broker as well.
         assert_eq!(source["metadata"]["namespace"], broker["metadata"]["namespace"]);
-        let named = json!({"apiVersion": broker["apiVersion"], "kind": "Broker", "name": broker["metadata"]["name"]});
-        assert_eq!(source["spec"]["sink"], json!({"ref": named}));
     }
+    let named = json!({"apiVersion": broker["apiVersion"], "kind": "Broker", "name": broker["metadata"]["name"]});
+    assert_eq!(ping["spec"]["sink"], json!({"ref": named}));
     let exact = json!({"exact": {"kind": "Pod", "namespace": config().client_namespace}});
     assert_eq!(of_type(UPDATED)["spec"]["filters"][0], exact);
     let source = format!("/apis/v1/namespaces/{SYSTEM}/pingsources/{}", ping["metadata"]["name"].as_str().unwrap());

@@ -2,7 +2,8 @@
 //!
 //! The sink takes what the provisioner tells. The Broker delivers an event again until it is taken. The ApiServerSource
 //! turns each change of a client's Pod into an event, as `pkg/adapter/apiserver` of knative/eventing does: the object is
-//! the data, and each event has an id of its own. The PingSource sends when a test says so.
+//! the data, and each event has an id of its own. It sends one at a time, but the channel `client-changes` takes each at
+//! once, so that many are under way. The PingSource sends when a test says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -156,7 +157,10 @@ impl Deliver {
 }
 
 async fn watch_clients(namespace: Arc<Namespace>, deliver: Deliver) {
-    let changes = namespace.admin().watch(&namespace.path(&format!("pods?watch=1&{CLIENTS}"))).await;
+    let (admin, path) = (namespace.admin(), namespace.path(&format!("pods?{CLIENTS}")));
+    // It says nothing of what its list shows.
+    let since = admin.get(&path).await.object()["metadata"]["resourceVersion"].take();
+    let changes = admin.watch(&format!("{path}&watch=1&resourceVersion={}", since.as_str().expect("a text"))).await;
     let (mut changes, mut deliveries, mut number) = (std::pin::pin!(changes), JoinSet::new(), 0);
     while let Some(mut change) = changes.next().await {
         let ty = match change["type"].as_str() {
