@@ -132,20 +132,22 @@ fn a_mark_that_was_changed_says_from_what_to_what() {
     );
 }
 
-/// Webhooks that pin digests, mirror registries or wrap commands change nothing about the route.
+/// Webhooks that pin digests, mirror registries, wrap commands or add a sidecar change nothing about the route.
 #[test]
-fn another_image_and_another_command_are_ordinary() {
-    assert_eq!(
-        judge(|pod| pod["spec"]["containers"][0]["image"] = json!("docker.io/alpine/curl:latest@sha256:0")),
-        Ok(())
-    );
-    assert_eq!(
-        judge(|pod| {
-            pod["spec"]["containers"][0]["command"] = json!(["/vault/vault-env"]);
-            pod["spec"]["containers"][0]["args"] = json!(["sleep", "infinity"]);
-        }),
-        Ok(())
-    );
+fn what_webhooks_do_every_day_is_ordinary() {
+    let hardened = json!({"capabilities": {"drop": ["NET_RAW"]}});
+    for change in [
+        json!({"image": "docker.io/alpine/curl:latest@sha256:0"}),
+        json!({"command": ["/vault/vault-env"], "args": ["sleep", "infinity"], "env": [{"name": "CLUSTER", "value": "eu"}]}),
+        json!({"name": "log", "image": "log:1", "securityContext": hardened, "resources": {"limits": {"cpu": "1"}}}),
+    ] {
+        let container = merged(json!({"name": "client"}), &change);
+        let change = json!({
+            "metadata": {"labels": {"team": "a"}, "annotations": {"a/b": "c"}},
+            "spec": {"containers": [container], "volumes": [{"name": "tmp", "emptyDir": {}}]},
+        });
+        assert_eq!(judge(|pod| *pod = merged(pod.take(), &change)), Ok(()), "{change}");
+    }
 }
 
 /// With `--sidecarAsInit` and no init image the real controller does it.

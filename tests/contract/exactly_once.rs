@@ -4,20 +4,15 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use local::broker::{BackoffPolicy, Broker, BrokerConfig, Delivery, Passed};
-use local::kubernetes::{Config, EmbeddedApi};
+use tests::Provisioner;
 use tests::events::{Reply, pending};
-use tests::{Provisioner, TOKEN};
+use tests::provisioner::embedded_api;
 
 use crate::{End, end_of};
 
-async fn api() -> EmbeddedApi {
-    let config = Config { token: TOKEN.to_owned(), ..Config::demo() };
-    EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_deliveries_ten_at_once_make_one_pod_and_one_answer() {
-    let api = api().await;
+    let api = embedded_api().await;
     let provisioner = Provisioner::start(&api.url(), &[]);
     let deliveries = (0..50).map(|_| provisioner.deliver(pending("1", "foo")));
     let replies: Vec<_> = futures::stream::iter(deliveries).buffer_unordered(10).collect().await;
@@ -35,33 +30,8 @@ async fn fifty_deliveries_ten_at_once_make_one_pod_and_one_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_that_differ_only_in_where_source_ends_are_two() {
-    let api = api().await;
-    let provisioner = Provisioner::start(&api.url(), &[]);
-    for (source, id) in [("a", "bc"), ("ab", "c")] {
-        let mut request = pending(id, "foo");
-        request.headers_mut().insert("ce-source", source.parse().unwrap());
-        assert_eq!(end_of(&provisioner.deliver(request).await), End::Done);
-    }
-    assert_eq!(api.pods("default").len(), 2);
-    api.shutdown().await;
-}
-
-#[tokio::test]
-async fn an_unknown_gateway_leaves_no_pod() {
-    let api = api().await;
-    let provisioner = Provisioner::start(&api.url(), &[]);
-    let first = provisioner.deliver(pending("1", "nope")).await;
-    let second = provisioner.deliver(pending("1", "nope")).await;
-    assert_eq!(end_of(&first), End::Failed("GatewayNotInjected"));
-    assert_eq!(first.attribute("id"), second.attribute("id"));
-    assert_eq!(api.pods("default").len(), 0);
-    api.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_api_that_is_down_costs_retries_and_no_event() {
-    let api = api().await;
+    let api = embedded_api().await;
     let provisioner = Provisioner::start(&api.url(), &[]);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (url, serving) = provisioner.serve(async { _ = stopped.await }).await;

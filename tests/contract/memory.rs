@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use host::RuntimeConfig;
+use provisioner::reason::Reason;
 use provisioner::testing::{client_running, merged, pod_template, routed, wanted};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tests::command::{Running, application};
-use tests::events::{Delivery, binary, body, pending, pending_with};
-use tests::peer::{Answer, Step, client, happy, json_step, status};
+use tests::events::{Delivery, binary, body, pending, pending_with, structured};
+use tests::peer::{Answer, Step, absent, accepts, client, found, happy, json_step, status};
 use tests::{Peer, Provisioner, Reply};
 use tokio::sync::Barrier;
 
-use crate::answers::{event, structured};
+use crate::answers::event;
 use crate::command::kubeconfig;
 use crate::settling::dead;
 use crate::{End, end_of};
@@ -22,29 +23,24 @@ const USUAL: usize = 3 << 16;
 /// What any other event may need beside that, whatever its bytes are.
 const MORE: usize = 8 << 20;
 
-/// How an instance that may take so many bytes ends an event: by what it answers, or what the sink is told.
-async fn end(request: Delivery, script: Vec<Step>, memory: usize) -> End {
-    end_with(&[], request, script, memory).await
+/// A provisioner each of whose instances may take so many bytes.
+fn limited(url: &str, memory: usize, variables: &[(&str, &str)]) -> Provisioner {
+    let config = RuntimeConfig { max_instance_memory: Some(memory), ..RuntimeConfig::default() };
+    Provisioner::start_with(url, variables, config)
 }
 
-async fn end_with(variables: &[(&str, &str)], request: Delivery, script: Vec<Step>, memory: usize) -> End {
-    let is_dead = request.uri().path() != "/";
-    let config = RuntimeConfig { max_instance_memory: Some(memory), ..RuntimeConfig::default() };
+/// How an instance that may take so many bytes ends an event: by what it answers, or what the sink is told.
+async fn end(request: Delivery, script: Vec<Step>, memory: usize) -> End {
     let peer = Peer::start(script).await;
     let (k_sink, origin) = (format!("{}/sink", peer.url()), peer.url());
     let sink = [("k_sink", k_sink.as_str()), ("sink_origin", origin.as_str())];
-    let provisioner = Provisioner::start_with(&peer.url(), if is_dead { &sink } else { variables }, config);
-    let reply = provisioner.deliver(request).await;
-    if reply.status == 500 {
+    let has_sink = request.uri().path() != "/";
+    let reply = limited(&peer.url(), memory, if has_sink { &sink } else { &[] }).deliver(request).await;
+    if !has_sink || reply.status != 202 {
         return end_of(&reply);
     }
-    let calls = peer.finish();
-    match calls.last().filter(|call| call.path == "/sink") {
-        Some(told) if reply.status == 202 => {
-            end_of(&Reply::new(http::StatusCode::OK, told.headers.clone(), told.body.to_string().into()))
-        }
-        _ => end_of(&reply),
-    }
+    let told = peer.finish().pop().expect("the sink was told");
+    end_of(&Reply::new(http::StatusCode::OK, told.headers, told.body.to_string().into()))
 }
 
 #[tokio::test]
@@ -58,16 +54,11 @@ async fn the_deepest_answer_has_room_on_the_stack() {
     for (open, close) in [("[", "]"), (r#"{"x":"#, "}")] {
         let deep: Value = serde_json::from_str(&nested(open, close, 120)).unwrap();
         let template = pod_template(|spec| spec["affinity"] = deep);
-        let script = [json_step("GET", 200, move |_| template.clone())].into_iter().chain(happy()).collect();
-        let variables = [("client_pod_template", "crawler")];
-        assert_eq!(end_with(&variables, pending("1", "foo"), script, 1 << 20).await, End::Done);
+        let script = [json_step("GET", 200, move |_| template.clone())].into_iter().chain(happy());
+        let peer = Peer::start(script.collect()).await;
+        let provisioner = limited(&peer.url(), 1 << 20, &[("client_pod_template", "crawler")]);
+        assert_eq!(end_of(&provisioner.deliver(pending("1", "foo")).await), End::Done);
     }
-}
-
-/// An event of nearly a mebibyte: its data as JSON, or else the members of its envelope.
-enum Shape {
-    Data(String, End),
-    Envelope(String, End),
 }
 
 const MEBIBYTE: usize = 1 << 20;
@@ -75,11 +66,11 @@ const MEBIBYTE: usize = 1 << 20;
 const ROOM: usize = MEBIBYTE - 300;
 
 /// As many of the items as fit.
-fn filled(open: &str, item: impl Fn(usize) -> String, separator: &str, close: &str, room: usize) -> String {
+fn filled(open: &str, item: impl Fn(usize) -> String, separator: &str, close: &str) -> String {
     let mut text = open.to_owned();
     for number in 0.. {
         let item = item(number);
-        if text.len() + separator.len() + item.len() + close.len() > room {
+        if text.len() + separator.len() + item.len() + close.len() > ROOM {
             break;
         }
         if number > 0 {
@@ -91,7 +82,7 @@ fn filled(open: &str, item: impl Fn(usize) -> String, separator: &str, close: &s
 }
 
 fn list(item: &str) -> String {
-    filled("[", |_| item.to_owned(), ",", "]", ROOM)
+    filled("[", |_| item.to_owned(), ",", "]")
 }
 
 fn nested(open: &str, close: &str, levels: usize) -> String {
@@ -100,61 +91,7 @@ fn nested(open: &str, close: &str, levels: usize) -> String {
 
 /// A text of the largest size, of this piece.
 fn long(piece: &str) -> String {
-    filled("\"", |_| piece.to_owned(), "", "\"", ROOM)
-}
-
-fn shapes() -> Vec<(&'static str, Shape)> {
-    let beside = |value: String| Shape::Data(format!(r#"{{"gateway_name":"foo","x":{value}}}"#), End::Done);
-    let before = |value: String| Shape::Data(format!(r#"{{"x":{value},"gateway_name":"foo"}}"#), End::Done);
-    let gateway =
-        |value: String| Shape::Data(format!(r#"{{"gateway_name":{value}}}"#), End::Failed("InvalidGatewayName"));
-    let bad = |data: String| Shape::Data(data, End::Failed("InvalidEventData"));
-    let bytes = |room: usize| base64(&format!(r#"{{"gateway_name":"foo","x":"{}"}}"#, "x".repeat(room * 3 / 4 - 40)));
-    let extensions = |value: &str| {
-        filled("", |number| format!("\"x{number}\":{value}"), ",", "", ROOM) + r#","data":{"gateway_name":"foo"}"#
-    };
-    let envelope = |members: String| Shape::Envelope(members, End::Done);
-    vec![
-        ("objects", beside(list(r#"{"":0}"#))),
-        ("objects before what is read", before(list(r#"{"":0}"#))),
-        ("members", beside(filled("{", |number| format!("\"{number}\":0"), ",", "}", ROOM))),
-        ("chains of a hundred objects", beside(list(&nested(r#"{"":"#, "}", 100)))),
-        ("a hundred thousand levels of lists", beside(nested("[", "]", 100_000))),
-        ("a hundred thousand levels of objects", beside(nested(r#"{"":"#, "}", 100_000))),
-        ("empty lists", beside(list("[]"))),
-        ("numbers", beside(list("1"))),
-        ("long numbers", beside(list("-1.2345678901234567e-300"))),
-        ("one number", beside("1".repeat(ROOM - 40))),
-        ("texts", beside(list(r#""a""#))),
-        ("one text", beside(long("x"))),
-        ("escapes", beside(long("\\u0001"))),
-        ("escapes in a name", Shape::Data(format!(r#"{{{}:0,"gateway_name":"foo"}}"#, long("\\n")), End::Done)),
-        ("a gateway's name", gateway(long("x"))),
-        ("a gateway's name of escapes", gateway(long("\\u0001"))),
-        ("a gateway's name that is an object", bad(format!(r#"{{"gateway_name":{}}}"#, list(r#"{"":0}"#)))),
-        ("no object", bad(list(r#"{"":0}"#))),
-        ("no JSON", bad("x".repeat(ROOM))),
-        ("no JSON at its end", bad(list(r#"{"":0}"#) + "x")),
-        ("JSON that was encoded twice", bad(json!(list(r#"{"":0}"#)).to_string().chars().take(ROOM).collect())),
-        ("extensions", envelope(extensions("\"\""))),
-        ("extensions that are lists", envelope(extensions("[[[[]]]]"))),
-        ("bytes", envelope(format!(r#""datacontenttype":"application/json","data_base64":"{}""#, bytes(ROOM - 40)))),
-        ("bytes of version 0.3", envelope(format!(r#""datacontentencoding":"base64","data":"{}""#, bytes(ROOM - 40)))),
-        ("a dead letter's last answer", envelope(error_data())),
-        ("a time", envelope(format!(r#""time":{},"data":{{"gateway_name":"foo"}}"#, long("x")))),
-        (
-            "a time of expiry",
-            Shape::Envelope(
-                format!(r#""expirytime":{},"data":{{"gateway_name":"foo"}}"#, long("x")),
-                End::Failed("InvalidEventData"),
-            ),
-        ),
-    ]
-}
-
-fn error_data() -> String {
-    let data = base64(&"x".repeat((ROOM - 100) * 3 / 4));
-    format!(r#""knativeerrorcode":503,"knativeerrordata":"{data}","data":{{"gateway_name":"foo"}}"#)
+    filled("\"", |_| piece.to_owned(), "", "\"")
 }
 
 fn base64(text: &str) -> String {
@@ -162,87 +99,97 @@ fn base64(text: &str) -> String {
     ::base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-/// The event in each mode that can carry it.
-fn in_each_mode(shape: &Shape) -> Vec<Delivery> {
-    let envelope = |version: &str, members: &str| {
-        let text = format!(
-            r#"{{"specversion":"{version}","id":"1","source":"/test","type":"{}",{members}}}"#,
-            provisioner::event::PENDING
-        );
-        body("application/cloudevents+json", text)
-    };
-    let requests = match shape {
-        Shape::Data(data, _) if serde_json::from_str::<&RawValue>(data).is_err() => vec![pending_with("1", data)],
-        Shape::Data(data, _) => vec![pending_with("1", data), envelope("1.0", &format!("\"data\":{data}"))],
-        Shape::Envelope(members, _) if members.contains("datacontentencoding") => vec![envelope("0.3", members)],
-        Shape::Envelope(members, _) => vec![envelope("1.0", members)],
-    };
-    for request in &requests {
-        let size = http_body::Body::size_hint(request.body()).exact().unwrap();
-        assert!(size <= MEBIBYTE as u64, "{size}");
-    }
-    requests
+/// A pending event in structured mode with these members.
+fn envelope(members: &str) -> Delivery {
+    let ty = provisioner::event::PENDING;
+    body("application/cloudevents+json", format!(r#"{{"id":"1","source":"/test","type":"{ty}",{members}}}"#))
 }
 
-fn accepts() -> Step {
-    json_step("POST", 202, |_| Value::Null)
-}
-
-fn absent() -> Step {
-    status("GET", 404, "NotFound", "pods \"x\" not found")
+/// Events of nearly a mebibyte, in each mode that can carry them.
+fn shapes() -> Vec<(&'static str, Vec<Delivery>, End)> {
+    let [invalid_data, invalid_name] = [Reason::InvalidEventData, Reason::InvalidGatewayName].map(End::Failed);
+    let data = |name, data: String, end| {
+        let is_json = serde_json::from_str::<&RawValue>(&data).is_ok();
+        let structured = is_json.then(|| envelope(&format!(r#""specversion":"1.0","data":{data}"#)));
+        (name, [pending_with("1", &data)].into_iter().chain(structured).collect(), end)
+    };
+    let beside = |name, value: String| data(name, format!(r#"{{"gateway_name":"foo","x":{value}}}"#), End::Done);
+    let gateway = |name, value: String, end| data(name, format!(r#"{{"gateway_name":{value}}}"#), end);
+    let foo = r#""specversion":"1.0","data":{"gateway_name":"foo"}"#;
+    let members = |name, members: String| (name, vec![envelope(&format!("{foo},{members}"))], End::Done);
+    let objects = || list(r#"{"":0}"#);
+    let bytes = base64(&format!(r#"{{"gateway_name":"foo","x":"{}"}}"#, "x".repeat(ROOM * 3 / 4 - 70)));
+    let extensions = |value: &str| filled("", |number| format!("\"x{number}\":{value}"), ",", "");
+    let of_bytes = |name, members: String| (name, vec![envelope(&members)], End::Done);
+    vec![
+        beside("objects", objects()),
+        data("objects before what is read", format!(r#"{{"x":{},"gateway_name":"foo"}}"#, objects()), End::Done),
+        beside("members", filled("{", |number| format!("\"{number}\":0"), ",", "}")),
+        beside("chains of a hundred objects", list(&nested(r#"{"":"#, "}", 100))),
+        beside("a hundred thousand levels of lists", nested("[", "]", 100_000)),
+        beside("a hundred thousand levels of objects", nested(r#"{"":"#, "}", 100_000)),
+        beside("empty lists", list("[]")),
+        beside("numbers", list("1")),
+        beside("long numbers", list("-1.2345678901234567e-300")),
+        beside("one number", "1".repeat(ROOM - 40)),
+        beside("texts", list(r#""a""#)),
+        beside("one text", long("x")),
+        beside("escapes", long("\\u0001")),
+        data("escapes in a name", format!(r#"{{{}:0,"gateway_name":"foo"}}"#, long("\\n")), End::Done),
+        gateway("a gateway's name", long("x"), invalid_name),
+        gateway("a gateway's name of escapes", long("\\u0001"), invalid_name),
+        gateway("a gateway's name that is an object", objects(), invalid_data),
+        data("no object", objects(), invalid_data),
+        data("no JSON", "x".repeat(ROOM), invalid_data),
+        data("no JSON at its end", objects() + "x", invalid_data),
+        data("JSON that was encoded twice", json!(objects()).to_string().chars().take(ROOM).collect(), invalid_data),
+        members("extensions", extensions("\"\"")),
+        members("extensions that are lists", extensions("[[[[]]]]")),
+        members(
+            "a dead letter's last answer",
+            format!(r#""knativeerrordata":"{}""#, base64(&"x".repeat(ROOM * 3 / 4 - 70))),
+        ),
+        members("a time", format!(r#""time":{}"#, long("x"))),
+        ("a time of expiry", vec![envelope(&format!(r#"{foo},"expirytime":{}"#, long("x")))], invalid_data),
+        of_bytes("bytes", format!(r#""specversion":"1.0","datacontenttype":"text/json","data_base64":"{bytes}""#)),
+        of_bytes("bytes of 0.3", format!(r#""specversion":"0.3","datacontentencoding":"base64","data":"{bytes}""#)),
+    ]
 }
 
 #[tokio::test]
 async fn whatever_a_mebibyte_holds_is_answered_with_eight_more_than_a_usual_event_needs() {
-    for (name, shape) in shapes() {
-        let (Shape::Data(_, expected) | Shape::Envelope(_, expected)) = shape;
-        for request in in_each_mode(&shape) {
+    for (name, requests, expected) in shapes() {
+        for request in requests {
             let is_done = expected == End::Done;
-            let script = if is_done { happy() } else { vec![] };
-            assert_eq!(end(request, script, USUAL + MORE).await, expected, "{name}");
-        }
-        for request in in_each_mode(&shape) {
-            let found = json_step("GET", 200, |_| client(wanted(&[])));
-            let script = if expected == End::Done { vec![found, accepts()] } else { vec![accepts()] };
-            assert_eq!(end(dead(request), script, USUAL + MORE).await, expected, "{name}, a dead letter");
+            let answered = end(request.clone(), if is_done { happy() } else { vec![] }, USUAL + MORE).await;
+            let script = is_done.then(|| found(client)).into_iter().chain([accepts()]).collect();
+            let settled = end(dead(request), script, USUAL + MORE).await;
+            assert_eq!((answered, settled), (expected, expected), "{name}");
         }
     }
-}
-
-/// An event with an attribute of the largest size, of this piece.
-fn large(attribute: &str, piece: &str) -> Delivery {
-    let mut members = vec![("id", "\"1\"".to_owned()), ("source", "\"/test\"".to_owned())];
-    members.retain(|(name, _)| *name != attribute);
-    members.push((attribute, long(piece)));
-    let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
-    let ty = provisioner::event::PENDING;
-    let rest = format!(r#""specversion":"1.0","type":"{ty}","data":{{"gateway_name":"foo"}}"#);
-    body("application/cloudevents+json", format!("{{{},{rest}}}", members.join(",")))
 }
 
 /// What an answer repeats of an event. Two of these are in the annotations of its Pod, of which an API server takes 256
 /// KiB.
 #[tokio::test]
 async fn an_attribute_of_a_mebibyte_is_answered_as_well() {
-    let too_long = "metadata.annotations: Too long: may not be more than 262144 bytes";
+    let too_long = || status("POST", 422, "Invalid", "metadata.annotations: Too long");
+    let (rejected, undeliverable) = (End::Failed(Reason::PodRejected), End::Failed(Reason::Undeliverable));
     for attribute in ["id", "source", "correlationid", "traceparent", "tracestate"] {
         for piece in ["x", "\\\"", "\\u0001", "\u{e4}", "%"] {
-            let refused = vec![status("POST", 422, "Invalid", too_long), absent()];
-            let answered = end(large(attribute, piece), refused, USUAL + MORE).await;
-            assert_eq!(answered, End::Failed("PodRejected"), "{attribute} of {piece}");
-            let settled = end(dead(large(attribute, piece)), vec![absent(), accepts()], USUAL + MORE).await;
-            assert_eq!(settled, End::Failed("Undeliverable"), "{attribute} of {piece}, a dead letter");
+            let large = || {
+                structured(&merged(event(), &json!({attribute: serde_json::from_str::<Value>(&long(piece)).unwrap()})))
+            };
+            let answered = end(large(), vec![too_long(), absent()], USUAL + MORE).await;
+            let settled = end(dead(large()), vec![absent(), accepts()], USUAL + MORE).await;
+            assert_eq!((answered, settled), (rejected, undeliverable), "{attribute} of {piece}");
         }
     }
     let other = format!(r#"{{"specversion":"1.0","id":"1","source":"/test","type":{}}}"#, long("x"));
     assert_eq!(end(body("application/cloudevents+json", other), vec![], USUAL + MORE).await, End::Empty(202));
-}
-
-#[tokio::test]
-async fn an_id_as_long_as_a_pod_can_hold_it_becomes_a_client() {
-    let mut event = event();
-    event["id"] = json!("x".repeat(250 << 10));
-    assert_eq!(end(structured(event), happy(), USUAL + MORE).await, End::Done);
+    // As long as a Pod can hold it.
+    let longest = structured(&merged(event(), &json!({"id": "x".repeat(250 << 10)})));
+    assert_eq!(end(longest, happy(), USUAL + MORE).await, End::Done);
 }
 
 #[tokio::test]
@@ -257,7 +204,7 @@ const CLIENTS: usize = 470;
 const SWEEP: usize = 16 << 20;
 
 /// A page as large as an answer may be: of clients that were told of, with long annotations.
-fn page(from: usize) -> Value {
+fn clients(from: usize) -> Value {
     let told = json!({"metadata": {"annotations": {"podgateway.io/reported": "running", "note": "x".repeat(36_000)}}});
     let client = |_| merged(client_running(routed(wanted(&[]))), &told);
     let to = CLIENTS.min(from + 50);
@@ -267,15 +214,13 @@ fn page(from: usize) -> Value {
 
 #[tokio::test]
 async fn a_sweep_of_hundreds_of_clients_takes_ten_calls_and_sixteen_mebibytes() {
-    let pages: Vec<_> = (0..CLIENTS).step_by(50).map(page).collect();
+    let pages: Vec<_> = (0..CLIENTS).step_by(50).map(clients).collect();
     assert!(pages[0].to_string().len() > 1_900_000, "{}", pages[0].to_string().len());
     let script: Vec<_> = pages.into_iter().map(|page| json_step("GET", 200, move |_| page.clone())).collect();
     assert!(script.len() <= 10);
-    let config = RuntimeConfig { max_instance_memory: Some(SWEEP), ..RuntimeConfig::default() };
     let peer = Peer::start(script).await;
-    let (k_sink, origin) = (format!("{}/sink", peer.url()), peer.url());
-    let sink = [("k_sink", k_sink.as_str()), ("sink_origin", origin.as_str())];
-    let provisioner = Provisioner::start_with(&peer.url(), &sink, config);
+    let sink = [("k_sink", "http://sink.test/"), ("sink_origin", "http://sink.test")];
+    let provisioner = limited(&peer.url(), SWEEP, &sink);
     let reply = provisioner.deliver(binary("1", provisioner::event::PING, "{}")).await;
     assert_eq!(end_of(&reply), End::Empty(202));
     peer.finish();

@@ -1,9 +1,8 @@
 //! The README tells the truth: its curl gets its answer, and its size is the component's.
 
-use local::kubernetes::{Config, EmbeddedApi};
+use tests::Provisioner;
 use tests::events::Reply;
-use tests::provisioner::repository;
-use tests::{Provisioner, TOKEN};
+use tests::provisioner::{embedded_api, repository};
 
 fn readme() -> String {
     std::fs::read_to_string(repository().join("README.md")).unwrap()
@@ -45,8 +44,7 @@ fn stable(line: &str) -> String {
 #[tokio::test]
 async fn the_curl_gets_the_answer_that_is_printed_below_it() {
     let readme = readme();
-    let config = Config { token: TOKEN.to_owned(), ..Config::demo() };
-    let api = EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let api = embedded_api().await;
     let provisioner = Provisioner::start(&api.url(), &[]);
     let reply = provisioner.deliver(request_of(&block(&readme, "sh\ncurl"))).await;
     let mut answered: Vec<String> = lines_of(&reply).iter().map(|line| stable(line)).collect();

@@ -1,17 +1,18 @@
 //! Redeliveries after a change of settings: what becomes of a client that was made under the old ones.
 
+use provisioner::reason::Reason;
 use provisioner::testing::{routed, wanted};
 use serde_json::Value;
 use tests::events::pending;
-use tests::peer::{Step, client, happy, json_step};
+use tests::peer::{Step, absent, accepts, client, exists, found, happy, json_step};
 
-use crate::settling::{absent, accepts, dead, deliver, ending, exists, found, reply_in};
+use crate::settling::{dead, deliver, ending, reply_in};
 use crate::{Case, End, end_of, run};
 
 /// The row of docs/operations.md, the variable and its new value, and how a redelivery ends: for a client that was
 /// released, and for one that is still gated.
 fn changes() -> Vec<(&'static str, &'static str, &'static str, End, End)> {
-    let (wrong, unwanted) = (End::Failed("WrongGatewayInjected"), End::Failed("GatewayNotAllowed"));
+    let (wrong, unwanted) = (End::Failed(Reason::WrongGatewayInjected), End::Failed(Reason::GatewayNotAllowed));
     let run = "`client_image`, `client_command`";
     vec![
         (run, "client_image", "another:1", End::Done, End::Done),
@@ -30,10 +31,10 @@ fn script(variable: &str, end: End, pod: fn(Value) -> Value) -> Vec<Step> {
     let first = if variable == "client_pod_template" { absent() } else { exists() };
     let is_gated = pod(wanted(&[]))["spec"]["schedulingGates"].is_array();
     match end {
-        End::Failed("GatewayNotAllowed") => vec![],
+        End::Failed(Reason::GatewayNotAllowed) => vec![],
         End::Done if is_gated => vec![first, found(pod), json_step("PATCH", 200, |_| client(wanted(&[])))],
         End::Done => vec![first, found(pod)],
-        _ => vec![first, found(pod), ending(0, &[])],
+        _ => vec![first, found(pod), ending(0)],
     }
 }
 
@@ -43,17 +44,15 @@ async fn a_redelivery_after_a_change_of_settings_ends_as_the_document_says() {
     for (row, variable, value, released, gated) in changes() {
         let cells = documented.iter().find(|cells| cells[0] == row).unwrap_or_else(|| panic!("no row {row}"));
         for (cell, pod, end) in [(&cells[1], client as fn(Value) -> Value, released), (&cells[2], routed, gated)] {
-            let word = if let End::Failed(reason) = end { reason } else { "`done`" };
-            assert!(cell.contains(word), "{row}: {cell}");
-            let case = Case::new("redelivery", row, pending("1", "foo"), script(variable, end, pod), end);
-            run(case.with(variable, value)).await;
+            let word = if let End::Failed(reason) = end { format!("{reason:?}") } else { "`done`".to_owned() };
+            assert!(cell.contains(&word), "{row}: {cell}");
+            run(Case::new(row, script(variable, end, pod), end).with(variable, value)).await;
         }
     }
     documented.retain(|cells| changes().iter().all(|change| cells[0] != change.0));
     let [namespace] = &documented[..] else { panic!("rows without a case: {documented:?}") };
     assert_eq!(namespace[0], "`client_namespace`");
-    let second = Case::new("redelivery", "namespace", pending("1", "foo"), happy(), End::Done);
-    let (_, calls) = run(second.with("client_namespace", "b")).await;
+    let (_, calls) = run(Case::new("namespace", happy(), End::Done).with("client_namespace", "b")).await;
     assert!(calls.iter().all(|call| call.path.starts_with("/api/v1/namespaces/b/pods")));
 }
 

@@ -2,10 +2,9 @@
 
 use http_body_util::Full;
 use properties::vectors::{Expected, requests};
-use tests::events::pending;
+use tests::events::{pending, with_header};
 use tests::{Peer, Provisioner};
 
-use crate::answers::with_header;
 use crate::{End, end_of};
 
 #[tokio::test]

@@ -3,8 +3,14 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use crate::cluster::client::PATIENCE;
+use crate::events::{Delivery, Reply, bare};
 use crate::provisioner::repository;
 
 /// Every address of the command on a port that is free.
@@ -48,32 +54,31 @@ pub fn command(directory: &Path) -> Command {
 /// When the component isn't built.
 pub fn application() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("there is room for an application");
-    let copy = |name: &str| {
+    let copy = |name: &&str| {
         let to = directory.path().join(name);
         std::fs::create_dir_all(to.parent().expect("it lies in the directory")).expect("a directory can be made");
         std::fs::copy(repository().join(name), to)
             .unwrap_or_else(|error| panic!("{name}: {error} (make test builds the component first)"));
     };
-    copy("spin.toml");
-    copy("serviceaccount/README.md");
-    copy("oidc/README.md");
-    copy("target/wasm32-wasip2/release/provisioner.wasm");
+    let component = "target/wasm32-wasip2/release/provisioner.wasm";
+    ["spin.toml", "serviceaccount/README.md", "oidc/README.md", component].iter().for_each(copy);
     directory
 }
 
-/// The command, running; it is stopped when it is dropped.
+/// A program that runs, and what it says; it is stopped when it is dropped.
 pub struct Running {
     child: Child,
-    head: String,
-    /// What else it prints on stdout, and what on stderr: read all the time, for a pipe that is full would stop it.
-    rest: Vec<JoinHandle<String>>,
+    /// What it has printed on stdout so far, and what on stderr: read all the time, for a pipe that is full would stop it.
+    said: [Arc<Mutex<String>>; 2],
+    readers: Vec<JoinHandle<()>>,
 }
 
-fn read_to_end(mut output: impl Read + Send + 'static) -> JoinHandle<String> {
+fn follow(output: impl Read + Send + 'static, said: Arc<Mutex<String>>) -> JoinHandle<()> {
     thread::spawn(move || {
-        let mut text = String::new();
-        output.read_to_string(&mut text).expect("it prints text");
-        text
+        for line in BufReader::new(output).lines() {
+            let line = line.expect("it prints text") + "\n";
+            said.lock().expect("nobody panics here").push_str(&line);
+        }
     })
 }
 
@@ -85,39 +90,55 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Starts it in `directory` on free ports, and waits until it says that it runs.
-    ///
-    /// # Panics
-    /// When it ends before that.
+    /// Starts the command in `directory` on free ports, and waits until it says that it runs.
     pub fn start(directory: &Path, arguments: &[&str]) -> Self {
-        Self::of(command(directory), arguments)
+        let mut running = Self::spawn(command(directory).args(FREE_PORTS).args(arguments));
+        running.until(|said, _| said.contains("Ctrl-C stops it."));
+        running
     }
 
-    /// The same for a [`command`] to which something was done.
+    /// Starts any program, and follows what it says.
     ///
     /// # Panics
-    /// When it ends before it runs.
-    pub fn of(mut command: Command, arguments: &[&str]) -> Self {
-        command.args(FREE_PORTS).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the command is built (make test builds it first)");
-        let mut stdout = BufReader::new(child.stdout.take().expect("its output is piped"));
-        let stderr = read_to_end(child.stderr.take().expect("its errors are piped"));
-        let mut head = String::new();
-        while !head.contains("Ctrl-C stops it.") {
-            let read = stdout.read_line(&mut head).expect("it prints text");
-            assert_ne!(read, 0, "{head}");
-        }
-        Self { child, head, rest: vec![stderr, read_to_end(stdout)] }
+    /// When there is no such program.
+    pub fn spawn(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program is there (make test builds the command first)");
+        let said = [(); 2].map(|()| Arc::default());
+        let stdout = follow(child.stdout.take().expect("its output is piped"), Arc::clone(&said[0]));
+        let stderr = follow(child.stderr.take().expect("its errors are piped"), Arc::clone(&said[1]));
+        Self { child, said, readers: vec![stdout, stderr] }
     }
 
-    /// The address on the line that begins with `what`.
+    fn so_far(&self) -> [String; 2] {
+        self.said.each_ref().map(|said| said.lock().expect("nobody panics here").clone())
+    }
+
+    /// Waits until what it has printed on stdout and on stderr is as it should be, and gives that.
+    ///
+    /// # Panics
+    /// When that doesn't come, or it ends before.
+    pub fn until(&mut self, is_so: impl Fn(&str, &str) -> bool) -> [String; 2] {
+        let begin = Instant::now();
+        loop {
+            let has_ended = self.child.try_wait().expect("it can be waited for").is_some();
+            let [said, errors] = self.so_far();
+            if is_so(&said, &errors) {
+                return [said, errors];
+            }
+            assert!(!has_ended && begin.elapsed() < PATIENCE, "in vain: {said}{errors}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The second word of the line that begins with `what`: an address.
     ///
     /// # Panics
     /// When there is no such line.
     pub fn address(&self, what: &str) -> String {
-        let line = self.head.lines().find(|line| line.starts_with(what));
-        let address = line.and_then(|line| line.split_whitespace().nth(1));
-        address.unwrap_or_else(|| panic!("no {what} in {}", self.head)).to_owned()
+        let [said, _] = self.so_far();
+        let address = said.lines().find(|line| line.starts_with(what)).and_then(|line| line.split_whitespace().nth(1));
+        address.unwrap_or_else(|| panic!("no {what} in {said}")).to_owned()
     }
 
     /// Its process.
@@ -125,18 +146,52 @@ impl Running {
         self.child.id()
     }
 
-    /// Interrupts it, as Ctrl-C does, and gives its exit code and all that it printed.
+    /// Its exit code, and all that it printed on stdout and on stderr, once it has ended.
     ///
     /// # Panics
     /// When it prints what is no text.
-    pub fn interrupt(mut self) -> (Option<i32>, String) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().is_ok_and(|status| status.success()));
+    pub fn end(mut self) -> (Option<i32>, [String; 2]) {
         let code = self.child.wait().expect("it has ended").code();
-        let mut output = std::mem::take(&mut self.head);
-        while let Some(rest) = self.rest.pop() {
-            output += &rest.join().expect("it prints text");
-        }
-        (code, output)
+        std::mem::take(&mut self.readers).into_iter().for_each(|reader| reader.join().expect("it prints text"));
+        (code, self.so_far())
     }
+
+    /// Interrupts it, as Ctrl-C does, and gives the same.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn interrupt(self) -> (Option<i32>, [String; 2]) {
+        let id = self.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().is_ok_and(|status| status.success()));
+        self.end()
+    }
+
+    /// The Pods in the clients' namespace of the command's own API.
+    pub async fn pods(&self) -> Vec<Value> {
+        let list = Reply::from(&format!("{}/api/v1/namespaces/default/pods", self.address("kubernetes")), get()).await;
+        list.json()["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Waits for events that the command's broker takes in: those that are meant, once there are as many.
+    ///
+    /// # Panics
+    /// When they don't come.
+    pub async fn received(&self, count: usize, is_meant: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let url = self.address("broker").replace("/default/default", "/events");
+        let begin = Instant::now();
+        loop {
+            let steps = Reply::from(&url, get()).await.json();
+            let received = steps.as_array().into_iter().flatten().filter(|step| step["kind"] == "received");
+            let meant: Vec<_> = received.map(|step| step["event"].clone()).filter(&is_meant).collect();
+            if meant.len() >= count {
+                return meant;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{count} events do not come: {steps:#}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn get() -> Delivery {
+    bare("GET", "/")
 }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use local::kubernetes::{Config, EmbeddedApi, Gateway, Mode};
+use local::kubernetes::{EmbeddedApi, Gateway, Mode};
 
-use crate::TOKEN;
 use crate::events::{Delivery, Reply, pending};
-use crate::provisioner::{Provisioner, repository};
+use crate::provisioner::{Provisioner, embedded_api, repository};
 
 /// How many events of a kind are measured; the median counts.
 const EVENTS: usize = 9;
@@ -72,8 +71,7 @@ impl Metered {
     /// # Panics
     /// When there is no port.
     pub async fn start(variables: &[(&str, &str)]) -> Self {
-        let config = Config { token: TOKEN.to_owned(), ..Config::demo() };
-        let api = EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+        let api = embedded_api().await;
         Self { provisioner: Provisioner::start_metered(&api.url(), variables), api }
     }
 

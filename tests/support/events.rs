@@ -1,7 +1,7 @@
 //! Requests with events, and the answers to them.
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -35,6 +35,17 @@ pub fn binary(id: &str, ty: &str, data: &str) -> Delivery {
 /// A request with a body of this media type and no attribute in its headers.
 pub fn body(content_type: &str, body: impl Into<Bytes>) -> Delivery {
     post().header("content-type", content_type).body(body.into().into()).expect("the media type is valid")
+}
+
+/// An event in structured mode.
+pub fn structured(event: &Value) -> Delivery {
+    body("application/cloudevents+json; charset=utf-8", event.to_string())
+}
+
+/// A request with one header more.
+pub fn with_header(mut request: Delivery, name: &'static str, value: impl AsRef<[u8]>) -> Delivery {
+    request.headers_mut().append(name, HeaderValue::from_bytes(value.as_ref()).expect("the value is valid"));
+    request
 }
 
 /// A request without a body.

@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use provisioner::testing::{self, released, routed};
+use provisioner::testing::{self, released, routed, wanted};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
@@ -100,6 +100,26 @@ pub fn client(posted: Value) -> Value {
 /// The conversation of an event that becomes a client: it is created, routed by the gateway `foo`, and released.
 pub fn happy() -> Vec<Step> {
     vec![json_step("POST", 201, routed), json_step("PATCH", 200, client)]
+}
+
+/// A look at the Pod that finds none.
+pub fn absent() -> Step {
+    status("GET", 404, "NotFound", "pods \"x\" not found")
+}
+
+/// A create that finds its name taken.
+pub fn exists() -> Step {
+    status("POST", 409, "AlreadyExists", "pods \"x\" already exists")
+}
+
+/// A look that finds the Pod of the event (`/test`, `1`) in this state.
+pub fn found(pod: fn(Value) -> Value) -> Step {
+    json_step("GET", 200, move |_| pod(wanted(&[])))
+}
+
+/// A sink that takes what it is told.
+pub fn accepts() -> Step {
+    ("POST", Box::new(|_, _| Answer::Respond(202, Vec::new(), Bytes::new())))
 }
 
 struct State {

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use host::{Application, Code, Compile, Options, RuntimeConfig, Setup, VariableSources};
+use local::kubernetes::{Config, EmbeddedApi};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -116,6 +117,15 @@ impl Drop for Provisioner {
             eprintln!("the provisioner logged:\n{}", self.recorder.text());
         }
     }
+}
+
+/// The embedded Kubernetes API with its usual gateways, which knows the token of the tests.
+///
+/// # Panics
+/// When there is no port.
+pub async fn embedded_api() -> EmbeddedApi {
+    let config = Config { token: TOKEN.to_owned(), ..Config::demo() };
+    EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.expect("a port is free")
 }
 
 /// The root of the repository.
