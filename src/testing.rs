@@ -9,6 +9,7 @@ mod script;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
+use http::Request;
 use serde_json::{Value, json};
 
 pub use self::life::{client_ended, client_running, with_client};
@@ -60,6 +61,16 @@ pub fn config(changes: &[(&str, &str)]) -> Config {
 /// The context of an event with this identity and nothing else.
 pub fn context(source: &str, id: &str) -> Context {
     Context { source: source.to_owned(), id: id.to_owned(), ..Context::default() }
+}
+
+/// The event (`/test`, `1`) of this type in binary mode, with JSON for its data.
+///
+/// # Panics
+/// When the path or the type can't be sent.
+pub fn event(path: &str, ty: &str, data: impl Into<Vec<u8>>) -> Request<Vec<u8>> {
+    let request = Request::post(path).header("ce-specversion", "1.0").header("ce-source", "/test").header("ce-id", "1");
+    let request = request.header("ce-type", ty).header("content-type", "application/json");
+    request.body(data.into()).expect("the headers are valid")
 }
 
 /// The client of the event (`/test`, `1`) at the gateway `foo`, given to `act`.

@@ -22,9 +22,9 @@ use provisioner::reply::{DONE, FAILED};
 use provisioner::testing::{self, deleting, released, routed, stored};
 use serde_json::{Value, json};
 
-const SOURCE: &str = "/model";
+const SOURCE: &str = "/test";
 const ID: &str = "1";
-const SINK: &str = "http://broker-ingress.knative-eventing.svc.cluster.local/client-system/default";
+pub const SINK: &str = "http://broker-ingress.knative-eventing.svc.cluster.local/client-system/default";
 const NAMESPACE: &str = "default";
 /// Resource versions are unique in a cluster: that of a Pod is its uid times this, and how often it was changed.
 const VERSIONS: u32 = 100;
@@ -118,7 +118,7 @@ pub enum Next {
 }
 
 /// Where the code stops.
-enum Stop {
+pub enum Stop {
     /// At a call for which there is no answer yet.
     Call(Request<Vec<u8>>),
     Response(Response<Vec<u8>>),
@@ -200,17 +200,9 @@ impl Code {
 
     /// Runs the code on `answers`: its response, or the call for which there is no answer yet.
     fn run(&self, route: Route, answers: &[Answer]) -> Stop {
-        let variable = |name: &str| testing::variable(&self.variables, name);
-        let token = || Ok("token".to_owned());
-        let surroundings =
-            Surroundings { now: testing::now(), variable: &variable, token: &token, sink_token: &|| Ok(None) };
-        let answers = answers.iter().map(|answer| self.wire(*answer)).collect();
-        let recorded = Recorded { answers: RefCell::new(answers), call: RefCell::new(None) };
-        let answered = pin!(endpoint::answer(pending_event(route), &surroundings, &recorded));
-        match answered.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answered) => Stop::Response(answered.response),
-            Poll::Pending => Stop::Call(recorded.call.take().expect("the code waits for calls only")),
-        }
+        let path = if route == Route::Subscriber { "/" } else { "/dead-letter" };
+        let request = testing::event(path, PENDING, r#"{"gateway_name":"foo"}"#);
+        run(request, &self.variables, answers.iter().map(|answer| self.wire(*answer)).collect())
     }
 
     /// An answer as the API server or the sink writes it.
@@ -277,10 +269,24 @@ impl Code {
     }
 }
 
+/// Runs the code on an event, with these variables and answers.
+pub fn run(event: Request<Vec<u8>>, variables: &[(&str, &str)], answers: VecDeque<outbound::Answer>) -> Stop {
+    let variable = |name: &str| testing::variable(variables, name);
+    let token = || Ok("token".to_owned());
+    let surroundings =
+        Surroundings { now: testing::now(), variable: &variable, token: &token, sink_token: &|| Ok(None) };
+    let recorded = Recorded { answers: RefCell::new(answers), call: RefCell::new(None) };
+    let answered = pin!(endpoint::answer(event.map(Ok), &surroundings, &recorded));
+    match answered.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answered) => Stop::Response(answered.response),
+        Poll::Pending => Stop::Call(recorded.call.take().expect("the code waits for calls only")),
+    }
+}
+
 /// The way out: recorded answers, then a call that is caught and never answered.
-pub struct Recorded {
-    pub answers: RefCell<VecDeque<outbound::Answer>>,
-    pub call: RefCell<Option<Request<Vec<u8>>>>,
+struct Recorded {
+    answers: RefCell<VecDeque<outbound::Answer>>,
+    call: RefCell<Option<Request<Vec<u8>>>>,
 }
 
 impl Outbound for Recorded {
@@ -291,21 +297,6 @@ impl Outbound for Recorded {
         *self.call.borrow_mut() = Some(request);
         std::future::pending().await
     }
-}
-
-fn pending_event(route: Route) -> Request<endpoint::Body> {
-    let path = match route {
-        Route::Subscriber => "/",
-        Route::DeadLetter => "/dead-letter",
-    };
-    Request::post(path)
-        .header("ce-specversion", "1.0")
-        .header("ce-id", ID)
-        .header("ce-source", SOURCE)
-        .header("ce-type", PENDING)
-        .header("content-type", "application/json")
-        .body(Ok(br#"{"gateway_name":"foo"}"#.to_vec()))
-        .unwrap()
 }
 
 fn has_gate(pod: &Value) -> bool {

@@ -1,13 +1,7 @@
 //! What the code does next, and how the world's words are those of an API server.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
 use http::Request;
 use provisioner::context::name_based_uuid;
-use provisioner::endpoint::{self, Surroundings};
 use provisioner::event::{DELETED, PING, UPDATED};
 use provisioner::outbound;
 use provisioner::pod::REPORTED;
@@ -15,9 +9,7 @@ use provisioner::testing::{self, client_ended, client_running, merged, released,
 use serde_json::{Value, json};
 
 use super::{Answer, At, Call, Deleted, Event, Next, Pod, Told};
-use crate::code::Recorded;
-
-const SINK: &str = "http://broker-ingress.knative-eventing.svc.cluster.local/client-system/default";
+use crate::code::{SINK, Stop, run};
 
 /// A Pod as an API server has it. It ends at 01:00, and is deleted half an hour before or after that.
 fn object(pod: Pod) -> Value {
@@ -36,22 +28,6 @@ fn object(pod: Pod) -> Value {
     merged(object, &json!({"metadata": {"deletionTimestamp": deleted, "annotations": {REPORTED: told}}}))
 }
 
-fn request(event: Event) -> Request<endpoint::Body> {
-    let (ty, data) = match event {
-        Event::Change(pod) => (UPDATED, object(pod)),
-        Event::Deletion(pod) => (DELETED, object(pod)),
-        Event::Ping => (PING, json!({})),
-    };
-    Request::post("/")
-        .header("ce-specversion", "1.0")
-        .header("ce-id", "1")
-        .header("ce-source", "/model")
-        .header("ce-type", ty)
-        .header("content-type", "application/json")
-        .body(Ok(data.to_string().into_bytes()))
-        .unwrap()
-}
-
 fn wire(answer: Answer) -> outbound::Answer {
     match answer {
         Answer::Found(pod) => testing::object(200, &object(pod)),
@@ -67,17 +43,16 @@ fn wire(answer: Answer) -> outbound::Answer {
 
 /// The next step of a delivery that got these answers.
 pub fn next(event: Event, answers: &[Answer]) -> Next {
-    let variable = |name: &str| testing::variable(&[("k_sink", SINK)], name);
-    let (token, sink_token) = (|| Ok("token".to_owned()), || Ok(None));
-    let surroundings =
-        Surroundings { now: testing::now(), variable: &variable, token: &token, sink_token: &sink_token };
-    let answers: VecDeque<_> = answers.iter().map(|answer| wire(*answer)).collect();
-    let recorded = Recorded { answers: RefCell::new(answers), call: RefCell::new(None) };
-    let answered = pin!(endpoint::answer(request(event), &surroundings, &recorded));
-    match answered.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Pending => Next::Call(call(&recorded.call.take().expect("the code waits for calls only"))),
-        Poll::Ready(answered) if answered.response.status() == 202 => Next::Over,
-        Poll::Ready(_) => Next::Retry,
+    let (ty, data) = match event {
+        Event::Change(pod) => (UPDATED, object(pod)),
+        Event::Deletion(pod) => (DELETED, object(pod)),
+        Event::Ping => (PING, json!({})),
+    };
+    let answers = answers.iter().map(|answer| wire(*answer)).collect();
+    match run(testing::event("/", ty, data.to_string()), &[("k_sink", SINK)], answers) {
+        Stop::Call(request) => Next::Call(call(&request)),
+        Stop::Response(response) if response.status() == 202 => Next::Over,
+        Stop::Response(_) => Next::Retry,
     }
 }
 

@@ -7,9 +7,9 @@ mod config;
 mod http;
 mod pod;
 
-pub use api::{api_answer_to_outcome, conversation};
+pub use api::api_answer_to_outcome;
 pub use config::{client_command, gateway_address, overrides};
-pub use http::{delivery, http_to_event};
+pub use http::http_to_event;
 pub use pod::{check_pod, event_to_pod};
 
 /// A target, by the name of its folder in the corpus.

@@ -1,10 +1,12 @@
 //! The test vectors of `tests/vectors/`, whose README describes their format for any language.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use http::{HeaderName, HeaderValue, Request};
 use provisioner::cloudevents::Received;
+use provisioner::pod::each;
 use serde_json::Value;
 
 use crate::repository;
@@ -30,44 +32,24 @@ pub enum Expected {
     Event(Value),
 }
 
-/// The names that belong to an event's identity.
-pub struct Names {
-    /// The event's `source`.
-    pub source: String,
-    /// The event's `id`.
-    pub id: String,
-    /// The name of its Pod.
-    pub pod_name: String,
-    /// The id of the reply `done`.
-    pub done_id: String,
-    /// The id of the reply `failed`.
-    pub failed_id: String,
-}
-
-/// The content of one file.
-pub enum Vectors {
-    /// HTTP requests.
-    Requests(Vec<Exchange>),
-    /// Names by identity.
-    Names(Vec<Names>),
-}
-
 /// Every file of the folder, by its name.
 ///
 /// # Panics
-/// When a file isn't a file of vectors.
-pub fn files() -> Vec<(String, Vectors)> {
+/// When a file isn't JSON.
+pub fn files() -> BTreeMap<String, Value> {
     let entries = std::fs::read_dir(folder()).expect("the folder of the vectors is there");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("the folder can be read").path()).collect();
-    paths.retain(|path| path.file_name().is_some_and(|name| name != "README.md"));
-    paths.sort();
-    paths.into_iter().map(|path| (path.file_name().unwrap_or_default().to_string_lossy().into(), file(&path))).collect()
+    let paths = entries.map(|entry| entry.expect("the folder can be read").path());
+    let file = |path: PathBuf| {
+        let text = std::fs::read(&path).expect("a file can be read");
+        let file = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), file)
+    };
+    paths.filter(|path| path.extension().is_some_and(|end| end == "json")).map(file).collect()
 }
 
 /// Every request of every file.
 pub fn requests() -> Vec<Exchange> {
-    let files = files().into_iter();
-    files.flat_map(|(_, vectors)| if let Vectors::Requests(list) = vectors { list } else { Vec::new() }).collect()
+    files().values().flat_map(|file| each(&file["requests"]).map(exchange).collect::<Vec<_>>()).collect()
 }
 
 /// What is read of an event's attributes, by their names; those that every event has come first.
@@ -91,16 +73,6 @@ pub fn folder() -> PathBuf {
     repository().join("tests/vectors")
 }
 
-fn file(path: &PathBuf) -> Vectors {
-    let text = std::fs::read_to_string(path).expect("a file of vectors is text");
-    let file: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    match (file["requests"].as_array(), file["names"].as_array()) {
-        (Some(requests), None) => Vectors::Requests(requests.iter().map(exchange).collect()),
-        (None, Some(list)) => Vectors::Names(list.iter().map(names).collect()),
-        _ => panic!("{} has neither requests nor names", path.display()),
-    }
-}
-
 fn exchange(vector: &Value) -> Exchange {
     let request = &vector["request"];
     let expected = match vector["expect"]["status"].as_u64() {
@@ -108,21 +80,11 @@ fn exchange(vector: &Value) -> Exchange {
         None => Expected::Event(vector["expect"]["event"].clone()),
     };
     let mut http = Request::post("/").body(bytes(&request["body"])).expect("the path is one");
-    for header in request["headers"].as_array().expect("headers are a list") {
+    for header in each(&request["headers"]) {
         let name = HeaderName::try_from(text(&header[0])).expect("a header's name");
         http.headers_mut().append(name, HeaderValue::from_bytes(&bytes(&header[1])).expect("a header's value"));
     }
     Exchange { name: text(&vector["name"]), rule: text(&vector["rule"]), request: http, expected }
-}
-
-fn names(vector: &Value) -> Names {
-    Names {
-        source: text(&vector["source"]),
-        id: text(&vector["id"]),
-        pod_name: text(&vector["pod_name"]),
-        done_id: text(&vector["done_id"]),
-        failed_id: text(&vector["failed_id"]),
-    }
 }
 
 fn text(value: &Value) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request};
 use properties::answers::{self, SINK, TOKEN};
 use proptest::collection::vec;
 use proptest::option;
@@ -10,29 +10,17 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use provisioner::endpoint::{Answered, Body, BodyError};
 use provisioner::event::PENDING;
-use provisioner::kubernetes::{Call, Verdict, read_deletion, read_object, read_pod, verdict};
-use provisioner::log::{Entry, Kind, LONGEST_LINE};
+use provisioner::kubernetes::{read_deletion, read_object, read_pod};
+use provisioner::log::Kind;
 use provisioner::outbound::Answer;
 use provisioner::pod::Pod;
-use provisioner::reason::Reason;
-use provisioner::testing::{answer, cut, deleting, now, object, pod_template, released, routed, stored, wanted};
+use provisioner::testing::{answer, cut, deleting, event, now, object, pod_template, released, routed, stored, wanted};
 use serde_json::{Value, json};
 
 use crate::generators::{json, kinds, text};
 use crate::pods::template;
 use crate::reading::headers;
 
-const CALLS: [Call; 9] = [
-    Call::GetTemplate,
-    Call::Create,
-    Call::Get,
-    Call::GetAfterForbidden,
-    Call::Readiness,
-    Call::Release,
-    Call::Delete,
-    Call::Annotate,
-    Call::List,
-];
 const STRUCTURED: &str = "application/cloudevents+json";
 
 /// Where the token is put.
@@ -119,12 +107,7 @@ fn settings() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
 fn request() -> impl Strategy<Value = Request<Body>> {
     let path = prop_oneof![6 => Just("/".to_owned()), 3 => Just("/dead-letter".to_owned()), 1 => "/[a-z]{0,6}"];
     let method = prop_oneof![8 => Just(Method::POST), 1 => select(vec![Method::GET, Method::OPTIONS, Method::TRACE])];
-    let event = |ty: &'static str| {
-        let headers = [("specversion", "1.0"), ("id", "1"), ("source", "/test"), ("type", ty)];
-        let headers =
-            headers.map(|(name, value)| (format!("ce-{name}").parse().unwrap(), HeaderValue::from_static(value)));
-        Just(HeaderMap::from_iter(headers))
-    };
+    let event = |ty: &'static str| Just(event("/", ty, "").into_parts().0.headers);
     let headers = prop_oneof![8 => event(PENDING), 1 => event("other"), 1 => headers()];
     let more = ["correlationid", "knativearrivaltime", "expirytime", "knativeerrordata"];
     let more = option::weighted(0.3, (select(more.to_vec()), "[!-~]([ -~]{0,9}[!-~])?"));
@@ -142,13 +125,10 @@ fn request() -> impl Strategy<Value = Request<Body>> {
 }
 
 fn pending(path: &str, content_type: &str, body: String) -> Request<Body> {
-    let mut request = Request::post(path).header("content-type", content_type);
-    if content_type != STRUCTURED {
-        for (name, value) in [("specversion", "1.0"), ("id", "1"), ("source", "/test"), ("type", PENDING)] {
-            request = request.header(format!("ce-{name}"), value);
-        }
+    if content_type == STRUCTURED {
+        return Request::post(path).header("content-type", STRUCTURED).body(Ok(body.into_bytes())).unwrap();
     }
-    request.body(Ok(body.into_bytes())).unwrap()
+    event(path, PENDING, body).map(Ok)
 }
 
 /// JSON texts of every shape: deep, wide, long, odd.
@@ -265,38 +245,6 @@ proptest! {
     fn the_token_leaves_by_no_way_whatever_the_api_server_answers(settings in settings(), answers in planted()) {
         answers::check(pending("/", "application/json", r#"{"gateway_name":"foo"}"#.into()), &settings, answers);
     }
-
-    #[test]
-    fn only_a_status_on_a_4xx_is_final_and_what_passes_heals(
-        call in select(CALLS.to_vec()), code in prop_oneof![1 => 300u16..1000, 2 => 400u16..430],
-        reason in prop_oneof![9 => "Forbidden|NotFound|Conflict|Invalid|AlreadyExists|", 1 => any::<String>()],
-        message in prop_oneof![
-            any::<String>(),
-            "x is forbidden: ((exceeded|failed) quota: |status unknown for quota: |not yet ready to handle request).?",
-            "admission webhook \"w\" denied the request: .{0,20}",
-        ],
-        is_status in prop::bool::weighted(0.8), retry_after in option::of(any::<u64>()), is_heard_in_header: bool,
-    ) {
-        let kind = if is_status { "Status" } else { "Pod" };
-        let details = json!({"retryAfterSeconds": retry_after.filter(|_| !is_heard_in_header)});
-        let body = json!({"kind": kind, "reason": reason, "message": message, "details": details}).to_string();
-        let mut response = Response::builder().status(code).body(body.into_bytes()).unwrap();
-        if let (true, Some(seconds)) = (is_heard_in_header, retry_after) {
-            response.headers_mut().insert("retry-after", seconds.into());
-        }
-        let heard = retry_after.filter(|_| is_heard_in_header || is_status);
-        let passes = matches!(code, 401 | 408 | 425 | 429) || !(400..500).contains(&code)
-            || code == 409 && (reason != "AlreadyExists" || message.contains("denied the request"));
-        match verdict(call, Ok(response)).unwrap_err() {
-            Verdict::Heals(retry) | Verdict::NotYet(retry) => {
-                prop_assert_eq!((retry.too_many_requests, retry.retry_after), (code == 429, heard));
-            }
-            // It is the answer to a question about a refusal that was the API server's word.
-            Verdict::Terminal(failure) if call == Call::Readiness => prop_assert_eq!(failure.reason, Reason::Forbidden),
-            _ => prop_assert!(is_status && !passes),
-        }
-        prop_assert!(matches!(verdict(call, cut()), Err(Verdict::Heals(_))));
-    }
 }
 
 proptest! {
@@ -328,25 +276,6 @@ proptest! {
     }
 
     #[test]
-    fn an_answer_fits_into_headers_however_long_its_event(
-        names in subsequence(vec!["id", "correlationid", "traceparent", "tracestate", "source"], 1..5),
-        text in select(vec!["x", "€", "%", "\u{1}"]), size in prop_oneof![8_000..8_300usize, 1..200_000usize],
-        content_type in "application/(json|cloudevents\\+json)",
-    ) {
-        let mut event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": PENDING, "data": {}});
-        for name in names {
-            event[name] = json!(text.repeat(size / text.len()));
-        }
-        let mut request = pending("/", &content_type, event.to_string());
-        for (name, value) in event.as_object().unwrap().iter().filter(|_| content_type != STRUCTURED) {
-            if let Ok(value) = HeaderValue::from_bytes(value.as_str().unwrap_or_default().as_bytes()) {
-                request.headers_mut().insert(format!("ce-{name}").parse::<HeaderName>().unwrap(), value);
-            }
-        }
-        answers::check(request, &[], Vec::new());
-    }
-
-    #[test]
     fn an_answer_names_its_event_exactly(
         id in text(), source in text(), correlation in option::of(text()), gateway in option::of(text()),
     ) {
@@ -354,20 +283,6 @@ proptest! {
         event["data"] = json!({ "gateway_name": gateway });
         event["correlationid"] = json!(correlation);
         answers::check(pending("/", STRUCTURED, event.to_string()), &[("gateways", "foo")], Vec::new());
-    }
-
-    #[test]
-    fn a_log_line_is_short_and_json(texts in vec(option::of((any::<String>(), 0..400usize)), 8), status: u16) {
-        let mut texts = texts.into_iter().map(|text| text.map(|(text, times)| text.repeat(times)));
-        let reason = Some(Reason::ALL[usize::from(status) % Reason::ALL.len()]);
-        let mut entry = Entry { outcome: Kind::Failed, status, reason, ..Entry::default() };
-        for field in [&mut entry.event_source, &mut entry.event_id, &mut entry.event_type, &mut entry.gateway,
-            &mut entry.pod, &mut entry.namespace, &mut entry.trace_id, &mut entry.message] {
-            *field = texts.next().unwrap();
-        }
-        let line = entry.line(now(), Duration::MAX);
-        prop_assert!(!line.is_empty() && line.len() <= LONGEST_LINE, "{} bytes", line.len());
-        prop_assert!(serde_json::from_str::<Value>(&line).is_ok_and(|line| line.is_object()));
     }
 }
 

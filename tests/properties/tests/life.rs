@@ -1,17 +1,15 @@
 //! A client's life: whatever a source says of a Pod, and whatever the API server has, the endpoint answers.
 
-use http::Request;
 use properties::answers::{self, SINK};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use provisioner::endpoint::Body;
 use provisioner::event::{ADDED, DELETED, PING, TERMINATION, UPDATED};
 use provisioner::log::Kind;
 use provisioner::outbound::Answer;
 use provisioner::testing::{
-    answer, client_ended, client_running, cut, deleting, merged, object, released, routed, status, wanted,
+    answer, client_ended, client_running, cut, deleting, event, merged, object, released, routed, status, wanted,
 };
 use serde_json::{Value, json};
 
@@ -77,11 +75,6 @@ fn answers(ty: &str) -> impl Strategy<Value = Vec<Answer>> + use<> {
     ]
 }
 
-fn request(ty: &str, data: &[u8]) -> Request<Body> {
-    let request = Request::post("/").header("ce-specversion", "1.0").header("ce-source", "/test").header("ce-id", "1");
-    request.header("ce-type", ty).header("content-type", "application/json").body(Ok(data.to_vec())).unwrap()
-}
-
 type Delivery = (&'static str, Vec<u8>, Vec<Answer>, bool);
 
 fn delivery() -> impl Strategy<Value = Delivery> {
@@ -91,7 +84,7 @@ fn delivery() -> impl Strategy<Value = Delivery> {
 
 fn outcome((ty, data, answers, has_sink): Delivery) -> Kind {
     let changes = if has_sink { &[("k_sink", SINK), ("sink_origin", "http://sink")][..] } else { &[] };
-    answers::check(request(ty, &data), changes, answers).log.expect("a delivery is logged").outcome
+    answers::check(event("/", ty, data).map(Ok), changes, answers).log.expect("a delivery is logged").outcome
 }
 
 proptest! {

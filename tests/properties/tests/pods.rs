@@ -5,15 +5,15 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use provisioner::bypass::{CAPABILITIES, CONTAINER, POD};
+use provisioner::bypass::POD;
 use provisioner::event::Pending;
 use provisioner::gateway::verify;
 use provisioner::manifest::manifest;
 use provisioner::pod::{Pod, all_containers, each, text as text_of};
-use provisioner::reason::{Failure, Reason};
+use provisioner::reason::Failure;
 use provisioner::template::base;
 use provisioner::testing::{
-    ADDRESS, config, context, gateway_container, pod_template, routed, stored, wanted, with_pending,
+    ADDRESS, config, context, examples, gateway_container, merged, pod_template, stored, wanted, with_pending,
 };
 use serde_json::{Value, json};
 
@@ -113,55 +113,6 @@ fn check_routed(pod: &Value) {
     }
 }
 
-/// An entry of the table, by its field, and what has to be laid over a container, a spec or the metadata to have it.
-fn offence() -> impl Strategy<Value = (&'static str, Value)> {
-    let fields = POD.iter().chain(&CONTAINER).map(|rule| rule.field).chain(["annotation"]);
-    select(fields.collect::<Vec<_>>()).prop_flat_map(|field| (Just(field), patch(field)))
-}
-
-/// # Panics
-/// When the table has an entry that nothing here can make.
-fn patch(field: &'static str) -> BoxedStrategy<Value> {
-    let context = |field: &str, value: Value| json!({ "securityContext": { field: value } });
-    match field {
-        "hostNetwork" | "hostPID" | "hostIPC" | "shareProcessNamespace" => Just(json!({ field: true })).boxed(),
-        "nodeName" => Just(json!({"nodeName": "n"})).boxed(),
-        "resourceClaims" => Just(json!({"resourceClaims": [{"name": "x"}]})).boxed(),
-        "volumes.hostPath" => {
-            Just(json!({"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "hostPath": {"path": "/"}}]})).boxed()
-        }
-        "annotation" => "(k8s\\.v1\\.cni\\.cncf\\.io|v1\\.multus-cni\\.io)/[a-z-]{1,20}"
-            .prop_map(|key| json!({"annotations": {key: "x"}}))
-            .boxed(),
-        "ports.hostPort" => Just(json!({"ports": [{"containerPort": 1}, {"containerPort": 2, "hostPort": 2}]})).boxed(),
-        "securityContext.privileged" => Just(context("privileged", json!(true))).boxed(),
-        "securityContext.procMount" => Just(context("procMount", json!("Unmasked"))).boxed(),
-        "securityContext.seccompProfile" => Just(context("seccompProfile", json!({"type": "Unconfined"}))).boxed(),
-        "securityContext.seLinuxOptions.type" => Just(context("seLinuxOptions", json!({"type": "spc_t"}))).boxed(),
-        "securityContext.capabilities.add" => (select(CAPABILITIES.to_vec()), "(CAP_|cap_|Cap_)?", any::<bool>())
-            .prop_map(move |(name, prefix, is_lower)| {
-                let name = if is_lower { name.to_lowercase() } else { name.to_owned() };
-                context("capabilities", json!({"add": ["CHOWN", prefix + &name], "drop": ["ALL"]}))
-            })
-            .boxed(),
-        "securityContext.capabilities.drop" => select(vec![json!(null), json!([]), json!(["CHOWN", "NET_ADMIN"])])
-            .prop_map(move |drop| context("capabilities", json!({ "drop": drop })))
-            .boxed(),
-        _ => panic!("{field} is in the table, and no test makes a Pod that has it"),
-    }
-}
-
-/// Lays an offence where it belongs: over the Pod as a whole, or over one of its containers.
-fn offend(metadata: &mut Value, spec: &mut Value, (field, patch): &(&str, Value), container: &str) {
-    if *field == "annotation" {
-        lay(metadata, patch);
-    } else if POD.iter().any(|rule| rule.field == *field) {
-        lay(spec, patch);
-    } else {
-        lay(spec.pointer_mut(container).unwrap(), patch);
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
@@ -173,59 +124,9 @@ proptest! {
     }
 
     #[test]
-    fn no_pod_is_routed_that_has_anything_of_what_leads_past_a_gateway(
-        offence in offence(), is_further: bool,
-        at in select(vec!["/containers/0", "/containers/2", "/initContainers/1", "/ephemeralContainers/0"]),
-    ) {
-        let mut pod = routed(wanted(&[]));
-        let harmless = json!({"name": "other", "securityContext": {"capabilities": {"drop": ["ALL"]}}});
-        for list in ["containers", "initContainers"] {
-            pod["spec"][list].as_array_mut().unwrap().push(harmless.clone());
-        }
-        pod["spec"]["ephemeralContainers"] = json!([harmless]);
-        prop_assert_eq!(verdict(&pod), Ok(()));
-        let at = match offence.0 {
-            // What a Pod says for all of its containers counts where they don't say otherwise.
-            field if is_further && (field.contains("seccompProfile") || field.contains("seLinuxOptions")) => "",
-            // The gateway's own containers may have everything but this.
-            "ports.hostPort" if is_further => "/initContainers/0",
-            _ => at,
-        };
-        let Value::Object(parts) = &mut pod else { unreachable!() };
-        let (mut metadata, mut spec) = (parts["metadata"].take(), parts["spec"].take());
-        offend(&mut metadata, &mut spec, &offence, at);
-        (parts["metadata"], parts["spec"]) = (metadata, spec);
-        let Failure { reason, message } = verdict(&pod).unwrap_err();
-        prop_assert!(reason == Reason::UnsafePod && message.contains(offence.0), "{}: {}", message, pod);
-    }
-
-    #[test]
     fn a_template_that_is_accepted_leads_past_no_gateway(template in template()) {
         if let Ok(base) = base("crawler", template) {
             with_pending(|pending| check_pod(pending, &config(&[]), Some(base)));
-        }
-    }
-
-    #[test]
-    fn a_template_that_leads_past_the_gateway_is_refused_or_hardened(
-        offence in offence(), own in option::of(own_offence()),
-    ) {
-        let mut template = pod_template(|_| ());
-        let pod = &mut template["template"];
-        let (mut metadata, mut spec) = (pod["metadata"].take(), pod["spec"].take());
-        match &own {
-            Some((pointer, patch)) => lay(spec.pointer_mut(pointer).unwrap(), patch),
-            None => offend(&mut metadata, &mut spec, &offence, "/containers/0"),
-        }
-        *pod = json!({"metadata": metadata, "spec": spec});
-        match base("crawler", template) {
-            Err(failure) => prop_assert_eq!(failure.reason, Reason::PodTemplateInvalid),
-            Ok(base) => {
-                // Every container is made to drop all of them.
-                let is_about_that = own.is_none() && offence.0 == "securityContext.capabilities.drop";
-                prop_assert!(is_about_that, "{:?} {:?}", own, offence);
-                with_pending(|pending| check_pod(pending, &config(&[]), Some(base)));
-            }
         }
     }
 }
@@ -248,33 +149,6 @@ proptest! {
     }
 }
 
-/// What only a PodTemplate may not have, and over which part of its spec it is laid.
-fn own_offence() -> impl Strategy<Value = (&'static str, Value)> {
-    let token =
-        json!({"name": "t", "projected": {"sources": [{"configMap": {}}, {"serviceAccountToken": {"path": "t"}}]}});
-    let spec = [
-        json!({"initContainers": [{"name": "x"}]}),
-        json!({"ephemeralContainers": [{"name": "x"}]}),
-        json!({"dnsPolicy": "Default"}),
-        json!({"dnsConfig": {"nameservers": ["192.0.2.1"]}}),
-        json!({"hostAliases": [{"ip": "192.0.2.1"}]}),
-        json!({"hostname": "x"}),
-        json!({"securityContext": {"sysctls": [{"name": "net.ipv4.ip_forward", "value": "1"}]}}),
-        json!({ "volumes": [token] }),
-        json!({"volumes": [{"name": "n", "nfs": {"server": "192.0.2.1"}}]}),
-        json!({"containers": [{"name": "other"}]}),
-    ];
-    let container = [
-        json!({"name": "gateway-sidecar"}),
-        json!({"env": [{"name": "gateway", "value": "x"}]}),
-        json!({"livenessProbe": {"httpGet": {"host": "192.0.2.1"}}}),
-        json!({"startupProbe": {"tcpSocket": {"host": "192.0.2.1"}}}),
-        json!({"lifecycle": {"preStop": {"httpGet": {"host": "192.0.2.1"}}}}),
-    ];
-    let spec = spec.map(|patch| ("", patch)).into_iter();
-    select(spec.chain(container.map(|patch| ("/containers/0", patch))).collect::<Vec<_>>())
-}
-
 /// A PodTemplate with any mixture of what is harmless and what is not, down to shapes that are none.
 pub fn template() -> impl Strategy<Value = Value> {
     let fields =
@@ -287,15 +161,16 @@ pub fn template() -> impl Strategy<Value = Value> {
     ];
     let fields = btree_map(select(fields.collect::<Vec<_>>()), value, 0..2);
     let further = option::weighted(0.3, container());
-    let offence = option::weighted(0.3, offence());
+    let offence = option::weighted(0.3, select(examples()));
     let spec = (fields, further, offence).prop_map(|(fields, further, offence)| {
-        pod_template(|spec| {
+        let mut template = pod_template(|spec| {
             lay(spec, &json!(fields));
             spec["containers"].as_array_mut().unwrap().extend(further);
-            if let Some(offence) = offence {
-                offend(&mut json!({}), spec, &offence, "/containers/0");
-            }
-        })
+        });
+        if let Some((_, change)) = offence {
+            template["template"] = merged(template["template"].take(), &change);
+        }
+        template
     });
     let odd = (json(), json()).prop_map(|(spec, metadata)| json!({"spec": spec, "metadata": metadata}));
     let odd = prop_oneof![odd, json()].prop_map(|template| json!({"kind": "PodTemplate", "template": template}));

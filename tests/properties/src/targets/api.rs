@@ -1,8 +1,8 @@
 //! Answers of the Kubernetes API become the outcome of a delivery.
 
 use http::header::RETRY_AFTER;
-use http::{Request, StatusCode};
-use provisioner::endpoint::{Answered, Body};
+use http::{HeaderValue, Request, StatusCode};
+use provisioner::endpoint::Body;
 use provisioner::event::PENDING;
 use provisioner::outbound::{Answer, NoAnswer};
 use provisioner::testing;
@@ -12,16 +12,11 @@ use crate::answers::{self, SINK};
 
 const IDENTITY: (&str, &str) = ("/fuzz", "1");
 
-/// What [`conversation`] says, without its outcome.
-pub fn api_answer_to_outcome(data: &[u8]) {
-    conversation(data);
-}
-
 /// A line of settings, then the answers, each between lines of `---`: the status in one line, the body after it.
 ///
 /// The settings are any of the words `template`, `sink`, `off`, `expired` and `dead-letter`. The status is `none`
 /// for a call that got no answer; what follows it in its line is a `Retry-After`. `NAME` in a body is the Pod's name.
-pub fn conversation(data: &[u8]) -> Answered {
+pub fn api_answer_to_outcome(data: &[u8]) {
     let (settings, script) = first_line(data);
     let words: Vec<&[u8]> = settings.split(|&byte| byte == b' ').collect();
     let has = |word: &str| words.contains(&word.as_bytes());
@@ -35,20 +30,16 @@ pub fn conversation(data: &[u8]) -> Answered {
     let changes: Vec<_> = changes.into_iter().filter(|change| change.2).map(|(name, value, _)| (name, value)).collect();
     let script = String::from_utf8_lossy(script);
     let script = script.replace("NAME", &testing::context(IDENTITY.0, IDENTITY.1).pod_name());
-    answers::check(request(path, has("expired")), &changes, script.split("---\n").map(answer).collect())
+    answers::check(request(path, has("expired")), &changes, script.split("---\n").map(answer).collect());
 }
 
 fn request(path: &str, is_expired: bool) -> Request<Body> {
-    let mut request = Request::post(path)
-        .header("ce-specversion", "1.0")
-        .header("ce-source", IDENTITY.0)
-        .header("ce-id", IDENTITY.1)
-        .header("ce-type", PENDING)
-        .header("content-type", "application/json");
-    if is_expired {
-        request = request.header("ce-expirytime", "1969-12-31T00:00:00Z");
+    let mut request = testing::event(path, PENDING, r#"{"gateway_name":"foo"}"#).map(Ok);
+    let expired = is_expired.then_some(("ce-expirytime", "1969-12-31T00:00:00Z"));
+    for (name, value) in [("ce-source", IDENTITY.0)].into_iter().chain(expired) {
+        request.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    request.body(Ok(br#"{"gateway_name":"foo"}"#.to_vec())).expect("the headers are valid")
+    request
 }
 
 fn answer(text: &str) -> Answer {

@@ -2,19 +2,13 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use provisioner::cloudevents::read;
-use provisioner::endpoint::Answered;
 
 use super::first_line;
 use crate::sdk::{check_read, check_repeated};
 use crate::{answers, vectors};
 
-/// What [`delivery`] says, without its outcome.
-pub fn http_to_event(data: &[u8]) {
-    delivery(data);
-}
-
 /// Lines of `name: value`, an empty line, and the body: as in HTTP, but for the request line. No call gets an answer.
-pub fn delivery(data: &[u8]) -> Answered {
+pub fn http_to_event(data: &[u8]) {
     let (headers, body) = parse(data);
     if let Ok(event) = read(&headers, body) {
         assert!(vectors::attributes(&event)[..3].iter().all(|(_, text)| text.is_some_and(|text| !text.is_empty())));
@@ -23,7 +17,7 @@ pub fn delivery(data: &[u8]) -> Answered {
     }
     let mut request = Request::post("/").body(Ok(body.to_vec())).expect("the path is one");
     *request.headers_mut() = headers;
-    answers::check(request, &[], Vec::new())
+    answers::check(request, &[], Vec::new());
 }
 
 fn parse(mut data: &[u8]) -> (HeaderMap, &[u8]) {
