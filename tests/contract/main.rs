@@ -123,7 +123,7 @@ fn assert_one_log_line(provisioner: &Provisioner, reply: &Reply, name: &str) -> 
 /// Every row of a documented table has a case, and every case a row.
 #[track_caller]
 fn assert_rows_are_covered(heading: &str, cases: &[Case]) {
-    let mut documented = tests::table::first_column("docs/contract.md", heading);
+    let mut documented = tests::markdown::first_column("docs/contract.md", heading);
     let of_case = |case: &Case| {
         let exact = documented.iter().find(|row| *row == case.row);
         let found = exact.or_else(|| documented.iter().find(|row| row.starts_with(case.row)));

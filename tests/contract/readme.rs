@@ -2,17 +2,14 @@
 
 use tests::Provisioner;
 use tests::events::Reply;
+use tests::markdown::Page;
 use tests::provisioner::{embedded_api, repository};
 
-fn readme() -> String {
-    std::fs::read_to_string(repository().join("README.md")).unwrap()
-}
-
-/// The fenced block that begins with `beginning`.
-fn block(text: &str, beginning: &str) -> String {
-    let from = text.find(&format!("```{beginning}")).unwrap_or_else(|| panic!("no block {beginning:?}")) + 3;
-    let block = &text[from..];
-    block[..block.find("\n```").unwrap()].to_owned()
+/// The first fenced block that begins with `beginning`.
+fn block(beginning: &str) -> String {
+    let block =
+        Page::read("README.md").blocks.into_iter().map(|(_, _, text)| text).find(|text| text.starts_with(beginning));
+    block.unwrap_or_else(|| panic!("no block {beginning:?}"))
 }
 
 /// The request that a curl command line stands for.
@@ -43,12 +40,11 @@ fn stable(line: &str) -> String {
 
 #[tokio::test]
 async fn the_curl_gets_the_answer_that_is_printed_below_it() {
-    let readme = readme();
     let api = embedded_api().await;
     let provisioner = Provisioner::start(&api.url(), &[]);
-    let reply = provisioner.deliver(request_of(&block(&readme, "sh\ncurl"))).await;
+    let reply = provisioner.deliver(request_of(&block("curl"))).await;
     let mut answered: Vec<String> = lines_of(&reply).iter().map(|line| stable(line)).collect();
-    let printed = block(&readme, "\nHTTP/1.1 200 OK");
+    let printed = block("HTTP/1.1 200 OK");
     // The date is the server's, which isn't asked here.
     let printed = printed.lines().filter(|line| !line.is_empty() && !line.starts_with("date: "));
     let mut printed: Vec<String> = printed.map(stable).collect();
@@ -62,7 +58,7 @@ async fn the_curl_gets_the_answer_that_is_printed_below_it() {
 fn the_size_that_is_stated_is_the_size_that_is_built() {
     let wasm = repository().join("target/wasm32-wasip2/release/provisioner.wasm");
     let kilobytes = (std::fs::metadata(wasm).unwrap().len() + 500) / 1000;
-    let readme = readme();
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let stated = readme.split("The component is ").nth(1).and_then(|rest| rest.split(" KB").next()).unwrap();
     let stated: u64 = stated.parse().unwrap();
     // Toolchains differ by a little; a README that is off by more tells a story of another build.

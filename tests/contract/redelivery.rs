@@ -40,7 +40,7 @@ fn script(variable: &str, end: End, pod: fn(Value) -> Value) -> Vec<Step> {
 
 #[tokio::test]
 async fn a_redelivery_after_a_change_of_settings_ends_as_the_document_says() {
-    let mut documented = tests::table::rows("docs/operations.md", "Upgrading");
+    let mut documented = tests::markdown::rows("docs/operations.md", "Upgrading");
     for (row, variable, value, released, gated) in changes() {
         let cells = documented.iter().find(|cells| cells[0] == row).unwrap_or_else(|| panic!("no row {row}"));
         for (cell, pod, end) in [(&cells[1], client as fn(Value) -> Value, released), (&cells[2], routed, gated)] {

@@ -2,8 +2,8 @@
 
 use clap::CommandFactory;
 use provisioner::config::Config;
+use tests::markdown::rows;
 use tests::provisioner::repository;
-use tests::table::rows;
 
 use crate::document;
 

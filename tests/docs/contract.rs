@@ -7,23 +7,22 @@ use provisioner::reason::Reason;
 use provisioner::reply::{self, DONE, ENDED, NOT_TERMINATED, RUNNING, TERMINATED};
 use provisioner::state::EndReason;
 use serde_json::Value;
+use tests::markdown::{Page, first_column};
 use tests::schema;
-use tests::table::first_column;
 
 use crate::document;
-use crate::markdown::Page;
 
 const PATH: &str = "docs/contract.md";
 
 /// The events of the examples in structured mode.
 pub fn structured_examples() -> Vec<Value> {
-    let page = Page::parse(&document(PATH));
+    let page = Page::read(PATH);
     page.blocks_of("json").map(|block| serde_json::from_str(block).unwrap()).collect()
 }
 
 /// The events of the examples in binary mode.
 fn binary_examples() -> Vec<Value> {
-    let page = Page::parse(&document(PATH));
+    let page = Page::read(PATH);
     page.blocks_of("http").map(binary_example).collect()
 }
 

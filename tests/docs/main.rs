@@ -6,7 +6,6 @@ mod asyncapi;
 mod configuration;
 mod contract;
 mod links;
-mod markdown;
 mod schemas;
 mod version;
 

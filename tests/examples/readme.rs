@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use tests::markdown::Page;
 use tests::provisioner::repository;
 
 /// The Broker of `make run`, as the README writes it.
@@ -12,11 +13,9 @@ pub const BROKER: &str = "http://127.0.0.1:8080/default/default";
 /// # Panics
 /// When there are none.
 pub fn commands(heading: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(repository().join("examples/README.md")).unwrap();
-    let section = text.split("\n## ").find(|section| section.lines().next() == Some(heading));
-    let section = section.unwrap_or_else(|| panic!("examples/README.md has no section {heading:?}"));
-    let blocks = section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let lines: Vec<String> = blocks.flat_map(str::lines).map(str::to_owned).collect();
+    let blocks = Page::read("examples/README.md").blocks.into_iter();
+    let blocks = blocks.filter(|(above, word, _)| above == heading && word == "sh").map(|(_, _, text)| text);
+    let lines: Vec<String> = blocks.flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
     assert!(!lines.is_empty(), "no command under {heading:?}");
     lines
 }
