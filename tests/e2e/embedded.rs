@@ -142,18 +142,12 @@ impl Side {
     }
 
     fn real(namespace: &Namespace) -> Self {
-        let (admin, other) = (namespace.admin().clone(), namespace.cluster.with_token(""));
-        let upstream = |client: crate::client::Client| -> Upstream {
-            Arc::new(move |request| {
-                let client = client.clone();
-                Box::pin(async move { client.forward(request).await })
-            })
-        };
+        let (admin, other) = (namespace.admin().upstream(), namespace.cluster.with_token("").upstream());
         let callers = [
-            (Who::Admin, (upstream(admin), None)),
-            (Who::Provisioner, (upstream(other.clone()), Some(namespace.token.clone()))),
-            (Who::Stranger, (upstream(other.clone()), Some("nobodys".to_owned()))),
-            (Who::Nobody, (upstream(other), None)),
+            (Who::Admin, (admin, None)),
+            (Who::Provisioner, (other.clone(), Some(namespace.token.clone()))),
+            (Who::Stranger, (other.clone(), Some("nobodys".to_owned()))),
+            (Who::Nobody, (other, None)),
         ];
         Self::new(namespace, callers, Vec::new())
     }

@@ -17,6 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tests::command::program;
 use tests::events::Delivery;
+use tests::pods::{is_gated, is_routed};
 use tests::provisioner::repository;
 use tests::{Reply, pending};
 use tokio::sync::watch;
@@ -26,7 +27,6 @@ use crate::cluster::Cluster;
 use crate::exactly_once::{assert_exactly_once, event_of, gateway_of, gateways};
 use crate::harness::Test;
 use crate::namespace::{Namespace, ROUTED, with_namespace};
-use crate::outcome::{is_released, is_routed};
 use tests::process::Process;
 
 const EVENTS: usize = 200;
@@ -175,16 +175,11 @@ async fn a_provisioner_that_is_killed_again_and_again_makes_one_pod_per_event(cl
         });
         let all = futures::stream::iter(deliveries).buffer_unordered(AT_ONCE).collect::<Vec<_>>();
         let (replies, ()) = tokio::join!(all, kill_at_random(&mut command, &so_far));
-        assert_nothing_leaked(&namespace).await;
+        let pods = namespace.pods().await;
+        assert!(pods.iter().all(|pod| !is_gated(pod) && is_routed(pod)), "{pods:?}");
         println!("killed {KILLS} times, {} deliveries in vain", in_vain.load(Ordering::Relaxed));
         assert!(in_vain.load(Ordering::Relaxed) > 0, "it was never killed in the middle of anything");
         assert_exactly_once(&namespace, &replies).await;
     })
     .await;
-}
-
-async fn assert_nothing_leaked(namespace: &Namespace) {
-    for pod in namespace.pods().await {
-        assert!(is_released(&pod) && is_routed(&pod), "{pod}");
-    }
 }

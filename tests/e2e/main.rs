@@ -11,7 +11,6 @@ mod clients;
 mod doctor;
 mod embedded;
 mod exactly_once;
-mod faults;
 mod harness;
 mod killed;
 mod knative;
@@ -23,9 +22,6 @@ mod policy;
 mod refusals;
 mod role;
 mod senders;
-#[expect(dead_code, reason = "what a client's life takes is left to tests/faults: it needs a kubelet")]
-#[path = "../faults/table.rs"]
-mod table;
 mod tokens;
 mod webhooks;
 
@@ -50,7 +46,6 @@ fn parts() -> Vec<Part> {
         ("senders", senders::tests()),
         ("exactly once", exactly_once::tests()),
         ("killed", killed::tests()),
-        ("faults", faults::tests()),
         ("policy", policy::tests()),
         ("doctor", doctor::tests()),
         ("embedded", embedded::tests()),

@@ -1,7 +1,6 @@
 //! How a delivery ended, in the words of the documented tables; and what has to be true of the Pods then.
 
-use local::kubernetes::is_gated;
-use serde_json::Value;
+use tests::pods::{is_gated, is_routed};
 use tests::{Provisioner, Reply, pending};
 
 use crate::harness;
@@ -33,17 +32,6 @@ pub async fn deliver(provisioner: &Provisioner, id: &str) -> String {
     outcome_of(&reply)
 }
 
-/// Whether the Pod may be given to a node.
-pub fn is_released(pod: &Value) -> bool {
-    !is_gated(pod)
-}
-
-/// Whether what runs first in the Pod is a gateway's.
-pub fn is_routed(pod: &Value) -> bool {
-    let env = pod["spec"]["initContainers"][0]["env"].as_array();
-    env.is_some_and(|env| env.iter().any(|variable| variable["name"] == "gateway"))
-}
-
 /// No Pod may be free of its gate without its gateway; and there are as many as expected.
 ///
 /// # Panics
@@ -51,7 +39,7 @@ pub fn is_routed(pod: &Value) -> bool {
 pub async fn assert_pods(namespace: &Namespace, expected: usize) {
     let pods = namespace.pods().await;
     for pod in &pods {
-        assert!(!is_released(pod) || is_routed(pod), "a Pod got away: {pod}");
+        assert!(is_gated(pod) || is_routed(pod), "a Pod got away: {pod}");
     }
     assert_eq!(pods.len(), expected, "Pods in {}", namespace.name);
 }

@@ -13,48 +13,19 @@ use crate::rights;
 /// The tests.
 pub fn tests() -> Vec<Test> {
     crate::tests![
-        the_provisioner_may_do_five_things_to_pods,
-        the_provisioner_may_do_nothing_else_where_its_clients_are,
-        the_provisioner_may_do_nothing_anywhere_else,
+        the_provisioner_may_do_five_things_to_pods_and_read_templates_where_its_clients_are,
         the_api_server_refuses_what_the_review_denies,
     ]
 }
 
-/// All that the design asks for.
-const NEEDED: [&str; 5] = ["create", "delete", "get", "list", "patch"];
-
-const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-
-async fn the_provisioner_may_do_five_things_to_pods(cluster: Arc<Cluster>) {
-    with_namespace(cluster, "role", &[ROUTED], |namespace| async move {
-        for verb in VERBS {
-            assert_eq!(namespace.may(verb, "pods", "").await, NEEDED.contains(&verb), "{verb} pods");
-        }
-    })
-    .await;
-}
-
 /// By the list of its rights, so that nothing is forgotten.
-async fn the_provisioner_may_do_nothing_else_where_its_clients_are(cluster: Arc<Cluster>) {
+async fn the_provisioner_may_do_five_things_to_pods_and_read_templates_where_its_clients_are(cluster: Arc<Cluster>) {
     with_namespace(cluster, "role", &[ROUTED], |namespace| async move {
-        let rights = rights_in(&namespace, &namespace.name).await;
-        let pods = NEEDED.map(|verb| format!("{verb} pods"));
-        assert!(pods.iter().all(|right| rights.contains(right)), "{rights:?}");
-        let others: Vec<_> = rights.iter().filter(|right| !pods.contains(right)).collect();
-        assert_eq!(others, ["get podtemplates"]);
-    })
-    .await;
-}
-
-async fn the_provisioner_may_do_nothing_anywhere_else(cluster: Arc<Cluster>) {
-    with_namespace(cluster, "role", &[ROUTED], |namespace| async move {
-        for other in ["default", "kube-system", rights::service_account().0] {
-            assert_eq!(rights_in(&namespace, other).await, BTreeSet::new(), "{other}");
-        }
-        for verb in VERBS {
-            assert!(!namespace.may_in("", verb, ("", "pods"), "").await, "{verb} pods of all namespaces");
-            assert!(!namespace.may_in("", verb, ("", "nodes"), "").await, "{verb} nodes");
-            assert!(!namespace.may_in("", verb, ("", "namespaces"), "").await, "{verb} namespaces");
+        let rights: Vec<_> = rights_in(&namespace, &namespace.name).await.into_iter().collect();
+        let pods = ["create pods", "delete pods", "get pods", "get podtemplates", "list pods", "patch pods"];
+        assert_eq!(rights, pods);
+        for other in ["default".to_owned(), "kube-system".to_owned(), rights::service_account().0] {
+            assert_eq!(rights_in(&namespace, &other).await, BTreeSet::new(), "{other}");
         }
     })
     .await;

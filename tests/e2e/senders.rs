@@ -10,7 +10,6 @@ use tests::{Provisioner, Reply};
 
 use crate::client::until;
 use crate::cluster::Cluster;
-use crate::faults::upstream;
 use crate::gateway::FOO;
 use crate::harness::Test;
 use crate::manifests::apply;
@@ -27,10 +26,8 @@ pub const AUDIENCE: &str = "client-system/provisioner";
 /// The tests.
 pub fn tests() -> Vec<Test> {
     crate::tests![
-        a_sender_is_served_with_a_token_of_the_right_audience_and_with_no_other,
+        a_sender_is_served_with_a_reviewed_token_of_the_right_subject_and_audience_and_with_no_other,
         a_sender_whose_service_account_is_deleted_is_not_served_any_more,
-        a_sender_that_is_somebody_else_is_forbidden,
-        no_sender_is_served_where_its_token_cannot_be_reviewed,
         a_review_costs_one_call_on_the_first_delivery_and_on_a_duplicate,
     ]
 }
@@ -65,10 +62,6 @@ pub fn by(token: &str, id: &str) -> Delivery {
     request
 }
 
-fn subject(namespace: &Namespace) -> String {
-    format!("system:serviceaccount:{}:{TRIGGER}", namespace.name)
-}
-
 async fn answer(provisioner: &Provisioner, request: Delivery) -> Reply {
     let token = request.headers().get("authorization").cloned();
     let reply = provisioner.deliver(request).await;
@@ -85,9 +78,11 @@ pub fn assert_refused(reply: &Reply, code: u16, says: &str) {
     assert!(reply.json()["detail"].as_str().is_some_and(|detail| detail.contains(says)), "{reply:?}");
 }
 
-async fn a_sender_is_served_with_a_token_of_the_right_audience_and_with_no_other(cluster: Arc<Cluster>) {
+async fn a_sender_is_served_with_a_reviewed_token_of_the_right_subject_and_audience_and_with_no_other(
+    cluster: Arc<Cluster>,
+) {
     with_sender(cluster, |namespace| async move {
-        let subject = subject(&namespace);
+        let subject = format!("system:serviceaccount:{}:{TRIGGER}", namespace.name);
         let provisioner = namespace.provisioner(&[("sender_audience", AUDIENCE), ("sender_subjects", &subject)]);
         let token = token_for(&namespace, TRIGGER, AUDIENCE).await;
         let forged = format!("{}x", &token[..token.len() - 1]);
@@ -98,6 +93,11 @@ async fn a_sender_is_served_with_a_token_of_the_right_audience_and_with_no_other
             assert_refused(&answer(&provisioner, by(&wrong, "1")).await, 401, AUDIENCE);
         }
         assert_refused(&answer(&provisioner, pending("1", "foo")).await, 401, AUDIENCE);
+        let foreign = token_for(&namespace, "default", AUDIENCE).await;
+        assert_refused(&answer(&provisioner, by(&foreign, "1")).await, 403, &subject);
+        // By somebody who may not ask whose it is.
+        let unable = namespace.with_own_account("nobody").await.provisioner(&[("sender_audience", AUDIENCE)]);
+        assert_refused(&answer(&unable, by(&token, "1")).await, 503, "tokenreviews");
         assert_pods(&namespace, 0).await;
         assert_eq!(outcome_of(&answer(&provisioner, by(&token, "1")).await), "`done`");
         assert_pods(&namespace, 1).await;
@@ -114,28 +114,6 @@ async fn a_sender_whose_service_account_is_deleted_is_not_served_any_more(cluste
         namespace.admin().delete(&namespace.path(&format!("serviceaccounts/{TRIGGER}"))).await.object();
         let is_refused = || async { answer(&provisioner, by(&token, "1")).await.status == 401 };
         until("the token is nobody's", is_refused).await;
-    })
-    .await;
-}
-
-async fn a_sender_that_is_somebody_else_is_forbidden(cluster: Arc<Cluster>) {
-    with_sender(cluster, |namespace| async move {
-        let subject = subject(&namespace);
-        let provisioner = namespace.provisioner(&[("sender_audience", AUDIENCE), ("sender_subjects", &subject)]);
-        let foreign = token_for(&namespace, "default", AUDIENCE).await;
-        assert_refused(&answer(&provisioner, by(&foreign, "1")).await, 403, &subject);
-        assert_pods(&namespace, 0).await;
-    })
-    .await;
-}
-
-async fn no_sender_is_served_where_its_token_cannot_be_reviewed(cluster: Arc<Cluster>) {
-    with_sender(cluster, |namespace| async move {
-        let token = token_for(&namespace, TRIGGER, AUDIENCE).await;
-        let namespace = namespace.with_own_account("nobody").await;
-        let provisioner = namespace.provisioner(&[("sender_audience", AUDIENCE)]);
-        assert_refused(&answer(&provisioner, by(&token, "1")).await, 503, "tokenreviews");
-        assert_pods(&namespace, 0).await;
     })
     .await;
 }
@@ -157,7 +135,7 @@ async fn calls(namespace: &Namespace, audience: &str, request: Delivery) -> [usi
         counted.fetch_add(1, Ordering::Relaxed);
         None
     };
-    let proxy = Proxy::start(upstream(namespace), Arc::new(plan)).await;
+    let proxy = Proxy::start(namespace.provisioners_client().upstream(), Arc::new(plan)).await;
     let variables = [("client_namespace", namespace.name.as_str()), ("sender_audience", audience)];
     let provisioner = Provisioner::start(&proxy.url(), &variables);
     provisioner.write_token(&namespace.token);

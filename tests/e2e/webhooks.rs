@@ -21,22 +21,20 @@ use crate::webhook::{Act, Registration, Webhook, always, wait_until_reached};
 /// The document with the table.
 const DOCUMENT: &str = "docs/webhooks.md";
 
-/// One state of the webhooks, and what is answered to a pending event for the gateway `foo`.
+/// One state of the webhooks, and what is answered to a pending event.
 struct Case {
     /// The state, as it stands in the document.
     situation: &'static str,
     /// The webhooks in it.
     webhooks: &'static [Hook],
+    /// The answer. After a 503 it is `done` once every webhook is up and quick.
+    answer: &'static str,
     /// Whether the client namespace has the label of the gateways' webhooks.
     is_labelled: bool,
     /// The gateway that the event asks for.
     gateway: &'static str,
     /// Whether the provisioner is told the gateways' addresses.
     knows_addresses: bool,
-    /// The answer.
-    answer: &'static str,
-    /// The answer to a redelivery once every webhook is up and quick, where the first was none.
-    healed: Option<&'static str>,
 }
 
 /// A webhook of a case.
@@ -95,144 +93,95 @@ impl Hook {
 const ASTRAY: Gateway = Gateway { value: "foo", address: BAR.address, suffix: "" };
 const SECOND: Gateway = Gateway { value: "foo", address: BAR.address, suffix: "-bar" };
 
-const PLAIN: Case = Case {
-    situation: "",
-    webhooks: &[BAR_HOOK, FOO_HOOK],
-    is_labelled: true,
-    gateway: "foo",
-    knows_addresses: false,
-    answer: "`done`",
-    healed: None,
-};
-const FAILED_NOT_INJECTED: &str = "`failed`, `GatewayNotInjected`";
-const FAILED_WRONG: &str = "`failed`, `WrongGatewayInjected`";
-const FAILED_REJECTED: &str = "`failed`, `PodRejected`";
+const fn on(situation: &'static str, webhooks: &'static [Hook], answer: &'static str) -> Case {
+    Case { situation, webhooks, answer, is_labelled: true, gateway: "foo", knows_addresses: false }
+}
+
+impl Case {
+    const fn told_addresses(self) -> Self {
+        Self { knows_addresses: true, ..self }
+    }
+}
+
+const BOTH: &[Hook] = &[BAR_HOOK, FOO_HOOK];
+const DONE: &str = "`done`";
+const RETRY: &str = "503";
+const NOT_INJECTED: &str = "`failed`, `GatewayNotInjected`";
+const WRONG: &str = "`failed`, `WrongGatewayInjected`";
+const REJECTED: &str = "`failed`, `PodRejected`";
+const UNSAFE: &str = "`failed`, `UnsafePod`";
 
 const CASES: &[Case] = &[
-    Case { situation: "every gateway's webhook is up", ..PLAIN },
+    on("every gateway's webhook is up", BOTH, DONE),
+    on("every gateway's webhook is up, and `gateway_address` names the gateway's address", BOTH, DONE).told_addresses(),
+    Case { gateway: "nope", ..on("no gateway has the requested name", BOTH, NOT_INJECTED) },
     Case {
-        situation: "every gateway's webhook is up, and `gateway_address` names the gateway's address",
-        knows_addresses: true,
-        ..PLAIN
-    },
-    Case { situation: "no gateway has the requested name", gateway: "nope", answer: FAILED_NOT_INJECTED, ..PLAIN },
-    Case {
-        situation: "the client namespace lacks the label `routed-gateway: \"true\"`",
-        webhooks: &[],
         is_labelled: false,
-        answer: FAILED_NOT_INJECTED,
-        ..PLAIN
+        ..on("the client namespace lacks the label `routed-gateway: \"true\"`", &[], NOT_INJECTED)
     },
-    Case {
-        situation: "the gateway's webhook is down, with `failurePolicy: Fail`",
-        webhooks: &[BAR_HOOK, FOO_HOOK.is(State::Down)],
-        answer: "503",
-        healed: Some("`done`"),
-        ..PLAIN
-    },
-    Case {
-        situation: "another gateway's webhook is down, with `failurePolicy: Fail`",
-        webhooks: &[BAR_HOOK.is(State::Down), FOO_HOOK],
-        answer: "503",
-        healed: Some("`done`"),
-        ..PLAIN
-    },
-    Case {
-        situation: "another gateway's webhook is down, and each has an `objectSelector` for its own clients",
-        webhooks: &[BAR_HOOK.selective().is(State::Down), FOO_HOOK.selective()],
-        ..PLAIN
-    },
-    Case {
-        situation: "the gateway's webhook is down, and each has an `objectSelector` for its own clients",
-        webhooks: &[BAR_HOOK.selective(), FOO_HOOK.selective().is(State::Down)],
-        answer: "503",
-        healed: Some("`done`"),
-        ..PLAIN
-    },
-    Case {
-        situation: "the gateway's webhook is down, with `failurePolicy: Ignore`",
-        webhooks: &[BAR_HOOK, FOO_HOOK.ignored().is(State::Down)],
-        answer: FAILED_NOT_INJECTED,
-        ..PLAIN
-    },
-    Case {
-        situation: "the gateway's webhook is slower than its `timeoutSeconds`, with `failurePolicy: Fail`",
-        webhooks: &[FOO_HOOK.impatient().is(State::Slow)],
-        answer: "503",
-        healed: Some("`done`"),
-        ..PLAIN
-    },
-    Case {
-        situation: "the gateway's webhook is slower than its `timeoutSeconds`, with `failurePolicy: Ignore`",
-        webhooks: &[FOO_HOOK.impatient().ignored().is(State::Slow)],
-        answer: FAILED_NOT_INJECTED,
-        ..PLAIN
-    },
-    Case {
-        situation: "another gateway is injected than was asked for, and `gateway_address` tells",
-        webhooks: &[hook("astray", Action::Inject(ASTRAY))],
-        knows_addresses: true,
-        answer: FAILED_WRONG,
-        ..PLAIN
-    },
-    Case {
-        situation: "two gateways are injected under the same names",
-        webhooks: &[FOO_HOOK, hook("again", Action::Inject(ASTRAY))],
-        answer: FAILED_REJECTED,
-        ..PLAIN
-    },
-    Case {
-        situation: "two gateways are injected under different names",
-        webhooks: &[FOO_HOOK, hook("second", Action::Inject(SECOND))],
-        answer: FAILED_WRONG,
-        ..PLAIN
-    },
-    Case {
-        situation: "another webhook puts an init container before the gateway's",
-        webhooks: &[hook("early", Action::Change(add_init_container)), FOO_HOOK],
-        answer: "`failed`, `UnsafePod`",
-        ..PLAIN
-    },
-    Case {
-        situation: "another webhook puts an init container behind the gateway's",
-        webhooks: &[FOO_HOOK, hook("late", Action::Change(add_init_container))],
-        ..PLAIN
-    },
-    Case {
-        situation: "another webhook puts an init container behind the gateway's that keeps `NET_RAW`",
-        webhooks: &[FOO_HOOK, hook("raw", Action::Change(add_raw_init_container))],
-        answer: "`failed`, `UnsafePod`",
-        ..PLAIN
-    },
-    Case {
-        situation: "a webhook takes the scheduling gate away",
-        webhooks: &[FOO_HOOK, hook("open", Action::Change(take_gates))],
-        answer: "`failed`, `UnsafePod`",
-        ..PLAIN
-    },
-    Case {
-        situation: "another webhook pins the client's image by its digest and wraps its command",
-        webhooks: &[FOO_HOOK, hook("pin", Action::Change(pin_and_wrap))],
-        ..PLAIN
-    },
-    Case {
-        situation: "a webhook denies the Pod",
-        webhooks: &[FOO_HOOK, hook("deny", Action::DenyAll)],
-        answer: FAILED_REJECTED,
-        ..PLAIN
-    },
-    Case {
-        situation: "the gateway's webhook is registered for `UPDATE` too, and injects anew on release",
-        webhooks: &[FOO_HOOK.for_updates()],
-        answer: FAILED_REJECTED,
-        ..PLAIN
-    },
-    Case {
-        situation: "a webhook denies the release",
-        webhooks: &[FOO_HOOK, hook("updates", Action::RefuseUpdates).for_updates()],
-        answer: FAILED_REJECTED,
-        ..PLAIN
-    },
+    on("the gateway's webhook is down, with `failurePolicy: Fail`", &[BAR_HOOK, FOO_HOOK.is(State::Down)], RETRY),
+    on("another gateway's webhook is down, with `failurePolicy: Fail`", &[BAR_HOOK.is(State::Down), FOO_HOOK], RETRY),
+    on(
+        "another gateway's webhook is down, and each has an `objectSelector` for its own clients",
+        &[BAR_HOOK.selective().is(State::Down), FOO_HOOK.selective()],
+        DONE,
+    ),
+    on(
+        "the gateway's webhook is down, and each has an `objectSelector` for its own clients",
+        &[BAR_HOOK.selective(), FOO_HOOK.selective().is(State::Down)],
+        RETRY,
+    ),
+    on(
+        "the gateway's webhook is down, with `failurePolicy: Ignore`",
+        &[BAR_HOOK, FOO_HOOK.ignored().is(State::Down)],
+        NOT_INJECTED,
+    ),
+    on(
+        "the gateway's webhook is slower than its `timeoutSeconds`, with `failurePolicy: Fail`",
+        &[FOO_HOOK.impatient().is(State::Slow)],
+        RETRY,
+    ),
+    on(
+        "the gateway's webhook is slower than its `timeoutSeconds`, with `failurePolicy: Ignore`",
+        &[FOO_HOOK.impatient().ignored().is(State::Slow)],
+        NOT_INJECTED,
+    ),
+    on(
+        "another gateway is injected than was asked for, and `gateway_address` tells",
+        &[hook("astray", Action::Inject(ASTRAY))],
+        WRONG,
+    )
+    .told_addresses(),
+    on("two gateways are injected under the same names", &[FOO_HOOK, hook("again", Action::Inject(ASTRAY))], REJECTED),
+    on("two gateways are injected under different names", &[FOO_HOOK, hook("second", Action::Inject(SECOND))], WRONG),
+    on(
+        "another webhook puts an init container before the gateway's",
+        &[hook("early", Action::Change(add_init_container)), FOO_HOOK],
+        UNSAFE,
+    ),
+    on(
+        "another webhook puts an init container behind the gateway's",
+        &[FOO_HOOK, hook("late", Action::Change(add_init_container))],
+        DONE,
+    ),
+    on(
+        "another webhook puts an init container behind the gateway's that keeps `NET_RAW`",
+        &[FOO_HOOK, hook("raw", Action::Change(add_raw_init_container))],
+        UNSAFE,
+    ),
+    on("a webhook takes the scheduling gate away", &[FOO_HOOK, hook("open", Action::Change(take_gates))], UNSAFE),
+    on(
+        "another webhook pins the client's image by its digest and wraps its command",
+        &[FOO_HOOK, hook("pin", Action::Change(pin_and_wrap))],
+        DONE,
+    ),
+    on("a webhook denies the Pod", &[FOO_HOOK, hook("deny", Action::DenyAll)], REJECTED),
+    on(
+        "the gateway's webhook is registered for `UPDATE` too, and injects anew on release",
+        &[FOO_HOOK.for_updates()],
+        REJECTED,
+    ),
+    on("a webhook denies the release", &[FOO_HOOK, hook("updates", Action::RefuseUpdates).for_updates()], REJECTED),
 ];
 
 fn act(action: Action) -> Act {
@@ -279,14 +228,14 @@ async fn check(namespace: Arc<Namespace>, case: &Case) {
     let provisioner = namespace.provisioner(variables);
     let answer = deliver(&provisioner, case).await;
     assert_eq!(answer, case.answer, "{}", case.situation);
-    assert_pods(&namespace, usize::from(answer == "`done`")).await;
-    if let Some(healed) = case.healed {
+    assert_pods(&namespace, usize::from(answer == DONE)).await;
+    if answer == RETRY {
         for webhook in &mut webhooks {
             webhook.come_back().await;
             webhook.set_slow(false);
         }
         wait_until_reached(&namespace, case.gateway).await;
-        assert_eq!(deliver(&provisioner, case).await, healed, "{} and then up", case.situation);
+        assert_eq!(deliver(&provisioner, case).await, DONE, "{} and then up", case.situation);
         assert_pods(&namespace, 1).await;
     }
 }
@@ -329,11 +278,8 @@ fn around_the_table(text: &str) -> (&str, &str) {
 
 fn table() -> String {
     let rows = CASES.iter().map(|case| {
-        let then = case.healed.map_or_else(String::new, |healed| format!("; {healed} once it is back"));
-        let pod = match (case.answer, case.healed) {
-            ("`done`", _) | (_, Some("`done`")) => "one, released",
-            _ => "none",
-        };
+        let then = if case.answer == RETRY { "; `done` once it is back" } else { "" };
+        let pod = if [DONE, RETRY].contains(&case.answer) { "one, released" } else { "none" };
         format!("| {} | {}{then} | {pod} |\n", case.situation, case.answer)
     });
     let head = "| The webhooks | The answer | The Pod in the end |\n|---|---|---|\n";

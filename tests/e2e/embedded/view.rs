@@ -130,36 +130,13 @@ pub fn without_words(seen: &Value) -> Value {
     seen
 }
 
-/// Where the two differ, field by field; or the whole of both, where they have little in common.
+/// What makes ours theirs, field by field; or both, where they have little in common.
 pub fn differences(ours: &Value, theirs: &Value) -> String {
-    let mut lines = Vec::new();
+    let short = |text: String| text.chars().take(700).collect::<String>();
     match ours["code"] == theirs["code"] {
-        true => collect("", ours, theirs, &mut lines),
-        false => lines.push(format!("      embedded {}\n      real     {}", brief(ours), brief(theirs))),
+        true => json_patch::diff(ours, theirs).iter().map(|change| short(format!("    {change}\n"))).collect(),
+        false => [("embedded", ours), ("real    ", theirs)]
+            .map(|(whose, seen)| short(format!("    {whose} {seen}")))
+            .join("\n"),
     }
-    lines.join("\n")
-}
-
-fn brief(seen: &Value) -> String {
-    match seen["message"].as_str() {
-        Some(message) => format!("{} {} {}", seen["code"], seen["reason"], message),
-        None => short(seen),
-    }
-}
-
-fn collect(path: &str, ours: &Value, theirs: &Value, lines: &mut Vec<String>) {
-    match (ours, theirs) {
-        _ if ours == theirs => {}
-        (Value::Object(one), Value::Object(other)) => {
-            let mut keys: Vec<_> = one.keys().chain(other.keys()).collect();
-            keys.sort_unstable();
-            keys.dedup();
-            keys.into_iter().for_each(|key| collect(&format!("{path}.{key}"), &ours[key], &theirs[key], lines));
-        }
-        _ => lines.push(format!("    {path}\n      embedded {}\n      real     {}", short(ours), short(theirs))),
-    }
-}
-
-fn short(value: &Value) -> String {
-    value.to_string().chars().take(700).collect()
 }

@@ -19,6 +19,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
+use crate::fault::Upstream;
+
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -109,6 +111,15 @@ impl Client {
         parts.headers.insert("host", self.address.to_string().parse().map_err(|_| "no host")?);
         let response = self.send(Request::from_parts(parts, body.into())).await;
         response.map_err(|error| error.to_string())
+    }
+
+    /// The API server as what stands behind a proxy, with the calls as they are.
+    pub fn upstream(&self) -> Upstream {
+        let client = self.clone();
+        Arc::new(move |request| {
+            let client = client.clone();
+            Box::pin(async move { client.forward(request).await })
+        })
     }
 
     /// Any call. A patch is a merge patch.

@@ -11,7 +11,8 @@ use crate::cluster::rights;
 
 /// Asks for a token of the provisioner's service account, as the kubelet does.
 pub async fn request(cluster: &Cluster) -> String {
-    request_for(cluster, rights::service_account(), None).await
+    let (namespace, name) = rights::service_account();
+    request_for(cluster, (&namespace, &name), None).await
 }
 
 /// The same for any service account, given by its namespace and its name, and for an audience other than the API server.
