@@ -2,7 +2,7 @@
 //! the image's root as root, the token volume over the mount point, the runtime config, the environment by the shim's
 //! rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use host::{Application, Compile, Options, RuntimeConfig, VariableSources};
 use tempfile::TempDir;
 use tests::events::{Delivery, bare, pending};
 use tests::manifests::{knative_container, knative_service, named_values, runtime_config, spin_app, spin_app_env};
-use tests::peer::{happy, json_step};
+use tests::peer::{accepts, happy};
 use tests::provisioner::repository;
 use tests::recorder::Recorder;
 use tests::{Peer, Reply, TOKEN};
@@ -49,24 +49,6 @@ fn root() -> TempDir {
         }
     }
     root
-}
-
-/// Every file and every empty directory below `directory`, with its size, by its path from there.
-fn leaves(directory: &Path) -> BTreeMap<PathBuf, u64> {
-    let mut leaves = BTreeMap::new();
-    let mut open = vec![directory.to_owned()];
-    while let Some(path) = open.pop() {
-        let children: Vec<_> = match path.is_dir() {
-            true => fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect(),
-            false => Vec::new(),
-        };
-        if children.is_empty() {
-            let size = if path.is_dir() { 0 } else { path.metadata().unwrap().len() };
-            leaves.insert(path.strip_prefix(directory).unwrap().to_owned(), size);
-        }
-        open.extend(children);
-    }
-    leaves
 }
 
 /// A Pod: the image's root, what is mounted over it, and the application that runs there.
@@ -133,11 +115,15 @@ fn at(mut env: BTreeMap<String, String>, peer: &Peer) -> BTreeMap<String, String
 
 #[test]
 fn the_image_holds_the_application_and_three_empty_directories() {
-    let leaves = leaves(root().path());
-    let names: Vec<_> = leaves.keys().map(|path| path.to_str().unwrap()).collect();
     let component = "target/wasm32-wasip2/release/provisioner.wasm";
-    assert_eq!(names, [".spin", "oidc", "serviceaccount", "spin.toml", component]);
-    assert!(leaves.values().sum::<u64>() < 1 << 20, "{leaves:?}");
+    let (directories, files): (Vec<_>, Vec<_>) =
+        copies().into_iter().map(|(source, _)| source).partition(|source| repository().join(source).is_dir());
+    assert_eq!((directories.len(), &files), (3, &vec!["spin.toml".to_owned(), component.to_owned()]));
+    let destinations = copies().into_iter().map(|(_, destination)| destination).collect::<BTreeSet<_>>();
+    let expected = [".spin", "oidc", "serviceaccount", "spin.toml", component].map(PathBuf::from);
+    assert_eq!(destinations, BTreeSet::from(expected));
+    let sizes = files.iter().map(|file| repository().join(file).metadata().unwrap().len());
+    assert!(sizes.sum::<u64>() < 1 << 20);
     assert_eq!(tests::manifests::application().component.source, repository().join(component));
 }
 
@@ -206,26 +192,18 @@ fn the_image_has_what_the_shim_and_a_registry_want() {
 }
 
 #[tokio::test]
-async fn the_spin_apps_pod_serves_probes_and_events() {
-    let peer = Peer::start(happy()).await;
-    let pod = Pod::start(at(spin_app_env(), &peer), true);
-    for path in ["/healthz", "/readyz"] {
-        assert_eq!(pod.deliver(bare("GET", path)).await.status, 200, "{path}: {}", pod.logs.text());
+async fn the_pods_of_the_spin_app_and_of_the_knative_service_serve_probes_and_events() {
+    for env in [spin_app_env(), named_values(&knative_container()["env"])] {
+        let peer = Peer::start(happy()).await;
+        let pod = Pod::start(at(env, &peer), true);
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(pod.deliver(bare("GET", path)).await.status, 200, "{path}: {}", pod.logs.text());
+        }
+        assert_eq!(pod.deliver(pending("1", "foo")).await.outcome(), "done", "{}", pod.logs.text());
+        let calls = peer.finish();
+        assert!(calls[0].path.starts_with("/api/v1/namespaces/routed-clients/pods"));
+        assert_eq!(calls[0].headers["authorization"], format!("Bearer {TOKEN}"));
     }
-    let reply = pod.deliver(pending("1", "foo")).await;
-    assert_eq!(reply.outcome(), "done", "{}", pod.logs.text());
-    let calls = peer.finish();
-    assert!(calls[0].path.starts_with("/api/v1/namespaces/routed-clients/pods"));
-    assert_eq!(calls[0].headers["authorization"], format!("Bearer {TOKEN}"));
-}
-
-#[tokio::test]
-async fn the_knative_services_pod_serves_the_same() {
-    let peer = Peer::start(happy()).await;
-    let pod = Pod::start(at(named_values(&knative_container()["env"]), &peer), true);
-    assert_eq!(pod.deliver(bare("GET", "/readyz")).await.status, 200, "{}", pod.logs.text());
-    assert_eq!(pod.deliver(pending("1", "foo")).await.outcome(), "done", "{}", pod.logs.text());
-    peer.finish();
 }
 
 #[tokio::test]
@@ -239,8 +217,7 @@ async fn without_the_token_volume_it_is_alive_and_not_ready() {
 
 #[tokio::test]
 async fn the_sink_of_the_sink_binding_gets_the_answer() {
-    let sink = json_step("POST", 202, |_| serde_json::Value::Null);
-    let peer = Peer::start(happy().into_iter().chain([sink]).collect()).await;
+    let peer = Peer::start(happy().into_iter().chain([accepts()]).collect()).await;
     let mut env = at(spin_app_env(), &peer);
     // As SinkBinding sets them in the container, whose names the shim takes as they are.
     env.insert("K_SINK".into(), format!("{}/client-system/default", peer.url()));

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use provisioner::config::Config;
-use serde_json::{Value, json};
+use provisioner::testing::merged;
+use serde_json::json;
 use tests::manifests::{
-    application, documents, files, knative_container, knative_service, named_values, object, runtime_config, spin_app,
-    strings,
+    application, assert_has, documents, files, knative_container, knative_service, named_values, object,
+    runtime_config, spin_app, strings,
 };
 
 /// The namespace of all but the clients.
@@ -33,22 +34,6 @@ fn assert_lists(directory: &str, unlisted: &[&str]) -> Vec<String> {
     let here = listed.iter().filter(|name| !name.starts_with("../")).cloned();
     assert_eq!(here.collect::<BTreeSet<_>>(), resources.collect::<BTreeSet<_>>(), "{directory}");
     listed
-}
-
-#[test]
-fn every_manifest_is_an_object_with_a_name() {
-    for directory in ["deploy", COMPONENT, "deploy/components/own-gateway", "deploy/knative-service", "runtime-class"] {
-        for file in files(directory) {
-            let documents = documents(&format!("{directory}/{file}"));
-            assert!(!documents.is_empty(), "{directory}/{file}");
-            if !["-values.yaml", "kustomization.yaml", "config-features.yaml"].iter().any(|end| file.ends_with(end)) {
-                for object in documents {
-                    assert!(object["apiVersion"].is_string() && object["kind"].is_string(), "{file}: {object}");
-                    assert!(object["metadata"]["name"].is_string(), "{file}: {object}");
-                }
-            }
-        }
-    }
 }
 
 #[test]
@@ -101,34 +86,36 @@ fn no_variable_is_unknown_or_misspelt() {
 
 #[test]
 fn clients_have_the_namespace_that_gateways_see() {
-    let namespaces = documents("deploy/namespace.yaml");
-    let named = |name: &str| namespaces.iter().find(|namespace| namespace["metadata"]["name"] == name).unwrap();
-    let labels = |name: &str| named(name)["metadata"]["labels"].clone();
-    assert_eq!(labels(&config().client_namespace)["routed-gateway"], "true");
-    assert_eq!(labels(&config().client_namespace)["pod-security.kubernetes.io/enforce"], "privileged");
-    assert_eq!(labels(SYSTEM)["routed-gateway"], Value::Null);
-    assert_eq!(namespaces.len(), 2);
+    let [system, clients] = &documents("deploy/namespace.yaml")[..] else { panic!("there are two namespaces") };
+    assert_eq!(
+        (&system["metadata"]["name"], &system["metadata"]["labels"]["routed-gateway"]),
+        (&json!(SYSTEM), &json!(null))
+    );
+    let labels = json!({"routed-gateway": "true", "pod-security.kubernetes.io/enforce": "privileged"});
+    assert_has(clients, &json!({"metadata": {"name": config().client_namespace, "labels": labels}}));
 }
 
 #[test]
 fn the_provisioner_has_five_verbs_on_pods_and_reads_templates_and_nothing_else() {
-    let objects = documents("deploy/rbac.yaml");
-    let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["ServiceAccount", "Role", "RoleBinding"]);
-    let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list", "patch", "delete"]});
+    let [account, role, binding] = &documents("deploy/rbac.yaml")[..] else {
+        panic!("three objects give it its rights")
+    };
+    let name = &account["metadata"]["name"];
+    let subject = json!({"kind": "ServiceAccount", "name": name, "namespace": SYSTEM});
+    assert_has(account, &json!({"kind": "ServiceAccount", "metadata": {"namespace": SYSTEM}}));
+    assert_has(account, &json!({"automountServiceAccountToken": false}));
+    let pods = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list", "patch", "delete"]});
     let templates = json!({"apiGroups": [""], "resources": ["podtemplates"], "verbs": ["get"]});
-    assert_eq!(objects[1]["rules"], json!([rule, templates]));
-    for object in &objects[1..] {
+    assert_has(role, &json!({"kind": "Role", "rules": [pods, templates]}));
+    let role_name = &role["metadata"]["name"];
+    assert_eq!(binding["subjects"], json!([subject]));
+    assert_has(binding, &json!({"kind": "RoleBinding", "roleRef": {"kind": "Role", "name": role_name}}));
+    for object in [role, binding] {
         assert_eq!(object["metadata"]["namespace"], config().client_namespace);
     }
-    let account = &objects[0]["metadata"];
-    assert_eq!(objects[0]["automountServiceAccountToken"], false);
-    assert_eq!(account["namespace"], SYSTEM);
-    let subject = json!({"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]});
-    assert_eq!(objects[2]["subjects"], json!([subject]));
-    assert_eq!(objects[2]["roleRef"]["name"], objects[1]["metadata"]["name"]);
-    assert_eq!(spin_app()["spec"]["serviceAccountName"], account["name"]);
-    assert_eq!(knative_service()["spec"]["template"]["spec"]["serviceAccountName"], account["name"]);
+    for spec in [&spin_app()["spec"], &knative_service()["spec"]["template"]["spec"]] {
+        assert_eq!(spec["serviceAccountName"], *name);
+    }
 }
 
 #[test]
@@ -137,36 +124,30 @@ fn a_token_that_expires_is_mounted_wherever_a_package_looks_for_it() {
     // A SinkBinding mounts the other.
     let [mount, oidc] = &component.files[..] else { panic!("two directories are mounted") };
     assert_eq!(oidc.destination, "/oidc");
-    let expected = [mount.destination.clone(), format!("/assets/{}{}", component.id, mount.destination)];
-    let app = spin_app();
-    let mounts: Vec<_> = app["spec"]["volumeMounts"].as_array().unwrap().iter().collect();
-    let paths: Vec<_> = mounts.iter().map(|mount| mount["mountPath"].as_str().unwrap()).collect();
-    assert_eq!(paths, expected);
-
-    let spec = &knative_service()["spec"]["template"]["spec"];
-    for (volumes, mounts) in [(&app["spec"]["volumes"], mounts), (&spec["volumes"], vec![])] {
-        let volume = &volumes[0];
-        assert!(mounts.iter().all(|mount| mount["name"] == volume["name"] && mount["readOnly"] == true));
-        let sources = volume["projected"]["sources"].as_array().unwrap();
+    let app = spin_app()["spec"].take();
+    let volume = &app["volumes"][0]["name"];
+    let paths = [mount.destination.clone(), format!("/assets/{}{}", component.id, mount.destination)];
+    let mounts = paths.map(|path| json!({"name": volume, "mountPath": path, "readOnly": true}));
+    assert_eq!(app["volumeMounts"], json!(mounts));
+    for spec in [&app, &knative_service()["spec"]["template"]["spec"]] {
+        let sources = &spec["volumes"][0]["projected"]["sources"];
         assert_eq!(sources[0]["serviceAccountToken"], json!({"path": "token", "expirationSeconds": 3600}));
         assert_eq!(sources[1]["configMap"]["items"], json!([{"key": "ca.crt", "path": "ca.crt"}]));
         assert_eq!(sources[2]["downwardAPI"]["items"][0]["path"], "namespace");
     }
     let mounts = &knative_container()["volumeMounts"];
     assert_eq!(mounts[0]["mountPath"].as_str(), Some(mount.destination.as_str()));
-    assert_eq!(mounts[1]["mountPath"], "/runtime-config.toml");
-    assert_eq!(mounts[1]["subPath"], "runtime-config.toml");
+    assert_has(&mounts[1], &json!({"mountPath": "/runtime-config.toml", "subPath": "runtime-config.toml"}));
 }
 
 #[test]
 fn the_runtime_config_trusts_the_clusters_ca_for_the_api_server_alone() {
     let config: toml::Table = runtime_config().parse().unwrap();
-    let [tls] = &config["client_tls"].as_array().unwrap()[..] else { panic!("one host needs TLS") };
     let api = named_values(&spin_app()["spec"]["variables"])["kube_api_url"].clone();
     let host = api.parse::<http::Uri>().unwrap().host().unwrap().to_owned();
-    assert_eq!(tls["hosts"].as_array().unwrap(), &[toml::Value::from(host)]);
-    assert_eq!(tls["component_ids"].as_array().unwrap(), &[toml::Value::from(application().component.id)]);
-    assert_eq!(tls["ca_roots_file"].as_str(), Some("/serviceaccount/ca.crt"));
+    let id = application().component.id;
+    let tls = json!({"hosts": [host], "component_ids": [id], "ca_roots_file": "/serviceaccount/ca.crt"});
+    assert_eq!(serde_json::to_value(&config["client_tls"]).unwrap(), json!([tls]));
 
     let secret = &object("deploy/runtime-config.yaml", "Secret")["metadata"];
     assert_eq!(secret["namespace"], SYSTEM);
@@ -177,15 +158,16 @@ fn the_runtime_config_trusts_the_clusters_ca_for_the_api_server_alone() {
 
 #[test]
 fn the_spin_app_runs_by_the_executor_of_its_namespace() {
-    let executor = object("runtime-class/spin-app-executor.yaml", "SpinAppExecutor");
-    assert_eq!(executor["metadata"]["namespace"], SYSTEM);
-    assert_eq!(spin_app()["metadata"]["namespace"], SYSTEM);
-    assert_eq!(spin_app()["spec"]["executor"], executor["metadata"]["name"]);
-    let class = object("runtime-class/runtime-class.yaml", "RuntimeClass");
-    assert_eq!(executor["spec"]["deploymentConfig"]["runtimeClassName"], class["metadata"]["name"]);
-    assert_eq!(knative_service()["spec"]["template"]["spec"]["runtimeClassName"], class["metadata"]["name"]);
-    let shim = object("runtime-class/shim.yaml", "Shim");
-    assert_eq!(shim["spec"]["runtimeClass"]["name"], class["metadata"]["name"]);
+    let [executor, class, shim] =
+        [("spin-app-executor", "SpinAppExecutor"), ("runtime-class", "RuntimeClass"), ("shim", "Shim")]
+            .map(|(file, kind)| object(&format!("runtime-class/{file}.yaml"), kind));
+    let (executor_name, class_name) = (&executor["metadata"]["name"], &class["metadata"]["name"]);
+    let app = json!({"metadata": {"namespace": SYSTEM}, "spec": {"executor": executor_name}});
+    assert_has(&spin_app(), &app);
+    let runs_by_it = json!({"spec": {"deploymentConfig": {"runtimeClassName": class_name}}});
+    assert_has(&executor, &merged(runs_by_it, &json!({"metadata": {"namespace": SYSTEM}})));
+    assert_has(&knative_service(), &json!({"spec": {"template": {"spec": {"runtimeClassName": class_name}}}}));
+    assert_has(&shim, &json!({"spec": {"runtimeClass": {"name": class_name}}}));
     // The name of the section follows the configuration's version; containerd 1.6 can't hand the shim any options.
     for (file, section, options) in [
         ("containerd-1.6.toml", "io.containerd.grpc.v1.cri", false),
@@ -231,8 +213,8 @@ fn a_start_that_compiles_has_the_memory_and_the_time_for_it() {
 fn broker_and_sink_binding_refer_to_what_there_is() {
     let broker = object("deploy/broker.yaml", "Broker");
     let name = broker["metadata"]["name"].as_str().unwrap();
-    assert_eq!(broker["metadata"]["namespace"], SYSTEM);
-    assert_eq!(broker["metadata"]["annotations"]["eventing.knative.dev/broker.class"], "MTChannelBasedBroker");
+    let class = json!({"eventing.knative.dev/broker.class": "MTChannelBasedBroker"});
+    assert_has(&broker, &json!({"metadata": {"namespace": SYSTEM, "annotations": class}}));
     for file in ["deploy/trigger.yaml", "deploy/cloudevents-player.yaml"] {
         assert_eq!(object(file, "Trigger")["spec"]["broker"], name, "{file}");
     }
@@ -241,34 +223,15 @@ fn broker_and_sink_binding_refer_to_what_there_is() {
         ("deploy/sinkbinding.yaml", "apps/v1", "Deployment"),
         ("deploy/knative-service/sinkbinding.yaml", "serving.knative.dev/v1", "Service"),
     ] {
-        let binding = object(file, "SinkBinding");
-        assert_eq!(binding["metadata"]["namespace"], SYSTEM);
         let subject = json!({"apiVersion": api, "kind": kind, "namespace": SYSTEM, "name": app});
-        assert_eq!(binding["spec"]["subject"], subject);
-        let sink = json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": name});
-        assert_eq!(binding["spec"]["sink"]["ref"], sink);
+        let sink = json!({"ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": name}});
+        let expected = json!({"metadata": {"namespace": SYSTEM}, "spec": {"subject": subject, "sink": sink}});
+        assert_has(&object(file, "SinkBinding"), &expected);
     }
     // K_SINK will be the Broker's address, which has to lie below the origin that may be called.
     let origin = &named_values(&spin_app()["spec"]["variables"])["sink_origin"];
     let player = &object("deploy/cloudevents-player.yaml", "Deployment")["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(named_values(&player["env"])["BROKER_URI"], format!("{origin}/{SYSTEM}/{name}"));
-}
-
-#[test]
-fn the_network_policies_are_for_the_provisioners_pods() {
-    let app = spin_app()["metadata"]["name"].clone();
-    for (file, label) in [
-        ("deploy/network-policy.yaml", "core.spinkube.dev/app-name"),
-        ("deploy/knative-service/network-policy.yaml", "serving.knative.dev/service"),
-    ] {
-        let policy = object(file, "NetworkPolicy");
-        assert_eq!(policy["metadata"]["namespace"], SYSTEM);
-        assert_eq!(policy["spec"]["podSelector"]["matchLabels"], json!({label: app}));
-        assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
-    }
-    let policy = object("deploy/network-policy.yaml", "NetworkPolicy");
-    assert_eq!(policy["spec"]["ingress"][0]["ports"], json!([{"protocol": "TCP", "port": 80}]));
-    assert_eq!(policy["spec"]["ingress"][0]["from"].as_array().unwrap().len(), 2);
 }
 
 #[test]
@@ -280,16 +243,15 @@ fn every_gateway_has_values_of_its_own_and_the_quota_is_theirs_together() {
         .collect();
     assert!(!values.is_empty());
     for (gateway, values) in config.gateways().zip(&values) {
-        let (webhook, settings) = (&values["webhook"], &values["settings"]);
-        for sort in ["gatewayLabel", "gatewayAnnotation"] {
-            assert_eq!(webhook[sort], config.gateway_key);
-            assert_eq!(webhook[format!("{sort}Value")], gateway);
-        }
-        assert_eq!(webhook["gatewayDefault"], false);
-        // Or a client's Pod would go on after the client has ended.
-        assert_eq!(webhook["sidecarAsInit"], true);
-        assert_eq!(strings(&values["routed_namespaces"]), [config.client_namespace.as_str()]);
-        assert_eq!(values["DNS"], format!("{}.1", settings["VXLAN_IP_NETWORK"].as_str().unwrap()));
+        let (key, settings) = (&config.gateway_key, &values["settings"]);
+        // Without `sidecarAsInit` a client's Pod would go on after the client has ended.
+        let webhook = json!({
+            "gatewayLabel": key, "gatewayLabelValue": gateway, "gatewayAnnotation": key,
+            "gatewayAnnotationValue": gateway, "gatewayDefault": false, "sidecarAsInit": true,
+        });
+        let dns = format!("{}.1", settings["VXLAN_IP_NETWORK"].as_str().unwrap());
+        let routed = [&config.client_namespace];
+        assert_has(values, &json!({"webhook": webhook, "DNS": dns, "routed_namespaces": routed}));
         let first = settings["VXLAN_GATEWAY_FIRST_DYNAMIC_IP"].as_u64().unwrap();
         assert_eq!(255 - first, CLIENTS_PER_GATEWAY as u64);
         let address = format!("pod-gateway-{gateway}.gateway-system.svc.cluster.local");
@@ -307,13 +269,13 @@ fn every_gateway_has_values_of_its_own_and_the_quota_is_theirs_together() {
 #[test]
 fn the_example_of_a_pod_template_is_one_that_clients_can_be_made_from() {
     let template = object("deploy/client-pod-template.yaml", "PodTemplate");
-    assert_eq!(template["metadata"]["namespace"].as_str().unwrap(), config().client_namespace);
+    // Without the annotation a bare Pod keeps its node for good; without a tag its image is pulled at every start.
+    let kept = json!({"metadata": {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}}});
+    let image = json!({"spec": {"containers": [{"name": "client", "image": config().client_image}]}});
+    let namespace = json!({"namespace": config().client_namespace});
+    assert_has(&template, &json!({"metadata": namespace, "template": merged(kept, &image)}));
     let spec = &template["template"]["spec"];
     assert!(spec["activeDeadlineSeconds"].is_u64() && spec["nodeSelector"].is_object());
-    // Or a bare Pod keeps its node for good.
-    let annotations = &template["template"]["metadata"]["annotations"];
-    assert_eq!(annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"], "true");
     assert!(spec["containers"][0]["resources"]["limits"].is_object());
-    assert_eq!(spec["containers"][0]["image"], config().client_image, "with a tag, or it is pulled at every start");
     provisioner::template::base("client", template).unwrap();
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use provisioner::event::{ADDED, DELETED, PENDING, PING, TERMINATION, UPDATED};
 use provisioner::pod::{MANAGED_BY, MANAGED_BY_LABEL, each};
 use provisioner::reply::SOURCE;
+use provisioner::testing::merged;
 use serde_json::{Value, json};
-use tests::manifests::{documents, knative_service, object, spin_app, triggers};
+use tests::manifests::{assert_has, documents, knative_service, object, spin_app, triggers};
 
 use crate::manifests::{COMPONENT, SYSTEM, config};
 
@@ -136,31 +137,32 @@ fn a_change_of_a_pod_is_kept_while_the_broker_is_away() {
 #[test]
 fn the_sources_tell_of_the_clients_and_of_nothing_else() {
     let file = |name: &str| format!("{COMPONENT}/{name}.yaml");
+    // Knative insists on the three, and the adapter uses no other.
+    let [account, role, binding] = ["ServiceAccount", "Role", "RoleBinding"].map(|kind| object(&file("rbac"), kind));
     let (watch, ping) = (object(&file("sources"), "ApiServerSource"), object(&file("sources"), "PingSource"));
-    let pods =
-        json!([{"apiVersion": "v1", "kind": "Pod", "selector": {"matchLabels": {MANAGED_BY_LABEL: MANAGED_BY}}}]);
-    assert_eq!((&watch["spec"]["mode"], &watch["spec"]["resources"]), (&json!("Resource"), &pods));
-    let clients = json!({"kubernetes.io/metadata.name": config().client_namespace});
-    assert_eq!(watch["spec"]["namespaceSelector"]["matchLabels"], clients);
-    let broker = object("deploy/broker.yaml", "Broker");
+    let (broker, clients) = (object("deploy/broker.yaml", "Broker"), config().client_namespace);
+    let named = ["apiVersion", "kind"].map(|field| (field, broker[field].clone()));
+    let sink: Value = named.into_iter().chain([("name", broker["metadata"]["name"].clone())]).collect();
     for source in [&watch, &ping] {
         // Its adapter runs where it is, and is not to wait for a gateway. There is the Broker as well.
-        assert_eq!(source["metadata"]["namespace"], broker["metadata"]["namespace"]);
+        assert_has(source, &json!({"metadata": {"namespace": SYSTEM}}));
     }
-    let named = json!({"apiVersion": broker["apiVersion"], "kind": "Broker", "name": broker["metadata"]["name"]});
-    assert_eq!(ping["spec"]["sink"], json!({"ref": named}));
-    let exact = json!({"exact": {"kind": "Pod", "namespace": config().client_namespace}});
+    assert_has(&ping, &json!({"spec": {"sink": {"ref": sink}}}));
+    let name = &account["metadata"]["name"];
+    let pods = json!({"apiVersion": "v1", "kind": "Pod", "selector": {"matchLabels": {MANAGED_BY_LABEL: MANAGED_BY}}});
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": clients}});
+    let watched = json!({
+        "mode": "Resource", "resources": [pods], "namespaceSelector": selector, "serviceAccountName": name,
+    });
+    assert_has(&watch, &json!({ "spec": watched }));
+    let exact = json!({"exact": {"kind": "Pod", "namespace": clients}});
     assert_eq!(of_type(UPDATED)["spec"]["filters"][0], exact);
     let source = format!("/apis/v1/namespaces/{SYSTEM}/pingsources/{}", ping["metadata"]["name"].as_str().unwrap());
     assert_eq!(of_type(PING)["spec"]["filter"]["attributes"]["source"], source);
-    // Knative insists on the three, and the adapter uses no other.
-    let [account, role, binding] = ["ServiceAccount", "Role", "RoleBinding"].map(|kind| object(&file("rbac"), kind));
     let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]});
-    assert_eq!((&role["rules"], &role["metadata"]["namespace"]), (&json!([rule]), &config().client_namespace.into()));
-    assert_eq!(binding["metadata"]["namespace"], role["metadata"]["namespace"]);
-    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
-    assert_eq!(binding["subjects"][0]["name"], account["metadata"]["name"]);
-    assert_eq!(binding["subjects"][0]["namespace"], account["metadata"]["namespace"]);
-    assert_eq!(watch["metadata"]["namespace"], account["metadata"]["namespace"]);
-    assert_eq!(watch["spec"]["serviceAccountName"], account["metadata"]["name"]);
+    assert_has(&role, &json!({"metadata": {"namespace": clients}, "rules": [rule]}));
+    let subject = json!([{"kind": "ServiceAccount", "name": name, "namespace": SYSTEM}]);
+    let bound = json!({"roleRef": {"name": role["metadata"]["name"]}, "subjects": subject});
+    assert_has(&binding, &merged(bound, &json!({"metadata": {"namespace": clients}})));
+    assert_eq!(account["metadata"]["namespace"], SYSTEM);
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use host::manifest::{Manifest, Mounts};
+use provisioner::testing::merged;
 use serde_json::Value;
 
 use crate::provisioner::repository;
@@ -49,6 +50,15 @@ pub fn resources(directory: &str) -> Vec<String> {
 pub fn triggers() -> Vec<Value> {
     let objects = resources("deploy").into_iter().flat_map(|path| documents(&path));
     objects.filter(|object| object["kind"] == "Trigger").collect()
+}
+
+/// The object has what is expected of it, and may have more.
+///
+/// # Panics
+/// When something of it is otherwise.
+#[track_caller]
+pub fn assert_has(object: &Value, expected: &Value) {
+    assert_eq!(merged(object.clone(), expected), *object, "it is to have {expected}");
 }
 
 /// The strings of a list.
