@@ -115,8 +115,8 @@ fn shapes() -> Vec<(&'static str, Vec<Delivery>, End)> {
     };
     let beside = |name, value: String| data(name, format!(r#"{{"gateway_name":"foo","x":{value}}}"#), End::Done);
     let gateway = |name, value: String, end| data(name, format!(r#"{{"gateway_name":{value}}}"#), end);
-    let foo = r#""specversion":"1.0","data":{"gateway_name":"foo"}"#;
-    let members = |name, members: String| (name, vec![envelope(&format!("{foo},{members}"))], End::Done);
+    let usual = r#""specversion":"1.0","data":{"gateway_name":"foo"}"#;
+    let members = |name, members: String| (name, vec![envelope(&format!("{usual},{members}"))], End::Done);
     let objects = || list(r#"{"":0}"#);
     let bytes = base64(&format!(r#"{{"gateway_name":"foo","x":"{}"}}"#, "x".repeat(ROOM * 3 / 4 - 70)));
     let extensions = |value: &str| filled("", |number| format!("\"x{number}\":{value}"), ",", "");
@@ -150,7 +150,7 @@ fn shapes() -> Vec<(&'static str, Vec<Delivery>, End)> {
             format!(r#""knativeerrordata":"{}""#, base64(&"x".repeat(ROOM * 3 / 4 - 70))),
         ),
         members("a time", format!(r#""time":{}"#, long("x"))),
-        ("a time of expiry", vec![envelope(&format!(r#"{foo},"expirytime":{}"#, long("x")))], invalid_data),
+        ("a time of expiry", vec![envelope(&format!(r#"{usual},"expirytime":{}"#, long("x")))], invalid_data),
         of_bytes("bytes", format!(r#""specversion":"1.0","datacontenttype":"text/json","data_base64":"{bytes}""#)),
         of_bytes("bytes of 0.3", format!(r#""specversion":"0.3","datacontentencoding":"base64","data":"{bytes}""#)),
     ]

@@ -14,7 +14,7 @@ use tests::events::pending;
 
 use crate::client::until_within;
 use crate::harness::Test;
-use crate::killed::{Command, Http, Random, attempt};
+use crate::killed::{Command, Http, attempt, random};
 use crate::knative::{Broker, PATIENCE};
 use crate::life::{Life, Plane, TEMPLATE, termination, test};
 
@@ -25,7 +25,7 @@ const TIME: Duration = Duration::from_secs(150);
 /// How many live at once.
 const AT_ONCE: usize = 48;
 /// Between how many events the provisioner is killed, at most.
-const KILLS: u64 = 300;
+const KILLS: usize = 300;
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// The tests.
@@ -84,28 +84,14 @@ async fn live(life: &Life, broker: &Broker, number: usize) -> String {
         return text(&life.sink.hears(FAILED, &id).await["reason"]);
     }
     life.sink.hears(RUNNING, &id).await;
-    let reason = match kind {
-        0 => {
-            life.exit(&id, "0").await;
-            "Completed"
-        }
-        1 => {
-            life.exit(&id, "1").await;
-            "Error"
-        }
-        2 => {
-            life.evict(&id).await;
-            "Evicted"
-        }
-        3 => {
-            life.delete(&id).await;
-            "Deleted"
-        }
-        _ => {
-            broker.publish(termination(&id)).await;
-            "Terminated"
-        }
-    };
+    match kind {
+        0 => life.exit(&id, "0").await,
+        1 => life.exit(&id, "1").await,
+        2 => life.evict(&id).await,
+        3 => life.delete(&id).await,
+        _ => broker.publish(termination(&id)).await,
+    }
+    let reason = ["Completed", "Error", "Evicted", "Deleted", "Terminated"][kind];
     let ended = life.sink.hears(ENDED, &id).await;
     assert_eq!(ended["reason"], reason, "{ended}");
     reason.to_owned()
@@ -117,9 +103,9 @@ fn text(value: &serde_json::Value) -> String {
 
 /// Kills the provisioner each time that a random number of further events was told.
 async fn kill(life: &Life, command: &mut Command, kills: &mut usize) -> Infallible {
-    let mut random = Random::seeded();
+    let mut random = random();
     loop {
-        let point = life.sink.total() + 1 + random.below(KILLS) as usize;
+        let point = life.sink.total() + 1 + random.usize(..KILLS);
         life.sink.hears_in_all(point).await;
         command.kill_and_start().await;
         *kills += 1;

@@ -19,8 +19,6 @@ pub fn tests() -> Vec<Test> {
         a_check_tells_gateways_that_work_from_those_that_do_not,
         a_check_sees_that_a_label_is_missing,
         a_check_sees_whose_clients_each_webhook_is_asked_for,
-        a_check_sees_a_webhook_that_may_be_passed_over,
-        a_check_sees_a_webhook_that_would_refuse_the_release,
         a_check_that_may_not_look_at_webhooks_says_so_and_goes_on,
     ]
 }
@@ -72,33 +70,6 @@ async fn a_check_sees_whose_clients_each_webhook_is_asked_for(cluster: Arc<Clust
         bar.go_down().await;
         let (_, text) = check(&namespace, "foo,bar").await;
         assert!(text.contains("1 of 2 gateways can't take clients") && !text.contains(OF_EVERY), "{text}");
-    })
-    .await;
-}
-
-async fn a_check_sees_a_webhook_that_may_be_passed_over(cluster: Arc<Cluster>) {
-    let lenient = Registration { failure_policy: "Ignore", ..Registration::selective("foo") };
-    check_registered(cluster, lenient, Some(0), "of foo-doctor", "has failurePolicy Ignore").await;
-}
-
-async fn a_check_sees_a_webhook_that_would_refuse_the_release(cluster: Arc<Cluster>) {
-    let updating = Registration { operations: &["CREATE", "UPDATE"], ..Registration::selective("foo") };
-    check_registered(cluster, updating, Some(1), "PodRejected: the webhook foo", "registered for UPDATE too").await;
-}
-
-/// What is said where the webhook of `foo` is registered in this way.
-async fn check_registered(
-    cluster: Arc<Cluster>,
-    registration: Registration,
-    code: Option<i32>,
-    which: &'static str,
-    what: &'static str,
-) {
-    with_namespace(cluster, "doctor", &[ROUTED], |namespace| async move {
-        let _foo = FOO.serve_as(&namespace, registration).await;
-        let (ended, text) = check(&namespace, "foo").await;
-        assert!(text.lines().any(|line| line.contains(which) && line.contains(what)), "{text}");
-        assert_eq!(ended, code, "{text}");
     })
     .await;
 }

@@ -1,29 +1,16 @@
 //! One Pod per event and one answer per Pod, when many deliveries come at once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use futures::StreamExt;
-use tests::{Reply, pending};
+use tests::Reply;
 
-use crate::cluster::Cluster;
 use crate::gateway::{BAR, FOO};
-use crate::harness::Test;
-use crate::namespace::{Namespace, ROUTED, with_namespace};
+use crate::namespace::Namespace;
 use crate::outcome::{assert_pods, outcome_of};
 use crate::webhook::Webhook;
 
-/// How many events there are.
-const EVENTS: usize = 200;
-/// How often each is delivered.
-const DELIVERIES: usize = 5;
-/// How many deliveries are under way at a time.
-const AT_ONCE: usize = 32;
-
-/// The tests.
-pub fn tests() -> Vec<Test> {
-    crate::tests![two_hundred_events_delivered_five_times_each_make_two_hundred_pods]
-}
+/// How often each event is delivered.
+pub const DELIVERIES: usize = 5;
 
 /// Both gateways' webhooks.
 pub async fn gateways(namespace: &Namespace) -> [Webhook; 2] {
@@ -66,29 +53,4 @@ pub async fn assert_exactly_once(namespace: &Namespace, replies: &[(usize, Reply
     let pods = namespace.pods().await;
     let found = pods.iter().map(|pod| pod["metadata"]["uid"].to_string()).collect();
     assert_eq!(uids, found, "the Pods are those that were spoken of");
-}
-
-async fn two_hundred_events_delivered_five_times_each_make_two_hundred_pods(cluster: Arc<Cluster>) {
-    with_namespace(cluster, "once", &[ROUTED], |namespace| async move {
-        let _gateways = gateways(&namespace).await;
-        let provisioner = Arc::new(namespace.provisioner(&[]));
-        let deliveries = (0..EVENTS * DELIVERIES).map(|delivery| {
-            let (event, provisioner) = (event_of(delivery), provisioner.clone());
-            let delivery = async move {
-                // One that meets the removal or the creation by another may have to come again, as a broker would.
-                loop {
-                    let reply = provisioner.deliver(pending(&event.to_string(), gateway_of(event))).await;
-                    if reply.status != 503 {
-                        return (event, reply);
-                    }
-                }
-            };
-            async { tokio::spawn(delivery).await.expect("a delivery ends") }
-        });
-        let replies: Vec<_> = futures::stream::iter(deliveries).buffer_unordered(AT_ONCE).collect().await;
-        assert_eq!(replies.len(), EVENTS * DELIVERIES);
-        assert_exactly_once(&namespace, &replies).await;
-        assert_eq!(namespace.pods().await.len(), EVENTS);
-    })
-    .await;
 }

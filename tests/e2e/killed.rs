@@ -3,13 +3,12 @@
 //! It is the command with `--kubeconfig`, as a process of its own: nothing gets a chance to tidy up. The points at
 //! which it is killed are random; their seed is printed, and `E2E_SEED` sets it.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use fastrand::Rng;
 use futures::StreamExt;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
@@ -24,15 +23,14 @@ use tokio::sync::watch;
 
 use crate::client::until;
 use crate::cluster::Cluster;
-use crate::exactly_once::{assert_exactly_once, event_of, gateway_of, gateways};
+use crate::exactly_once::{DELIVERIES, assert_exactly_once, event_of, gateway_of, gateways};
 use crate::harness::Test;
 use crate::namespace::{Namespace, ROUTED, with_namespace};
 use tests::process::Process;
 
 const EVENTS: usize = 200;
-const DELIVERIES: usize = 5;
 const AT_ONCE: usize = 32;
-const KILLS: u64 = 5;
+const KILLS: usize = 5;
 
 /// The tests.
 pub fn tests() -> Vec<Test> {
@@ -122,34 +120,21 @@ async fn deliver(event: usize, http: Http, mut address: watch::Receiver<String>,
     }
 }
 
-/// Random numbers of which the seed is all that has to be known (SplitMix64).
-pub struct Random(u64);
-
-impl Random {
-    /// Of a seed that is printed.
-    pub fn seeded() -> Self {
-        let given = std::env::var("E2E_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-        println!("killing at points of E2E_SEED={seed}");
-        Self(seed)
-    }
-
-    /// One below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
+/// Random numbers of a seed that is printed.
+pub fn random() -> Rng {
+    let given = std::env::var("E2E_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
+    println!("killing at points of E2E_SEED={seed}");
+    Rng::with_seed(seed)
 }
 
 /// Kills the command each time that a random number of further answers has come.
 async fn kill_at_random(command: &mut Command, answered: &watch::Receiver<usize>) {
-    let mut random = Random::seeded();
-    let share = (EVENTS * DELIVERIES) as u64 / (KILLS + 1);
+    let mut random = random();
+    let share = EVENTS * DELIVERIES / (KILLS + 1);
     let mut point = 0;
     for _ in 0..KILLS {
-        point += 1 + random.below(share) as usize;
+        point += 1 + random.usize(..share);
         if answered.clone().wait_for(|answered| *answered >= point).await.is_err() {
             return;
         }

@@ -44,7 +44,6 @@ fn parts() -> Vec<Part> {
         ("role", role::tests()),
         // It gives the provisioner one right more in the whole cluster, which the part before it would see.
         ("senders", senders::tests()),
-        ("exactly once", exactly_once::tests()),
         ("killed", killed::tests()),
         ("policy", policy::tests()),
         ("doctor", doctor::tests()),

@@ -23,8 +23,6 @@ pub fn tests() -> Vec<Test> {
         pod_security_refuses_the_client,
         rights_that_were_taken_away_are_named_and_come_back,
         too_many_requests_are_passed_on_with_the_time_to_wait,
-        a_pod_that_somebody_else_made_is_left_alone,
-        a_patch_of_another_pod_than_the_one_judged_is_refused,
     ]
 }
 
@@ -219,43 +217,6 @@ async fn let_in_one_at_a_time(namespace: &Namespace) {
         let schema = namespace.admin().get(&path).await.object();
         let conditions = schema["status"]["conditions"].as_array().cloned().unwrap_or_default();
         conditions.iter().any(|condition| condition["type"] == "Dangling" && condition["status"] == "False")
-    })
-    .await;
-}
-
-async fn a_pod_that_somebody_else_made_is_left_alone(cluster: Arc<Cluster>) {
-    with_namespace(cluster, "foreign", &[ROUTED], |namespace| async move {
-        let _gateway = FOO.serve(&namespace).await;
-        let provisioner = namespace.provisioner(&[]);
-        assert_eq!(deliver(&provisioner, "1").await, "`done`");
-        let mut pod = namespace.pods().await.remove(0);
-        let name = pod["metadata"]["name"].as_str().expect("a Pod has a name").to_owned();
-        namespace.admin().delete(&namespace.path(&format!("pods/{name}"))).await.object();
-        pod["metadata"] = json!({"name": name});
-        namespace.admin().create(&namespace.path("pods"), &pod).await;
-        assert_eq!(deliver(&provisioner, "1").await, "`failed`, `PodNameConflict`");
-        assert_eq!(namespace.pods().await.len(), 1);
-    })
-    .await;
-}
-
-/// The two calls that are pinned to one object, made after another took its name.
-async fn a_patch_of_another_pod_than_the_one_judged_is_refused(cluster: Arc<Cluster>) {
-    with_namespace(cluster, "pinned", &[ROUTED], |namespace| async move {
-        let pod = json!({
-            "metadata": {"name": "pinned"},
-            "spec": {"schedulingGates": [{"name": "x"}], "containers": [{"name": "client", "image": "x"}]},
-        });
-        namespace.admin().create(&namespace.path("pods"), &pod).await;
-        let (client, path) = (namespace.provisioners_client(), namespace.path("pods/pinned"));
-        let patch =
-            json!({"metadata": {"uid": "00000000-0000-4000-8000-000000000000"}, "spec": {"schedulingGates": []}});
-        let refused = client.call("PATCH", &path, Some(&patch)).await;
-        assert_eq!((refused.code, refused.body["reason"].as_str()), (422, Some("Invalid")), "{}", refused.body);
-        let options = json!({"preconditions": {"uid": "00000000-0000-4000-8000-000000000000"}});
-        let refused = client.call("DELETE", &path, Some(&options)).await;
-        assert_eq!((refused.code, refused.body["reason"].as_str()), (409, Some("Conflict")), "{}", refused.body);
-        assert_eq!(namespace.pods().await.len(), 1);
     })
     .await;
 }

@@ -13,7 +13,7 @@ use crate::token;
 
 /// The tests.
 pub fn tests() -> Vec<Test> {
-    crate::tests![an_expired_token_is_a_retry_until_the_mount_is_rotated, a_forged_token_is_a_retry]
+    crate::tests![an_expired_token_is_a_retry_until_the_mount_is_rotated]
 }
 
 /// Lays the files out as the kubelet lays a projected volume: the file that is read is a link into `..data`, which is
@@ -44,16 +44,6 @@ async fn an_expired_token_is_a_retry_until_the_mount_is_rotated(cluster: Arc<Clu
         project(mount, "..2026_01_01_02_00_00.3", &token::request(&namespace.cluster).await);
         assert_eq!(deliver(&provisioner, "2").await, "`done`");
         assert_pods(&namespace, 2).await;
-    })
-    .await;
-}
-
-async fn a_forged_token_is_a_retry(cluster: Arc<Cluster>) {
-    with_namespace(cluster, "forged", &[ROUTED], |namespace| async move {
-        let provisioner = namespace.provisioner(&[]);
-        provisioner.write_token(&format!("{}x", namespace.token));
-        assert_eq!(deliver(&provisioner, "1").await, "503");
-        assert_pods(&namespace, 0).await;
     })
     .await;
 }

@@ -1,8 +1,5 @@
 //! The program that waits ends with its own answer, and with no other.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
-
 use http::HeaderValue;
 use serde_json::{Value, json};
 use tests::command::Running;
@@ -22,10 +19,8 @@ const LISTEN: &str = "127.0.0.1:9000";
 /// The tests.
 pub fn part() -> Part {
     let tests: Vec<crate::Test> = vec![
-        ("done ends it with 0, for the same Pod when it asks again", Box::new(done_ends_it_with_0)),
-        ("an unknown gateway ends it with 1 and the reason", Box::new(an_unknown_gateway_ends_it_with_1)),
-        ("no answer ends it with 2", Box::new(no_answer_ends_it_with_2)),
-        ("a broker that refuses ends it with 3", Box::new(a_refusal_ends_it_with_3)),
+        ("done ends it with 0, an unknown gateway with 1 and the reason", Box::new(an_answer_ends_it_with_0_or_1)),
+        ("no answer ends it with 2, a refusal with 3", Box::new(no_answer_ends_it_with_2_and_a_refusal_with_3)),
         ("answers to others are acknowledged and passed over", Box::new(answers_to_others_are_passed_over)),
         ("a client's reports end it as they say", Box::new(a_clients_reports_end_it_as_they_say)),
         ("a client is waited for until it runs, and until it has ended", Box::new(a_client_is_waited_for)),
@@ -58,82 +53,51 @@ fn wait(flags: &str) -> String {
     documented().1.replace(&format!(" foo {BROKER}"), &format!(" {flags}"))
 }
 
-fn done_ends_it_with_0() {
+/// How the program ends with these flags, for the broker of a command.
+fn ends(flags: &str, running: &Running) -> Ended {
+    end(&wait(flags), &[("K_SINK", &running.address("broker"))])
+}
+
+fn an_answer_ends_it_with_0_or_1() {
     let address = free_address();
     let running = start_with_trigger(&address);
-    let broker = running.address("broker");
-    let line = wait(&format!("--listen {address} --id 1 foo"));
-    let first = end(&line, &[("K_SINK", &broker)]);
+    let first = ends(&format!("--listen {address} --id 1 foo"), &running);
     assert_eq!(first.code, Some(0), "{first:?}");
-    let pods = pods(&running);
-    assert_eq!(pods.len(), 1);
-    assert!(first.stdout.contains(&format!("done: default/{}", name(&pods[0]))), "{first:?}");
-    let again = end(&line, &[("K_SINK", &broker)]);
+    assert!(first.stdout.contains(&format!("done: default/{}", name(&pods(&running)[0]))), "{first:?}");
+    let again = ends(&format!("--listen {address} --id 1 foo"), &running);
     assert_eq!((again.code, again.stdout), (first.code, first.stdout));
-    assert_eq!(crate::broker::pods(&running).len(), 1);
-    // As the README has it, but for the ports.
-    let line = documented().1.replace(BROKER, &format!("{broker} --listen {address}"));
-    assert_eq!(end(&line, &[]).code, Some(0));
-    assert_eq!(crate::broker::pods(&running).len(), 2);
-}
-
-fn an_unknown_gateway_ends_it_with_1() {
-    let address = free_address();
-    let running = start_with_trigger(&address);
-    let ended = end(&wait(&format!("--listen {address} nope")), &[("K_SINK", &running.address("broker"))]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("failed: GatewayNotInjected: "), "{ended:?}");
-    assert!(pods(&running).is_empty());
-}
-
-fn no_answer_ends_it_with_2() {
-    let running = start(&[]);
-    let line = wait("--listen 127.0.0.1:0 --timeout 1 --id 1 foo");
-    let ended = end(&line, &[("K_SINK", &running.address("broker"))]);
-    assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(ended.stderr.contains("no answer within 1 s") && ended.stderr.contains("--id 1 --source"), "{ended:?}");
-    answers(&running, "1", 1);
     assert_eq!(pods(&running).len(), 1);
+    // As the README has it, but for the ports.
+    let line = documented().1.replace(BROKER, &format!("{} --listen {address}", running.address("broker")));
+    assert_eq!(end(&line, &[]).code, Some(0));
+    let unknown = ends(&format!("--listen {address} nope"), &running);
+    assert_eq!(unknown.code, Some(1), "{unknown:?}");
+    assert!(unknown.stderr.contains("failed: GatewayNotInjected: "), "{unknown:?}");
+    assert_eq!(pods(&running).len(), 2);
 }
 
-fn a_refusal_ends_it_with_3() {
+fn no_answer_ends_it_with_2_and_a_refusal_with_3() {
     let running = start(&[]);
-    let broker = running.address("broker").replace("/default/default", "/default/other");
-    let ended = end(&wait("--listen 127.0.0.1:0 foo"), &[("K_SINK", &broker)]);
-    assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.stderr.contains("404") && ended.stderr.contains("no broker default/other"), "{ended:?}");
+    let unanswered = ends("--listen 127.0.0.1:0 --timeout 1 --id 1 foo", &running);
+    assert_eq!(unanswered.code, Some(2), "{unanswered:?}");
+    let said = &unanswered.stderr;
+    assert!(said.contains("no answer within 1 s") && said.contains("--id 1 --source"), "{unanswered:?}");
+    answers(&running, "1", 1);
+    let other = running.address("broker").replace("/default/default", "/default/other");
     let closed = format!("http://{}/default/default", free_address());
-    assert_eq!(end(&wait("--listen 127.0.0.1:0 foo"), &[("K_SINK", &closed)]).code, Some(3));
-    assert_eq!(end(&wait("foo"), &[]).code, Some(3));
-}
-
-/// The program, waiting; it is ended when it is dropped.
-struct Waiting(Child);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
+    for (broker, says) in [(Some(&other), "no broker default/other"), (Some(&closed), ""), (None, "K_SINK")] {
+        let environment: Vec<_> = broker.map(|broker| ("K_SINK", broker.as_str())).into_iter().collect();
+        let refused = end(&wait("--listen 127.0.0.1:0 foo"), &environment);
+        assert!(refused.code == Some(3) && refused.stderr.contains(says), "{refused:?}");
     }
 }
 
-impl Waiting {
-    /// Starts it, and gives where it listens.
-    fn start(mut command: Command) -> (Self, String) {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.as_mut().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on ").map(str::to_owned);
-        (Self(child), address.unwrap_or_else(|| panic!("{line:?}")))
-    }
-
-    fn end(mut self) -> Ended {
-        let (mut stdout, mut stderr) = (String::new(), String::new());
-        self.0.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        self.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        Ended { code: self.0.wait().unwrap().code(), stdout, stderr }
-    }
+/// The program, waiting, and where it listens.
+fn start_waiting(line: &str, broker: &str) -> (Running, String) {
+    let mut waiting = Running::spawn(&mut shell(line, &[("K_SINK", broker)]));
+    let [said, _] = waiting.until(|said, _| said.contains('\n'));
+    let address = said.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{said:?}")).to_owned();
+    (waiting, address)
 }
 
 /// Gives the program at `address` an event, as the broker would.
@@ -161,13 +125,13 @@ fn a_clients_reports_end_it_as_they_say() {
     ] {
         let running = start(&[]);
         let line = wait(&format!("--listen 127.0.0.1:0 --id 1 --source /me --until {until} foo"));
-        let (waiting, address) = Waiting::start(shell(&line, &[("K_SINK", &running.address("broker"))]));
+        let (waiting, address) = start_waiting(&line, &running.address("broker"));
         for (ty, reason) in events {
             assert_eq!(deliver(&address, ty, "1", "/me", &json!({"reason": reason})), 202, "{until} {ty}");
         }
-        let ended = waiting.end();
-        assert_eq!(ended.code, Some(code), "{until}: {ended:?}");
-        assert!([&ended.stdout, &ended.stderr].iter().any(|text| text.ends_with(said)), "{until}: {ended:?}");
+        let (ended, output) = waiting.end();
+        assert_eq!(ended, Some(code), "{until}: {output:?}");
+        assert!(output.iter().any(|text| text.ends_with(said)), "{until}: {output:?}");
     }
     assert_eq!(commands("Waiting until it runs, and until it ends").len(), 2);
 }
@@ -186,18 +150,17 @@ fn a_client_is_waited_for() {
     let ran = end(&wait_until("running", &address), &broker);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains("running: default/"), "{ran:?}");
-    let (waiting, _) = Waiting::start(shell(&wait_until("ended", &address), &broker));
+    let (waiting, _) = start_waiting(&wait_until("ended", &address), broker[0].1);
     let [line] = commands("Ending a client").try_into().unwrap();
     crate::readme::run(&line.replace(BROKER, broker[0].1), &[]).unwrap();
-    let ended = waiting.end();
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("ended: Terminated: "), "{ended:?}");
+    let (code, [_, errors]) = waiting.end();
+    assert!(code == Some(1) && errors.contains("ended: Terminated: "), "{errors}");
 }
 
 fn answers_to_others_are_passed_over() {
     let running = start(&[]);
     let line = wait("--listen 127.0.0.1:0 --id 1 --source /me foo");
-    let (waiting, address) = Waiting::start(shell(&line, &[("K_SINK", &running.address("broker"))]));
+    let (waiting, address) = start_waiting(&line, &running.address("broker"));
     let deliver = |ty, causation, source, pod| deliver(&address, ty, causation, source, &json!({"pod_name": pod}));
     assert_eq!(deliver(SCHEDULING_DONE, "2", "/me", "other-id"), 202);
     assert_eq!(deliver(SCHEDULING_DONE, "1", "/you", "other-source"), 202);
@@ -207,9 +170,8 @@ fn answers_to_others_are_passed_over() {
     no_event.headers_mut().insert("ce-causationid", HeaderValue::from_static("1"));
     assert_eq!(send(no_event, &format!("http://{address}/")).status, 400);
     assert_eq!(deliver(SCHEDULING_DONE, "1", "/me", "its-own"), 202);
-    let ended = waiting.end();
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stdout.starts_with("done: n/its-own"), "{ended:?}");
+    let (code, [said, _]) = waiting.end();
+    assert!(code == Some(0) && said.contains("\ndone: n/its-own"), "{said}");
 }
 
 fn the_trigger_gets_the_answer_to_its_job() {

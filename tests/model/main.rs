@@ -9,7 +9,6 @@ mod explore;
 mod life;
 mod world;
 
-use code::{Answer, Call, Code, Next, Pod, Reply, Route};
 use explore::{Explored, Property, explore};
 use world::{Faults, Setup, Stage, State, Step, World};
 
@@ -114,25 +113,6 @@ fn check_documented<T: std::fmt::Debug>(found: &Explored<T>, property: &str) {
 
 fn text<T: std::fmt::Debug>(way: &[T]) -> String {
     way.iter().map(|step| format!("{step:?}\n")).collect()
-}
-
-#[test]
-fn the_model_moves_as_the_code_does() {
-    let mut code = Code::new(true);
-    let created = Pod { uid: 1, changes: 0, gated: true, routed: true, deleting: false };
-    let run = Code::start(Route::Subscriber);
-    assert_eq!(code.next(run), Next::Call(Call::Create { gated: true }));
-    let run = code.then(run, Answer::Created(created));
-    assert_eq!(code.next(run), Next::Call(Call::Release { uid: Some(1) }));
-    let run = code.then(run, Answer::Found(Pod { gated: false, changes: 1, ..created }));
-    assert_eq!(code.next(run), Next::Call(Call::Reply(Reply::Done { uid: 1 })));
-    let run = code.then(run, Answer::Accepted);
-    assert_eq!(code.next(run), Next::Accepted);
-    let run = code.then(Code::start(Route::Subscriber), Answer::Created(Pod { routed: false, ..created }));
-    assert_eq!(
-        code.next(run),
-        Next::Call(Call::Delete { uid: Some(1), version: Some(created.version()), at_once: true })
-    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
+use tests::cluster::client::until_within;
 use tests::command::{Running, application};
 use tests::process::Process;
 use url::Url;
@@ -27,19 +28,14 @@ type Run = Box<dyn FnOnce(Page) -> LocalBoxFuture<'static, ()> + Send>;
 pub struct Test {
     /// Its name.
     pub name: String,
-    /// What the browser has to be like.
-    pub needs: &'static [&'static str],
     /// The test itself.
     pub run: Run,
 }
 
 impl Test {
-    /// A test in a browser with these flags besides the usual ones.
-    pub fn new<F>(name: &str, needs: &'static [&'static str], run: impl FnOnce(Page) -> F + Send + 'static) -> Self
-    where
-        F: Future<Output = ()> + 'static,
-    {
-        Self { name: name.replace('_', " "), needs, run: Box::new(|page| Box::pin(run(page))) }
+    /// A test that is named after its function.
+    pub fn new<F: Future<Output = ()> + 'static>(name: &str, run: impl FnOnce(Page) -> F + Send + 'static) -> Self {
+        Self { name: name.replace('_', " "), run: Box::new(|page| Box::pin(run(page))) }
     }
 }
 
@@ -47,7 +43,7 @@ impl Test {
 #[macro_export]
 macro_rules! tests {
     ($($test:ident),* $(,)?) => {
-        vec![$($crate::browser::Test::new(stringify!($test), &[], $test)),*]
+        vec![$($crate::browser::Test::new(stringify!($test), $test)),*]
     };
 }
 
@@ -81,10 +77,10 @@ impl Driver {
     }
 
     /// Runs a test in a browser that shows the page of a command of its own.
-    pub async fn run(&self, flags: &[&str], test: Run) {
+    pub async fn run(&self, test: Run) {
         let directory = application();
         let command = Running::start(directory.path(), &[]);
-        let client = self.open(flags).await;
+        let client = self.open().await;
         let page = Page { client: client.clone(), url: command.address("page"), command: Some(command) };
         let outcome = AssertUnwindSafe(async {
             page.go("").await;
@@ -97,18 +93,10 @@ impl Driver {
         }
     }
 
-    async fn open(&self, flags: &[&str]) -> Client {
-        const USUAL: [&str; 8] = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ];
-        let flags: Vec<&str> = USUAL.iter().chain(flags).copied().collect();
+    async fn open(&self) -> Client {
+        let flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
+                     --disable-component-update --disable-sync";
+        let flags: Vec<&str> = flags.split(' ').collect();
         let options = json!({"args": flags, "binary": "/usr/bin/chromium"});
         let capabilities = Capabilities::from_iter([("goog:chromeOptions".to_owned(), options)]);
         let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
@@ -138,11 +126,6 @@ pub struct Page {
 }
 
 impl Page {
-    /// Where the page is.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     /// The command that serves it.
     pub fn command(&self) -> &Running {
         self.command.as_ref().expect("it hasn't been stopped")
@@ -181,24 +164,12 @@ impl Page {
 
     /// Waits until the text of an element holds `expected`.
     pub async fn until_says(&self, selector: &str, expected: &str) {
-        let begin = Instant::now();
-        loop {
-            let text = self.text(selector).await;
-            if text.contains(expected) {
-                return;
-            }
-            assert!(begin.elapsed() < PATIENCE, "{selector} never says {expected:?}; it says {text:?}");
-            tokio::time::sleep(LOOK).await;
-        }
+        self.until(&format!("(document.querySelector({selector:?})?.innerText ?? '').includes({expected:?})")).await;
     }
 
     /// Waits until an expression is true.
     pub async fn until(&self, expression: &str) {
-        let begin = Instant::now();
-        while self.ask(expression).await != true {
-            assert!(begin.elapsed() < PATIENCE, "it never comes true that {expression}");
-            tokio::time::sleep(LOOK).await;
-        }
+        until_within(PATIENCE, expression, || async { self.ask(expression).await == true }).await;
     }
 
     /// Puts a text into a field in place of what is there.

@@ -34,7 +34,7 @@ fn trial(test: Test, driver: Option<Arc<Driver>>, runtime: tokio::runtime::Handl
     let is_ignored = driver.is_none();
     let run = move || {
         let driver = driver.expect("the test is ignored without one");
-        runtime.block_on(driver.run(test.needs, test.run));
+        runtime.block_on(driver.run(test.run));
         Ok(())
     };
     Trial::test(test.name, run).with_ignored_flag(is_ignored)

@@ -1,8 +1,8 @@
 //! What `kubectl apply -k` makes of `deploy/` and its components, as far as these use kustomize: lists of resources, and
-//! patches of the objects that a target names, each in the file itself as JSON patch or in another as a merge.
+//! patches of the object that a target names, or that they name themselves: JSON patches, merges and deletions.
 
 use provisioner::testing::merged;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::manifests::{documents, resources};
 
@@ -26,22 +26,21 @@ fn kustomization(directory: &str) -> Value {
     documents(&format!("{directory}/kustomization.yaml")).remove(0)
 }
 
-fn apply(directory: &str, patch: &Value, objects: &mut [Value]) {
-    let target = &patch["target"];
-    let mut found = 0;
-    for object in objects.iter_mut().filter(|object| is_meant(target, object)) {
-        found += 1;
-        match (patch["patch"].as_str(), patch["path"].as_str()) {
-            (Some(operations), _) => {
-                let operations: json_patch::Patch =
-                    serde_saphyr::from_str(operations).unwrap_or_else(|e| panic!("{directory}: {e}"));
-                json_patch::patch(object, &operations).unwrap_or_else(|e| panic!("{directory}: {target}: {e}"));
-            }
-            (_, Some(file)) => *object = merged(object.take(), &documents(&format!("{directory}/{file}"))[0]),
-            _ => panic!("{directory}: a patch of {target} is neither here nor in a file"),
-        }
+fn apply(directory: &str, patch: &Value, objects: &mut Vec<Value>) {
+    let change: Value = match (patch["patch"].as_str(), patch["path"].as_str()) {
+        (Some(text), _) => serde_saphyr::from_str(text).unwrap_or_else(|e| panic!("{directory}: {e}")),
+        (_, Some(file)) => documents(&format!("{directory}/{file}")).remove(0),
+        _ => panic!("{directory}: {patch} is neither here nor in a file"),
+    };
+    let itself = json!({"kind": change["kind"], "name": change["metadata"]["name"]});
+    let target = if patch["target"].is_null() { &itself } else { &patch["target"] };
+    let meant: Vec<usize> = (0..objects.len()).filter(|at| is_meant(target, &objects[*at])).collect();
+    let [at] = meant[..] else { panic!("{directory}: {} objects are {target}", meant.len()) };
+    match serde_json::from_value::<json_patch::Patch>(change.clone()) {
+        Ok(operations) => json_patch::patch(&mut objects[at], &operations).unwrap_or_else(|e| panic!("{target}: {e}")),
+        Err(_) if change["$patch"] == "delete" => drop(objects.remove(at)),
+        Err(_) => objects[at] = merged(objects[at].take(), &change),
     }
-    assert_eq!(found, 1, "{directory}: objects that are {target}");
 }
 
 fn is_meant(target: &Value, object: &Value) -> bool {

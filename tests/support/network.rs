@@ -9,13 +9,13 @@ use std::net::Ipv4Addr;
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::kustomize::objects;
 use crate::manifests::documents;
 
 /// The policies of clients.
 pub const CLIENT_POLICIES: &str = "deploy/client-network-policy.yaml";
-const OWN_GATEWAY: &str = "deploy/components/own-gateway";
 
 /// Labels of a Pod or of a namespace.
 pub type Labels = BTreeMap<String, String>;
@@ -65,31 +65,20 @@ pub fn policies(documents: impl IntoIterator<Item = Value>) -> Vec<NetworkPolicy
     of_kind.map(|object| serde_json::from_value(object).expect("a NetworkPolicy")).collect()
 }
 
-fn of_files(files: &[&str]) -> Vec<NetworkPolicy> {
-    policies(files.iter().flat_map(|file| documents(file)))
+/// The policies of `deploy/` with these components, and of the Knative Service, which may be there beside the SpinApp.
+fn with(components: &[&str]) -> Vec<NetworkPolicy> {
+    let beside = documents("deploy/knative-service/network-policy.yaml");
+    policies(objects("deploy", components).into_iter().chain(beside))
 }
 
-/// The policies of `deploy/` and of the Knative Service, which may be there beside the SpinApp.
+/// The policies of `deploy/`.
 pub fn deployed() -> Vec<NetworkPolicy> {
-    of_files(&["deploy/network-policy.yaml", CLIENT_POLICIES, "deploy/knative-service/network-policy.yaml"])
+    with(&[])
 }
 
-/// The same with the component `own-gateway` laid over it, as kustomize does it.
-///
-/// # Panics
-/// When the component doesn't take one policy away.
+/// The same with the component that lets each client to its own gateway alone.
 pub fn with_own_gateway() -> Vec<NetworkPolicy> {
-    let component = documents(&format!("{OWN_GATEWAY}/kustomization.yaml")).remove(0);
-    let patch = component["patches"][0]["patch"].as_str().expect("the component has a patch");
-    let patch: Value = serde_saphyr::from_str(patch).expect("the patch is YAML");
-    assert_eq!(patch["$patch"], "delete");
-    let taken = |policy: &NetworkPolicy| {
-        patch["metadata"] == json!({"name": policy.metadata.name, "namespace": policy.metadata.namespace})
-    };
-    let (taken, mut policies): (Vec<_>, Vec<_>) = deployed().into_iter().partition(taken);
-    assert_eq!(taken.len(), 1, "it takes one policy away");
-    policies.extend(of_files(&[&format!("{OWN_GATEWAY}/network-policy.yaml")]));
-    policies
+    with(&["own-gateway"])
 }
 
 /// Whether the policies let this through, from one end to the other.

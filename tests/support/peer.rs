@@ -44,10 +44,6 @@ pub enum Answer {
     Respond(u16, Vec<(&'static str, String)>, Bytes),
     /// A head and part of a body, and then the connection is closed.
     CutBody(u16),
-    /// The head at once and then a byte now and then, for ever.
-    Trickle(u16),
-    /// Nothing, for ever.
-    Hang,
     /// The connection is closed without a byte.
     Close,
     /// Nothing, until as many calls as the barrier is for wait here; then the connection is closed without a byte.
@@ -184,9 +180,6 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
     }
 }
 
-/// The pace of an answer that dawdles.
-const TICK: Duration = Duration::from_millis(20);
-
 type Body = UnsyncBoxBody<Bytes, &'static str>;
 
 async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Response<Body>, &'static str> {
@@ -197,8 +190,6 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
             Ok(builder.body(Full::new(body).map_err(never).boxed_unsync()).expect("scripted headers are valid"))
         }
         Answer::CutBody(code) => Ok(head(code).body(unfinished(b"{\"kind\":")).expect("a head is valid")),
-        Answer::Trickle(code) => Ok(head(code).body(trickle()).expect("a head is valid")),
-        Answer::Hang => std::future::pending().await,
         Answer::Close => Err("closed by the script"),
         Answer::Together(barrier) => {
             barrier.wait().await;
@@ -218,20 +209,11 @@ fn head(code: u16) -> http::response::Builder {
 fn unfinished(beginning: &'static [u8]) -> Body {
     // The cut comes a moment later, so that what is before it is on its way and not thrown away with the rest.
     let cut = async {
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
         Err("cut by the script")
     };
     let frames = futures::stream::iter([Ok(Frame::data(Bytes::from_static(beginning)))]);
     StreamBody::new(frames.chain(futures::stream::once(cut))).boxed_unsync()
-}
-
-fn trickle() -> Body {
-    let frames =
-        futures::stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(b" ")))).then(move |frame| async move {
-            tokio::time::sleep(TICK).await;
-            frame
-        });
-    StreamBody::new(frames).boxed_unsync()
 }
 
 async fn call(request: Request<Incoming>, state: &Mutex<State>) -> Call {
