@@ -10,12 +10,16 @@ use tests::events::{Reply, binary, body, pending};
 struct Life(Running, #[expect(dead_code, reason = "dropping it removes the application")] tempfile::TempDir);
 
 impl Life {
-    /// With a client, of which it gives what was told when it ran.
-    async fn start() -> (Self, Value) {
+    fn new() -> Self {
         let directory = application();
         let mut variables = vec!["--variable", "client_pod_template=client"];
         variables.extend(["--variable", "client_retention=0s", "--variable", "client_patience=0s"]);
-        let life = Self(Running::start(directory.path(), &variables), directory);
+        Self(Running::start(directory.path(), &variables), directory)
+    }
+
+    /// With a client, of which it gives what was told when it ran.
+    async fn start() -> (Self, Value) {
+        let life = Self::new();
         Reply::from(&life.0.address("broker"), pending("1", "foo")).await;
         let running = life.told("running").await;
         (life, running)
@@ -72,7 +76,7 @@ async fn a_client_that_is_asked_to_end_has_ended_terminated() {
 /// An answer that may not pass the broker once more makes a dead letter of the event that it answers.
 #[tokio::test]
 async fn what_the_broker_gives_up_on_is_answered_by_way_of_the_dead_letter_route() {
-    let life = Life::start();
+    let life = Life::new();
     let about = json!({"pending_event": {"source": "/test", "id": "1"}});
     let asks = [
         (pending("1", "foo"), "scheduling.done"),

@@ -46,10 +46,10 @@ impl Lane {
         let sweeping = Arc::new(provisioner(kube_api_url, Some(&sink), &IMPATIENT));
         let to_settling = serve(&settling, dice).await;
         let to_answering = serve(&answering, dice).await;
-        let dead_letters = Trigger::new(uri(&format!("{}/dead-letter", to_settling.url())), Filter::any());
+        let dead_letters = Trigger::new(uri(&format!("{}/dead-letter", to_settling.url())), Filter::default());
         let patient = broker(vec![Trigger { delivery: delivery(60), ..dead_letters }]).await;
         let broker = broker(triggers(&to_answering.url(), &to_settling.url(), &patient)).await;
-        _ = ingress.set(to_server(&broker.url()));
+        _ = ingress.set(to_server(broker.url()));
         let provisioners = [answering, settling, sweeping];
         Self { mode, broker, patient, provisioners, _proxies: [to_sink, to_settling, to_answering] }
     }
@@ -125,7 +125,7 @@ fn delivery(retry: u32) -> Delivery {
 fn triggers(answering: &str, settling: &str, patient: &Broker) -> Vec<Trigger> {
     let trigger = |subscriber: &str, ty| {
         let trigger = Trigger::new(uri(&format!("{subscriber}/")), Filter::of_type(ty));
-        Trigger { delivery: delivery(3), dead_letter_sink: Some(uri(&patient.url())), ..trigger }
+        Trigger { delivery: delivery(3), dead_letter_sink: Some(uri(patient.url())), ..trigger }
     };
     let asked = [PENDING, TERMINATION].map(|ty| trigger(answering, ty));
     let changes = [ADDED, UPDATED, DELETED].map(|ty| trigger(settling, ty));

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cloudevents::{AttributesReader, Event};
 use local::broker::Passed;
-use local::kubernetes::PodView;
 use provisioner::reply::{self, DONE, ENDED, FAILED, NOT_TERMINATED, RUNNING, TERMINATED};
 use serde_json::Value;
 
 use crate::source::{Life, Truth};
+use provisioner::pod::text;
 
 /// What a round asked for, by the ids of its events.
 #[derive(Default)]
@@ -70,7 +70,7 @@ impl Ledger {
             self.close_life(uid, life, &reports.remove(uid).unwrap_or_default());
         }
         let runs = |uid: &str| truth.lives.get(uid).is_some_and(|life| life.is_released && !life.has_ended);
-        let others = pods.iter().map(|pod| PodView(pod).uid()).filter(|uid| !runs(uid));
+        let others = pods.iter().map(|pod| text(&pod["metadata"]["uid"])).filter(|uid| !runs(uid));
         self.problems.extend(others.map(|uid| format!("the Pod {uid} is there, and is no client that runs")));
         self.problems.extend(events.keys().map(|id| format!("an answer to {id}, which nobody asked")));
         self.problems.extend(reports.keys().map(|uid| format!("a report on {uid}, which never was")));

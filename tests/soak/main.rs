@@ -19,13 +19,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use local::broker::Passed;
 use local::cli::sources::pinged;
-use local::kubernetes::{Config, EmbeddedApi, PodView};
+use local::kubernetes::{Config, EmbeddedApi};
 use provisioner::pod::{REPORTED, is_set};
 use provisioner::testing::pod_template;
 use serde_json::{Value, json};
 use tests::TOKEN;
 use tests::fault::Proxy;
+use tests::pods::is_gated;
 
 use dice::Dice;
 use lane::{Lane, Mode};
@@ -118,11 +120,14 @@ impl Field {
         end(tells).await;
         let mut seen = Vec::new();
         for lane in self.lanes.iter() {
-            let (steps, letters) = lane.broker.take();
+            let steps = lane.broker.journal.take();
+            ledger.dead_letters += steps.iter().filter(|step| matches!(step.kind, Passed::DeadLettered { .. })).count();
             seen.extend(steps.into_iter().map(|step| (step.kind, step.event)));
-            ledger.dead_letters += letters.len();
-            let (_, lost) = lane.patient.take();
-            lost.iter().for_each(|letter| ledger.problem(format!("lost: {}", letter.reason)));
+            for step in lane.patient.journal.take() {
+                if let Passed::DeadLettered { reason } = step.kind {
+                    ledger.problem(format!("lost: {reason}"));
+                }
+            }
             if lane.has_trapped() {
                 ledger.problem(format!("an instance trapped in the lane {:?}", lane.mode));
             }
@@ -164,7 +169,7 @@ impl Field {
 /// Whether it is a Pod about which there is nothing left to do.
 fn is_told_to_run(pod: &Value) -> bool {
     let is_at_work = pod["status"]["phase"] == "Running" && !is_set(&pod["metadata"]["deletionTimestamp"]);
-    is_at_work && !PodView(pod).is_gated() && PodView(pod).annotation(REPORTED) == "running"
+    is_at_work && !is_gated(pod) && pod["metadata"]["annotations"][REPORTED] == "running"
 }
 
 /// Pings both lanes, for ever.

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use local::cli::sources::told;
-use local::kubernetes::{ChangeKind, EmbeddedApi, PodChange, PodView};
-use provisioner::pod::{CLIENT_CONTAINER, EVENT_ID, each, is_set};
+use local::kubernetes::{ChangeKind, EmbeddedApi, PodChange};
+use provisioner::pod::{CLIENT_CONTAINER, EVENT_ID, each, is_set, text};
 use provisioner::testing::client_running;
 use serde_json::{Value, json};
+use tests::pods::is_gated;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
@@ -46,7 +47,7 @@ pub struct Source {
 
 /// The id of the event for which a Pod was made.
 pub fn event_of(pod: &Value) -> &str {
-    PodView(pod).annotation(EVENT_ID)
+    text(&pod["metadata"]["annotations"][EVENT_ID])
 }
 
 impl Source {
@@ -132,12 +133,12 @@ impl Source {
 impl Truth {
     fn note(&mut self, change: &PodChange) {
         let pod = &change.pod;
-        let life = self.lives.entry(PodView(pod).uid().to_owned()).or_default();
+        let life = self.lives.entry(text(&pod["metadata"]["uid"]).to_owned()).or_default();
         let mut statuses = each(&pod["status"]["containerStatuses"]);
         let state = statuses.find(|status| status["name"] == CLIENT_CONTAINER).map(|status| &status["state"]);
         let is = |what: &str| state.is_some_and(|state| is_set(&state[what]));
         life.event = event_of(pod).to_owned();
-        life.is_released |= !PodView(pod).is_gated();
+        life.is_released |= !is_gated(pod);
         life.has_run |= is("running");
         life.has_ended |= is("terminated") || pod["status"]["phase"] == "Failed" || change.kind == ChangeKind::Deleted;
     }

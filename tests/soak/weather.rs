@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
-use local::kubernetes::{EmbeddedApi, Fate, Gateway, Mode, PodView};
+use local::kubernetes::{EmbeddedApi, Fate, Gateway, Mode};
 use tests::fault::{Proxy, Upstream, to_server};
 
 use crate::dice::Dice;
 use crate::source::{Source, event_of};
+use provisioner::pod::text;
 
 /// The way from the proxy to the API server.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +121,7 @@ pub async fn doom(api: Arc<EmbeddedApi>, source: Arc<Source>, dice: Dice) {
             source.disturb(event_of(pod));
         }
         let fate = if is_lost { Fate::NodeLost } else { Fate::Exit(dice.pick(&[0, 0, 1, 137])) };
-        api.meet(PodView(pod).uid(), fate);
+        api.meet(text(&pod["metadata"]["uid"]), fate);
     }
 }
 

@@ -38,7 +38,7 @@ impl Lane {
 
     /// Asks for half a round's clients, one in ten twice, and for the end of some.
     pub async fn ask(&self, round: usize, source: &Source, dice: &Dice) -> Asked {
-        let broker = to_server(&self.broker.url());
+        let broker = to_server(self.broker.url());
         let mut asked = Asked::default();
         let mut ids = Vec::new();
         for number in 0..ROUND / 2 {
