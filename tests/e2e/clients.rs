@@ -41,7 +41,7 @@ async fn run(life: Life) {
     life.add_template(None).await;
     let sink = life.sink.variables();
     let sink = sink.iter().map(|(name, value)| (*name, value.as_str()));
-    let variables: Vec<_> = sink.chain([TEMPLATE, ("client_retention", "0s")]).collect();
+    let variables: Vec<_> = sink.chain([TEMPLATE, ("client_retention", "0s"), ("client_patience", "2s")]).collect();
     let mut command = Command::start(&life.namespace, &variables).await;
     let broker = broker(&life, &command);
     let begin = Instant::now();

@@ -113,6 +113,8 @@ pub type Subscriber = Arc<dyn Fn(Delivery) -> BoxFuture<'static, Option<Reply>> 
 pub struct Broker {
     deliver: Deliver,
     pings: AtomicUsize,
+    /// Whether the source watches already: of a change before that it says nothing.
+    watches: watch::Receiver<bool>,
     _source: JoinSet<()>,
 }
 
@@ -120,13 +122,14 @@ impl Broker {
     /// Delivers to `subscriber` what happens to the clients of a namespace.
     pub fn start(namespace: &Arc<Namespace>, subscriber: Subscriber) -> Self {
         let deliver = Deliver { subscriber, places: Arc::new(Semaphore::new(AT_ONCE)) };
-        let mut source = JoinSet::new();
-        source.spawn(watch_clients(namespace.clone(), deliver.clone()));
-        Self { deliver, pings: AtomicUsize::default(), _source: source }
+        let (mut source, (begins, watches)) = (JoinSet::new(), watch::channel(false));
+        source.spawn(watch_clients(namespace.clone(), deliver.clone(), begins));
+        Self { deliver, pings: AtomicUsize::default(), watches, _source: source }
     }
 
     /// Delivers an event until it is taken.
     pub async fn publish(&self, request: Delivery) {
+        self.watches.clone().wait_for(|watches| *watches).await.expect("the source runs");
         self.deliver.until_taken(request).await;
     }
 
@@ -156,11 +159,12 @@ impl Deliver {
     }
 }
 
-async fn watch_clients(namespace: Arc<Namespace>, deliver: Deliver) {
+async fn watch_clients(namespace: Arc<Namespace>, deliver: Deliver, begins: watch::Sender<bool>) {
     let (admin, path) = (namespace.admin(), namespace.path(&format!("pods?{CLIENTS}")));
     // It says nothing of what its list shows.
     let since = admin.get(&path).await.object()["metadata"]["resourceVersion"].take();
     let changes = admin.watch(&format!("{path}&watch=1&resourceVersion={}", since.as_str().expect("a text"))).await;
+    begins.send_replace(true);
     let (mut changes, mut deliveries, mut number) = (std::pin::pin!(changes), JoinSet::new(), 0);
     while let Some(mut change) = changes.next().await {
         let ty = match change["type"].as_str() {

@@ -168,7 +168,7 @@ impl Life {
         let quota = json!({"metadata": {"name": "clients"}, "spec": {"hard": {"pods": "1"}}});
         self.namespace.admin().create(&self.namespace.path("resourcequotas"), &quota).await;
         self.waits_for_quota("0").await;
-        let broker = self.broker(&[TEMPLATE, ("client_retention", "0s")]);
+        let broker = self.broker(&[TEMPLATE, ("client_retention", "0s"), ("client_patience", "0s")]);
         broker.publish(pending("1", "foo")).await;
         self.sink.hears(RUNNING, "1").await;
         self.waits_for_quota("1").await;
