@@ -83,9 +83,12 @@ impl<O: Outbound> Lifecycle<'_, O> {
             return Ok(());
         }
         let state = if report.is_end { "ended" } else { "running" };
-        let request = self.cluster.api.annotate(&report.name, Some(&report.uid), REPORTED, Some(state));
-        let noted = self.cluster.pod::<Observed>(Call::Annotate, &report.name, request).await;
-        Ok(or_gone(noted)?)
+        self.annotate(&report.name, &report.uid, REPORTED, Some(state)).await
+    }
+
+    async fn annotate(&self, name: &str, uid: &str, key: &str, value: Option<&str>) -> Result<(), Retry> {
+        let request = self.cluster.api.annotate(name, Some(uid), key, value);
+        Ok(or_gone(self.cluster.pod::<Observed>(Call::Annotate, name, request).await)?)
     }
 
     /// Ends the client of a pending event in any state, and returns whether it had a Pod. `answer_id` is the id of the
@@ -179,16 +182,19 @@ impl<O: Outbound> Lifecycle<'_, O> {
             Err(Verdict::NotFound(_)) => return tell(self.answer(&pod.metadata, context, &Err(forgotten()))).await,
             found => found?,
         };
-        if !found.is_gated() {
+        // Another delivery settles it, somebody deletes it, or it is somebody else's.
+        let metadata = &found.metadata;
+        if !found.is_gated() || metadata.is_being_deleted() || !metadata.belongs_to(context) {
             return Ok(());
         }
-        let failure = match self.release(&found, context).await {
+        let Failure { reason, message } = match self.release(&found, context).await {
             Ok(released) => return self.pay(&released, context, tell).await,
             Err(Verdict::Terminal(failure)) => failure,
             Err(passing) => return Err(passing.into()),
         };
-        tell(self.answer(&found.metadata, context, &Err(failure))).await?;
-        Ok(self.delete(Call::Delete, &found.metadata, true).await?)
+        let failure = Failure::new(reason, format!("the Pod {name} is removed before it can run: {message}"));
+        tell(self.answer(metadata, context, &Err(failure))).await?;
+        Ok(self.delete(Call::Delete, metadata, true).await?)
     }
 
     async fn release(&self, pod: &Pod, context: &Context) -> Outcome {
@@ -208,8 +214,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
         tell: &impl AsyncFn(Event) -> Result<(), Retry>,
     ) -> Result<(), Retry> {
         tell(self.answer(pod, context, &Ok(pod.clone()))).await?;
-        let request = self.cluster.api.annotate(&pod.name, Some(&pod.uid), OWED, None);
-        Ok(or_gone(self.cluster.pod::<Observed>(Call::Annotate, &pod.name, request).await)?)
+        self.annotate(&pod.name, &pod.uid, OWED, None).await
     }
 
     fn answer(&self, pod: &Metadata, context: &Context, outcome: &Result<Metadata, Failure>) -> Event {

@@ -131,12 +131,19 @@ fn a_client_that_the_broker_has_forgotten_is_settled() {
     let unrouted = merged(late.clone(), &json!({"spec": {"initContainers": null}}));
     let removed = || ("DELETE", object(200, &unrouted));
     check(&[], vec![list(), ("GET", object(200, &unrouted)), removed()], &["failed 1"]);
+    let says =
+        |event: &Value| event["data"]["message"].as_str().unwrap().contains("is removed before it can run: no gateway");
+    assert!(sweep_with(&[], vec![list(), ("GET", object(200, &unrouted)), removed()], says).0.is_ok());
     check(&[("gateways", "bar")], vec![list(), get.clone(), removed()], &["failed 1"]);
     check(&[], vec![list(), get.clone(), refused("PATCH", 422, "Invalid"), removed()], &["failed 1"]);
     // Another settles it meanwhile, or somebody deletes it.
     check(&[], vec![list(), gone("GET")], &["failed 1"]);
     check(&[], vec![list(), ("GET", object(200, &released(late.clone())))], &[]);
+    check(&[], vec![list(), ("GET", object(200, &deleting(late.clone())))], &[]);
     check(&[], vec![listed(&[deleting(late.clone())])], &[]);
+    // It is somebody else's by now.
+    let foreign = merged(late.clone(), &json!({"metadata": {"annotations": {"podgateway.io/event-id": "2"}}}));
+    check(&[], vec![list(), ("GET", object(200, &foreign))], &[]);
     // What may heal is told nobody, and comes again with the next sweep.
     for calls in [vec![refused("GET", 500, "")], vec![get.clone(), refused("PATCH", 409, "Conflict")]] {
         let calls = [list()].into_iter().chain(calls).collect();
