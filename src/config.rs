@@ -95,7 +95,7 @@ impl Config {
         };
         let optional =
             |name, is_sound, problem| Ok(Some(word(name, is_sound, problem)?).filter(|word| !word.is_empty()));
-        Ok(Self {
+        let config = Self {
             client_namespace: word("client_namespace", is_dns_label, NO_NAMESPACE)?,
             client_image: word("client_image", is_image, NO_IMAGE)?,
             client_command: client_command(&text("client_command")?)?,
@@ -111,10 +111,13 @@ impl Config {
             kube_api_timeout: kube_api_timeout(&text("kube_api_timeout")?)?,
             sink: Sink::parse(&text("k_sink")?, &text("k_ce_overrides")?, &text("sink_origin")?)
                 .map_err(|(variable, problem)| ConfigError { variable, problem })?,
-            sender_subjects: word("sender_subjects", are_subjects, NO_SUBJECTS)
-                .and_then(|subjects| check_subjects(subjects, &text("sender_audience")?))?,
+            sender_subjects: word("sender_subjects", are_subjects, NO_SUBJECTS)?,
             sender_audience: optional("sender_audience", is_audience, NO_AUDIENCE)?,
-        })
+        };
+        match config.sender_audience.is_none() && !config.sender_subjects.is_empty() {
+            true => Err(bad("sender_subjects", &config.sender_subjects, NO_REVIEW)),
+            false => Ok(config),
+        }
     }
 
     /// The allowed gateways; none if any is allowed.
@@ -193,13 +196,6 @@ fn is_audience(value: &str) -> bool {
 
 fn are_subjects(value: &str) -> bool {
     holds_names(value) && names(value).all(|name| !name.contains(char::is_whitespace))
-}
-
-fn check_subjects(subjects: String, audience: &str) -> Result<String, ConfigError> {
-    match audience.is_empty() && !subjects.is_empty() {
-        true => Err(bad("sender_subjects", &subjects, NO_REVIEW)),
-        false => Ok(subjects),
-    }
 }
 
 /// A list that names nobody would allow everybody.

@@ -43,7 +43,7 @@ impl<O: Outbound> Provisioning<'_, O> {
         };
         match self.pod(Call::Create, self.cluster.api.create(&manifest)).await {
             Ok(pod) => self.settle(pod).await,
-            Err(Verdict::Heals(retry)) => Err(Verdict::Heals(retry)),
+            Err(heals @ Verdict::Heals(_)) => Err(heals),
             Err(Verdict::AlreadyExists(_)) => {
                 self.settle_or(Verdict::heals("the Pod that was there a moment ago is gone")).await
             }
@@ -70,9 +70,8 @@ impl<O: Outbound> Provisioning<'_, O> {
         let call = if is_forbidden { Call::GetAfterForbidden } else { Call::Get };
         match self.pod(call, self.cluster.api.get(&self.pending.pod_name)).await {
             Ok(pod) => self.settle_found(pod).await,
-            Err(Verdict::NotFound(_)) => Err(absent),
-            // Both the create and the look for the Pod were forbidden: the refusal stands.
-            Err(Verdict::Terminal(_)) => Err(absent),
+            // It isn't there; or the look for it was forbidden as the create was, and the refusal stands.
+            Err(Verdict::NotFound(_) | Verdict::Terminal(_)) => Err(absent),
             Err(verdict) => Err(verdict),
         }
     }

@@ -22,6 +22,8 @@ const CORE_ATTRIBUTES: [&str; 11] = [
     "datacontentencoding",
 ];
 
+const ADVICE: &str = "use an origin without a path, as in http://broker-ingress.knative-eventing.svc.cluster.local";
+
 /// Where events go, and the extensions that are added to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sink {
@@ -50,18 +52,12 @@ impl Sink {
     /// The invalid variable, and why. Overrides and the origin are checked even without a sink.
     pub fn parse(k_sink: &str, k_ce_overrides: &str, sink_origin: &str) -> Result<Option<Self>, SinkError> {
         let overrides = overrides(k_ce_overrides).map_err(|problem| ("k_ce_overrides", problem))?;
-        if !is_allowed_host(sink_origin) {
-            let problem = "without a path, as in http://broker-ingress.knative-eventing.svc.cluster.local";
-            return Err((
-                "sink_origin",
-                format!("is {sink_origin:?}, with which Spin allows no call at all: use an origin {problem}"),
-            ));
-        }
+        check_origin(sink_origin).map_err(|problem| ("sink_origin", problem))?;
         if k_sink.is_empty() {
             return Ok(None);
         }
         let url = url(k_sink).map_err(|problem| ("k_sink", problem))?;
-        check_origin(&url, sink_origin).map_err(|problem| ("sink_origin", problem))?;
+        check_place(&url, sink_origin).map_err(|problem| ("sink_origin", problem))?;
         Ok(Some(Self { url, overrides }))
     }
 
@@ -116,15 +112,6 @@ fn url(text: &str) -> Result<Uri, String> {
     }
 }
 
-/// Whether Spin reads this as one of its `allowed_outbound_hosts`: of one that it can't read, it allows none of them. A
-/// network, as in `http://10.0.0.0/8`, is one.
-fn is_allowed_host(text: &str) -> bool {
-    let host = text.split_once("://").map(|(_, host)| host.trim_end_matches('/'));
-    let path = host.and_then(|host| host.split_once('/'));
-    host.is_some_and(|host| !host.is_empty())
-        && path.is_none_or(|(_, path)| path.bytes().all(|byte| byte.is_ascii_digit() || b":*".contains(&byte)))
-}
-
 /// Knative's `CloudEventOverrides`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,12 +137,29 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(extensions)
 }
 
-/// Spin allows requests to `sink_origin` only, so a sink elsewhere could never be reached.
-fn check_origin(url: &Uri, sink_origin: &str) -> Result<(), String> {
+/// Of an origin that it can't read, or that it reads as another, Spin allows no call at all, the API server's neither.
+fn check_origin(sink_origin: &str) -> Result<(), String> {
     let allowed: Option<Uri> = sink_origin.parse().ok();
     if allowed.as_ref().and_then(Uri::authority).is_some_and(lacks_port) {
         return Err(format!("is {sink_origin:?}: {IPV6_NEEDS_PORT}"));
     }
+    match is_allowed_host(sink_origin) {
+        true => Ok(()),
+        false => Err(format!("is {sink_origin:?}, with which Spin allows no call at all: {ADVICE}")),
+    }
+}
+
+/// Whether Spin reads this as one of its `allowed_outbound_hosts`. A network, as in `http://10.0.0.0/8`, is one.
+fn is_allowed_host(text: &str) -> bool {
+    let host = text.split_once("://").map(|(_, host)| host.trim_end_matches('/'));
+    let path = host.and_then(|host| host.split_once('/'));
+    host.is_some_and(|host| !host.is_empty())
+        && path.is_none_or(|(_, path)| path.bytes().all(|byte| byte.is_ascii_digit() || b":*".contains(&byte)))
+}
+
+/// Spin allows requests to `sink_origin` only, so a sink elsewhere could never be reached.
+fn check_place(url: &Uri, sink_origin: &str) -> Result<(), String> {
+    let allowed: Option<Uri> = sink_origin.parse().ok();
     match allowed.as_ref().and_then(origin) {
         Some(allowed) if !sink_origin.contains('*') && Some(&allowed) != origin(url).as_ref() => {
             let (scheme, authority) = (url.scheme_str().unwrap_or_default(), url.authority().map(Authority::as_str));
