@@ -155,9 +155,9 @@ impl Config {
     }
 }
 
-const NO_NAMESPACE: &str = ", which is no namespace: use up to 63 of a-z, 0-9 and -";
-const NO_IMAGE: &str = ", which is no image: write it as in registry/repository:tag";
-const NO_NAME: &str = ", which is no PodTemplate's name: use lower-case letters, digits, - and .";
+const NO_NAMESPACE: &str = ", which is not a namespace: use up to 63 of a-z, 0-9 and -";
+const NO_IMAGE: &str = ", which is not an image: write it as in registry/repository:tag";
+const NO_NAME: &str = ", which is not a PodTemplate's name: use lower-case letters, digits, - and .";
 const NO_KEY: &str = ", which can't be the key of a label: use a name such as setGateway or example.com/gateway";
 const RESERVED_KEY: &str = ", which the client Pod needs for itself: use a key of your own";
 const NO_PATTERN: &str = ": the only placeholder is {gateway}, and there is no space in an address";
@@ -206,7 +206,7 @@ fn holds_names(list: &str) -> bool {
 fn client_command(value: &str) -> Result<Vec<String>, ConfigError> {
     let command = match value.as_bytes().first() {
         None => Err("is empty: write the command, or [] for the image's own entrypoint".to_owned()),
-        Some(b'[') => serde_json::from_str(value).map_err(|e| format!("is no JSON array of strings: {e}")),
+        Some(b'[') => serde_json::from_str(value).map_err(|e| format!("is not a JSON array of strings: {e}")),
         Some(_) => shell_words::split(value).map_err(|e| format!("can't be split into words: {e}")),
     };
     command.map_err(|problem| ConfigError { variable: "client_command", problem })

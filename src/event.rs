@@ -215,7 +215,7 @@ pub fn expired() -> Failure {
 
 /// The failure of an event whose Pod stayed gated and which is no longer delivered.
 pub fn forgotten() -> Failure {
-    Failure::new(Reason::Undeliverable, "no delivery of the event came any more, and no Pod was left: send a new event")
+    Failure::new(Reason::Undeliverable, "the event is no longer delivered, and it has no Pod: send a new event")
 }
 
 /// The failure of an event that the broker gave up on, with what Knative says about its last delivery.
@@ -226,7 +226,7 @@ pub fn undeliverable(context: &Context) -> Failure {
     let data = BASE64_STANDARD.decode(data).map_or(data.into(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
     let quoted = if data.is_empty() { String::new() } else { format!(": {}", cut(&data, LONGEST_QUOTE)) };
     let message = format!(
-        "the broker gave up on the event, whose last delivery ended{code}{quoted}; no Pod was left: send a new event"
+        "the broker gave up on the event: its last delivery ended{code}{quoted}; it has no Pod: send a new event"
     );
     Failure::new(Reason::Undeliverable, message)
 }

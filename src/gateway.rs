@@ -68,8 +68,8 @@ pub fn has_gateway(pod: &Pod) -> bool {
 
 /// A Pod that lost its gate was never held back, so this cluster can't keep the promises.
 fn check_gate(pod: &Pod) -> Result<(), Failure> {
-    let message = "the scheduling gate was taken from it: this takes Kubernetes 1.27 or newer, and no admission webhook \
-                   that removes schedulingGates";
+    let message = "its scheduling gate was removed: use Kubernetes 1.27 or newer, and no admission webhook that removes \
+                   schedulingGates";
     if pod.is_gated() { Ok(()) } else { Err(Failure::new(Reason::UnsafePod, message)) }
 }
 

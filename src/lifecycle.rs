@@ -104,7 +104,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
             pod => pod?,
         };
         if !pod.metadata.belongs_to(client) {
-            let message = format!("the Pod {name} was not made of this event: it is not ended");
+            let message = format!("the Pod {name} belongs to another event: it is not ended");
             return Err(Failure::new(Reason::PodNameConflict, message).into());
         }
         self.delete(Call::End, &pod.metadata, pod.is_gated()).await?;

@@ -81,7 +81,7 @@ impl<O: Outbound> Provisioning<'_, O> {
             let name = &self.pending.pod_name;
             return failed(
                 Reason::PodNameConflict,
-                format!("a Pod {name} exists that was not made of this event: remove or rename it"),
+                format!("a Pod {name} exists that belongs to another event: remove it"),
             );
         }
         match (pod.is_gated(), pod.metadata.is_being_deleted()) {
@@ -108,7 +108,7 @@ impl<O: Outbound> Provisioning<'_, O> {
         if !self.is_verifying() || has_gateway(&pod) {
             return Ok(pod.metadata);
         }
-        let message = "it ran without its gateway: nothing in it is a gateway's";
+        let message = "it ran without its gateway: none of its containers is a gateway's";
         match pod.metadata.is_being_deleted() {
             true => heals(message),
             false => self.remove(&pod, Failure::new(Reason::GatewayNotInjected, message)).await,

@@ -78,7 +78,7 @@ pub fn termination(
     now: DateTime<Utc>,
 ) -> Event {
     let (ty, message, reason) = match ended {
-        Ok(true) => (TERMINATED, "the client is ending: if it ever ran, its end is told", None),
+        Ok(true) => (TERMINATED, "the client is ending: if it ever ran, an ended event follows", None),
         Ok(false) => (TERMINATED, "there is no client of this event", None),
         Err(failure) => (NOT_TERMINATED, cut(&failure.message, LONGEST_MESSAGE), Some(failure.reason)),
     };

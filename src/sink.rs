@@ -128,7 +128,7 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
     let extensions = overrides.extensions.unwrap_or_default();
     for name in extensions.keys() {
         if !is_attribute_name(name) {
-            return Err(format!("sets {name:?}, which is no attribute's name: use lower-case letters and digits"));
+            return Err(format!("sets {name:?}, which is not an attribute name: use lower-case letters and digits"));
         }
         if CORE_ATTRIBUTES.contains(&name.as_str()) {
             return Err(format!("sets {name}, which is not an extension: leave it out"));

@@ -73,11 +73,11 @@ pub fn invalid(name: &str, problem: &str) -> Failure {
 
 fn check(base: &Base) -> Result<(), String> {
     if let Some((field, why)) = REFUSED.iter().find(|(field, _)| is_set(&base.spec[*field])) {
-        return Err(format!("remove {field}, for {why}"));
+        return Err(format!("remove {field}: {why}"));
     }
     bypass::check(base.annotations.keys(), &base.spec, Subject::Template).map_err(|found| match found.container {
-        Some(container) => format!("remove {} from the container {container}, for {}", found.field, found.why),
-        None => format!("remove {}, for {}", found.field, found.why),
+        Some(container) => format!("remove {} from the container {container}: {}", found.field, found.why),
+        None => format!("remove {}: {}", found.field, found.why),
     })?;
     check_fields(&base.spec)?;
     each(&base.spec["volumes"]).try_for_each(check_volume)?;
@@ -93,10 +93,10 @@ fn check_fields(spec: &Value) -> Result<(), String> {
         return Err(format!("remove {field}, which no client needs"));
     }
     if is_set(&spec["dnsPolicy"]) && spec["dnsPolicy"] != "ClusterFirst" {
-        return Err("remove dnsPolicy, for the gateway decides where names are resolved".to_owned());
+        return Err("remove dnsPolicy: the gateway decides where names are resolved".to_owned());
     }
     match is_set(&spec["securityContext"]["sysctls"]) {
-        true => Err("remove securityContext.sysctls, for the network's settings are the gateway's".to_owned()),
+        true => Err("remove securityContext.sysctls: the network's settings are the gateway's".to_owned()),
         false => Ok(()),
     }
 }

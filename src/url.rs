@@ -22,9 +22,6 @@ impl BaseUrl {
         path.is_none_or(|path| path == "/").then_some(Self { scheme, authority })
     }
 
-    /// What is wrong with a URL that must not be quoted.
-    pub const NO_PASSWORD: &str = "holds an @, as behind a password: leave user and password out";
-
     /// Whether it is an IPv6 address without a port.
     pub fn lacks_port(&self) -> bool {
         lacks_port(&self.authority)
@@ -45,7 +42,7 @@ impl BaseUrl {
 pub const IPV6_NEEDS_PORT: &str = "Spin needs the port after an IPv6 address, as in https://[fd00::1]:443";
 
 /// What is wrong with a URL that must not be quoted.
-pub const NO_PASSWORD: &str = "holds an @, as behind a password: leave user and password out";
+pub const NO_PASSWORD: &str = "contains an @, as after a user or a password: leave both out";
 
 /// Whether it is an IPv6 address without a port.
 pub fn lacks_port(authority: &Authority) -> bool {

@@ -60,16 +60,16 @@ pub enum Data<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// It has nothing of an event.
-    #[error("no CloudEvent: there is no ce- header, and the content type is not {STRUCTURED_JSON}")]
+    #[error("not a CloudEvent: there is no ce- header, and the content type is not {STRUCTURED_JSON}")]
     NoEvent,
     /// A structured event that isn't JSON.
     #[error("the body is not JSON: {0}")]
     NotJson(serde_json::Error),
     /// JSON that is not an event: not an object, or with an attribute of the wrong type.
-    #[error("the body is JSON and no event: {0}")]
+    #[error("the body is JSON but not an event: {0}")]
     NoEnvelope(serde_json::Error),
     /// A list, which serde's derive would accept item by item.
-    #[error("the body is a list and not one event")]
+    #[error("the body is a list: send one event")]
     List,
     /// A structured event that is compressed.
     #[error("the body is compressed with gzip: send it as it is")]

@@ -104,14 +104,14 @@ fn an_address_has_the_name_of_the_gateway_wherever_its_placeholder_is() {
 
 #[test]
 fn a_bad_value_is_an_error_that_names_its_variable() {
-    check_error("client_namespace", "A", "is \"A\", which is no namespace: use up to 63 of a-z, 0-9 and -");
-    check_error("client_image", "", "is \"\", which is no image: write it as in registry/repository:tag");
+    check_error("client_namespace", "A", "is \"A\", which is not a namespace: use up to 63 of a-z, 0-9 and -");
+    check_error("client_image", "", "is \"\", which is not an image: write it as in registry/repository:tag");
     check_error("client_command", "", "is empty: write the command, or [] for the image's own entrypoint");
     check_error("client_command", "a 'b", "can't be split into words: missing closing quote");
-    let problem = "is no JSON array of strings: invalid type: integer `1`, expected a string at line 1 column 2";
+    let problem = "is not a JSON array of strings: invalid type: integer `1`, expected a string at line 1 column 2";
     check_error("client_command", "[1]", problem);
     check_error("k_sink", "broker", "is \"broker\": use an http:// or https:// URL with a host");
-    let problem = "is \"A b\", which is no PodTemplate's name: use lower-case letters, digits, - and .";
+    let problem = "is \"A b\", which is not a PodTemplate's name: use lower-case letters, digits, - and .";
     check_error("client_pod_template", "A b", problem);
     check_error("gateway_verification", "yes", "is \"yes\": use required or off");
     let problem = "is \"app.kubernetes.io/name\", which the client Pod needs for itself: use a key of your own";
@@ -119,7 +119,7 @@ fn a_bad_value_is_an_error_that_names_its_variable() {
     let problem = "is \"gw-{name}\": the only placeholder is {gateway}, and there is no space in an address";
     check_error("gateway_address", "gw-{name}", problem);
     check_error("kube_api_url", "", "is \"\": use http:// or https:// with a host and no path");
-    check_error("kube_api_url", "https://u:secret@h", "holds an @, as behind a password: leave user and password out");
+    check_error("kube_api_url", "https://u:secret@h", "contains an @, as after a user or a password: leave both out");
     check_error("kube_api_timeout", "15", "is \"15\": use a time above 0s and up to 10m, such as 15s or 1m30s");
 }
 

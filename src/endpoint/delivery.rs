@@ -28,10 +28,10 @@ use crate::{reply, response};
 const LONGEST_TEXT: usize = 2_048;
 
 /// What the log says about a hint without a Pod.
-const NO_POD: &str = "its data is no Pod that can be read: the ApiServerSource needs mode Resource, and Pods alone";
+const NO_POD: &str = "its data is not a Pod: the ApiServerSource needs mode Resource, and only Pods as its resources";
 
-const NO_SINK: &str = "dead letters are settled, and clients are swept, by way of a sink, because Knative throws away what \
-                       a dead letter sink answers: set k_sink, which a SinkBinding does";
+const NO_SINK: &str = "set k_sink, which a SinkBinding does: dead letters and sweeps are answered through the sink, because \
+                       Knative discards what a dead letter sink answers";
 
 /// The route by which an event came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -195,7 +195,8 @@ fn probes_touch_nothing_and_say_what_is_missing() {
     let unready = |case, detail| check_problem(case, 503, Kind::Rejected, detail);
     unready(readyz().without_token(), "the token file can't be read");
     unready(Case { token: Ok("\n".into()), ..readyz() }, "the token file is empty: mount the service account's token");
-    let problem = "the variable client_namespace is \"Not One\", which is no namespace: use up to 63 of a-z, 0-9 and -";
+    let problem =
+        "the variable client_namespace is \"Not One\", which is not a namespace: use up to 63 of a-z, 0-9 and -";
     unready(readyz().configured(&[("client_namespace", "Not One")]), problem);
 }
 
@@ -227,7 +228,7 @@ fn what_is_no_event_is_a_problem_that_says_what_to_mend() {
     let rejected = |case, status, detail| {
         check_problem(case, status, Kind::Rejected, detail);
     };
-    let detail = "no CloudEvent: there is no ce- header, and the content type is not application/cloudevents+json";
+    let detail = "not a CloudEvent: there is no ce- header, and the content type is not application/cloudevents+json";
     rejected(Case::new(Method::POST, "/"), 400, detail);
     rejected(Case::pending().with("ce-id", ""), 400, "the attribute id is empty");
     let detail = "application/cloudevents-batch+json is not supported: send one event, as application/cloudevents+json \
@@ -471,10 +472,10 @@ fn a_sink_that_does_not_take_the_answer_keeps_the_event_with_the_broker() {
 }
 
 #[test]
-fn a_dead_letter_is_settled_by_way_of_the_sink_and_not_without() {
+fn a_dead_letter_is_settled_through_the_sink_and_not_without() {
     let dead = || Case { path: "/dead-letter", ..Case::pending() };
-    let detail = "dead letters are settled, and clients are swept, by way of a sink, because Knative throws away what a dead letter sink \
-                  answers: set k_sink, which a SinkBinding does";
+    let detail = "set k_sink, which a SinkBinding does: dead letters and sweeps are answered through the sink, because \
+                  Knative discards what a dead letter sink answers";
     check_problem(dead(), 503, Kind::Retry, detail);
 
     let absent = ("GET", status(404, "NotFound", ""));
@@ -482,7 +483,7 @@ fn a_dead_letter_is_settled_by_way_of_the_sink_and_not_without() {
     let ended = check(case, 202, Some(Kind::Failed));
     let data = &check_sent(&ended, reply::FAILED)["data"];
     assert_eq!(data["reason"], "Undeliverable");
-    assert!(data["message"].as_str().unwrap().contains("ended with 503; no Pod was left"), "{data}");
+    assert!(data["message"].as_str().unwrap().contains("ended with 503; it has no Pod"), "{data}");
     assert!(ended.log().dead_letter);
 
     let gated = ("GET", object(200, &routed(wanted(&[]))));

@@ -135,7 +135,7 @@ fn a_dead_letter_says_why_the_broker_gave_up() {
         failure.message
     };
     let expected = |how: &str| {
-        format!("the broker gave up on the event, whose last delivery ended{how}; no Pod was left: send a new event")
+        format!("the broker gave up on the event: its last delivery ended{how}; it has no Pod: send a new event")
     };
     assert_eq!(message("", ""), expected(""));
     assert_eq!(message("503", "bm8="), expected(" with 503: no"));
@@ -192,5 +192,5 @@ fn what_a_source_says_of_a_pod_is_read_and_nothing_else_is() {
 #[test]
 fn an_event_that_the_broker_has_forgotten_may_be_sent_anew() {
     assert_eq!(forgotten().reason, Reason::Undeliverable);
-    assert!(forgotten().message.ends_with("no Pod was left: send a new event"));
+    assert!(forgotten().message.ends_with("it has no Pod: send a new event"));
 }

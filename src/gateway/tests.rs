@@ -212,8 +212,8 @@ fn what_leads_past_the_gateway_is_unsafe() {
 /// Where a gate doesn't hold, no client can be held back. A delivery and `--check` say it in the same words.
 #[test]
 fn a_pod_without_its_gate_was_never_held_back() {
-    let expected = "the scheduling gate was taken from it: this takes Kubernetes 1.27 or newer, and no admission webhook \
-                    that removes schedulingGates";
+    let expected = "its scheduling gate was removed: use Kubernetes 1.27 or newer, and no admission webhook that \
+                    removes schedulingGates";
     check(Reason::UnsafePod, expected, |pod| *pod = released(pod.take()));
     check(Reason::UnsafePod, expected, |pod| pod["spec"]["schedulingGates"] = json!([{"name": "example.com/later"}]));
 }

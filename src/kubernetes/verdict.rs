@@ -232,7 +232,7 @@ impl Refusal {
 /// What to do about it, if the API server's message doesn't say.
 fn advice(refusal: &Refusal) -> &'static str {
     match refusal.why_forbidden().starts_with("failed quota: ") {
-        true => "; give the client namespace a LimitRange with defaults, for the gateway's containers have none",
+        true => "; give the client namespace a LimitRange with defaults: the gateway's containers set no limits",
         false => "",
     }
 }

@@ -227,7 +227,7 @@ fn what_is_not_the_events_client_is_left_as_it_is() {
         let foreign = merged(runs(), &json!({"metadata": {"annotations": {key: "2"}}}));
         let Err(Verdict::Terminal(failure)) = terminate(vec![(PATCH, object(200, &foreign))]).0 else { panic!() };
         assert_eq!(failure.reason, Reason::PodNameConflict);
-        assert!(failure.message.contains("was not made of this event: it is not ended"), "{}", failure.message);
+        assert!(failure.message.contains("belongs to another event: it is not ended"), "{}", failure.message);
     }
 }
 

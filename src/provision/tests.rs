@@ -189,7 +189,7 @@ fn a_pod_of_another_event_is_left_alone() {
     for pod in [gated(), running(), deleting(gated())] {
         for key in ["podgateway.io/event-id", "podgateway.io/event-source"] {
             let foreign = merged(pod.clone(), &json!({"metadata": {"annotations": {key: "2"}}}));
-            let expected = "exists that was not made of this event: remove or rename it";
+            let expected = "exists that belongs to another event: remove it";
             check_failed(vec![exists(), found(&foreign)], Reason::PodNameConflict, expected);
         }
     }
@@ -223,7 +223,7 @@ fn a_client_that_ran_without_a_gateway_is_removed_and_its_answer_waits_until_it_
         let metadata = json!({"metadata": {"deletionGracePeriodSeconds": seconds}});
         (DELETE, object(200, &merged(deleting(unprotected.clone()), &metadata)))
     };
-    let why = "it ran without its gateway: nothing in it is a gateway's";
+    let why = "it ran without its gateway: none of its containers is a gateway's";
     is_retry(deliver(&[], vec![exists(), found(&unprotected), ending(30)]), Some(30), "is ending: it ran without");
     check_retry(vec![exists(), found(&deleting(unprotected.clone()))], why);
     let finished = Reason::GatewayNotInjected;
@@ -271,7 +271,7 @@ fn an_answer_waits_until_the_removal_is_certain() {
 #[test]
 fn a_pod_that_was_never_held_back_is_removed_even_when_routed() {
     let calls = vec![created(&running()), (DELETE, object(200, &running()))];
-    check_failed(calls, Reason::UnsafePod, "was removed: the scheduling gate was taken from it");
+    check_failed(calls, Reason::UnsafePod, "was removed: its scheduling gate was removed");
 }
 
 // Releasing.
@@ -341,7 +341,7 @@ fn a_rehearsal_makes_nothing_and_says_what_would_come() {
     is_failed(rehearse(vec![created(&unrouted())]), Reason::GatewayNotInjected, "no gateway took it");
     // In the same words as a delivery.
     let ungated = rehearse(vec![created(&running())]);
-    is_failed(ungated, Reason::UnsafePod, "the scheduling gate was taken from it");
+    is_failed(ungated, Reason::UnsafePod, "its scheduling gate was removed");
     is_failed(rehearse(vec![refused(REHEARSE, 403, "Forbidden"), ready()]), Reason::Forbidden, "as the server says");
     is_retry(rehearse(vec![refused(REHEARSE, 500, "")]), None, "as the server says");
 }

@@ -188,7 +188,7 @@ fn a_termination_is_answered_with_the_client_that_it_is_about() {
         "correlationid": "2",
         "datacontenttype": "application/json",
         "data": {
-            "message": "the client is ending: if it ever ran, its end is told",
+            "message": "the client is ending: if it ever ran, an ended event follows",
             "pod_name": "6ae65cff-3704-5f31-ae9d-cd15c7833b0c",
             "pending_event": {"source": "/test", "id": "1"},
         },

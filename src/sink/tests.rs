@@ -34,7 +34,7 @@ fn a_sink_is_an_absolute_http_url() {
         "",
         ORIGIN,
         "k_sink",
-        "holds an @, as behind a password: leave user and password out",
+        "contains an @, as after a user or a password: leave both out",
     );
 }
 

@@ -86,9 +86,9 @@ fn what_leads_past_the_gateway_is_refused_by_name() {
     }
     check_invalid(
         &client(json!({"securityContext": {"privileged": true}})),
-        "remove securityContext.privileged from the container client, for it may change its routes and reach the node",
+        "remove securityContext.privileged from the container client: it may change its routes and reach the node",
     );
-    check_invalid(&spec("hostPID", json!(true)), "remove hostPID, for the node's processes have no gateway");
+    check_invalid(&spec("hostPID", json!(true)), "remove hostPID: the node's processes have no gateway");
 }
 
 /// Every field of a PodSpec of Kubernetes 1.34 but those that lead past the gateway.
@@ -120,11 +120,11 @@ fn a_template_has_the_fields_that_a_workload_needs_and_no_other() {
         assert_eq!(base.spec[field], merged(base.spec[field].clone(), &value), "{field} is kept");
     }
     for (field, value, expected) in [
-        ("initContainers", json!([{"name": "x"}]), "remove initContainers, for they would run before the gateway's"),
-        ("ephemeralContainers", json!([{"name": "x"}]), "remove ephemeralContainers, for they are for running Pods"),
-        ("dnsConfig", json!({"nameservers": ["192.0.2.1"]}), "remove dnsConfig, for the gateway decides where names"),
-        ("hostAliases", json!([{"ip": "192.0.2.1"}]), "remove hostAliases, for they could give the gateway's name"),
-        ("dnsPolicy", json!("Default"), "remove dnsPolicy, for the gateway decides where names are resolved"),
+        ("initContainers", json!([{"name": "x"}]), "remove initContainers: they would run before the gateway's"),
+        ("ephemeralContainers", json!([{"name": "x"}]), "remove ephemeralContainers: they are for running Pods"),
+        ("dnsConfig", json!({"nameservers": ["192.0.2.1"]}), "remove dnsConfig: the gateway decides where names"),
+        ("hostAliases", json!([{"ip": "192.0.2.1"}]), "remove hostAliases: they could give the gateway's name"),
+        ("dnsPolicy", json!("Default"), "remove dnsPolicy: the gateway decides where names are resolved"),
         ("dnsPolicy", json!("None"), "remove dnsPolicy"),
         ("dnsPolicy", json!("ClusterFirstWithHostNet"), "remove dnsPolicy"),
         ("securityContext", json!({"sysctls": [{"name": "net.ipv4.ip_forward"}]}), "remove securityContext.sysctls"),

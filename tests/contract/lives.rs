@@ -75,7 +75,7 @@ async fn a_client_that_is_asked_to_end_has_ended_terminated() {
 
 /// An answer that may not pass the broker once more makes a dead letter of the event that it answers.
 #[tokio::test]
-async fn what_the_broker_gives_up_on_is_answered_by_way_of_the_dead_letter_route() {
+async fn what_the_broker_gives_up_on_is_answered_on_the_dead_letter_route() {
     let life = Life::new();
     let about = json!({"pending_event": {"source": "/test", "id": "1"}});
     let asks = [

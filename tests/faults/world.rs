@@ -113,7 +113,7 @@ impl World {
         Provisioner::start_with(api, &variables, config)
     }
 
-    /// What an answer says to the producer, by way of the sink where there is one.
+    /// What an answer says to the producer, through the sink where there is one.
     pub fn see(&self, reply: &Reply) -> Result<Seen, String> {
         let event = match (reply.status.as_u16(), self.step) {
             // Who isn't let in is told why.

@@ -37,7 +37,7 @@ pub struct Ledger {
     failed: BTreeMap<String, usize>,
     copies: usize,
     retries: usize,
-    /// What went by way of the dead letter route.
+    /// What took the dead letter route.
     pub dead_letters: usize,
     problems: Vec<String>,
 }

@@ -116,7 +116,7 @@ fn a_hint_without_a_pod_is_acknowledged_whatever_is_missing() {
 
 /// No sweep finds a Pod that is gone.
 #[test]
-fn a_dead_letter_of_a_deletion_is_told_by_way_of_the_sink() {
+fn a_dead_letter_of_a_deletion_is_told_through_the_sink() {
     let gone = ("GET", status(404, "NotFound", "no"));
     let case = dead(hint(DELETED, &runs())).configured(&SINK).scripted(vec![gone, taken()]);
     check_sent(&check(case, 202, Some(Kind::Ended)), reply::ENDED);
@@ -135,10 +135,10 @@ fn dead_letters_of_other_hints_and_pings_are_acknowledged_whatever_is_missing() 
 // The sweep.
 
 #[test]
-fn a_ping_sweeps_by_way_of_the_sink_and_not_without() {
+fn a_ping_sweeps_through_the_sink_and_not_without() {
     let ended = check(ping(), 503, Some(Kind::Retry));
     let problem: Value = serde_json::from_str(ended.body()).unwrap();
-    assert!(problem["detail"].as_str().unwrap().ends_with("set k_sink, which a SinkBinding does"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().starts_with("set k_sink, which a SinkBinding does"), "{problem}");
 
     let list = |pods: &[Value]| ("GET &continue=", object(200, &json!({"metadata": {}, "items": pods})));
     let case = |script| ping().configured(&SINK).scripted(script);
@@ -189,7 +189,7 @@ fn an_end_that_cannot_be_had_fails_and_one_that_may_heal_stays_with_the_broker()
 }
 
 #[test]
-fn an_end_that_the_broker_gave_up_on_is_settled_by_way_of_the_sink_and_not_without() {
+fn an_end_that_the_broker_gave_up_on_is_settled_through_the_sink_and_not_without() {
     check(dead(terminating()), 503, Some(Kind::Retry));
     let case = dead(terminating()).configured(&SINK).scripted(vec![gone("PATCH"), taken()]);
     check_sent(&check(case, 202, Some(Kind::Done)), reply::TERMINATED);

@@ -88,7 +88,7 @@ impl Life {
         self.namespace.admin().call("PATCH", &self.path(id, ""), Some(&annotation)).await.object();
     }
 
-    /// Asks for the client's end by way of the API server's eviction.
+    /// Asks for the client's end through the API server's eviction.
     pub async fn evict(&self, id: &str) {
         let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod_name(id)}});
         self.namespace.admin().create(&self.path(id, "/eviction"), &eviction).await;

@@ -184,7 +184,7 @@ impl Server {
     }
 }
 
-/// Waits until a client of `gateway` can be made, by way of every webhook that is called for it: the API server keeps
+/// Waits until a client of `gateway` can be made, through every webhook that is called for it: the API server keeps
 /// connections to those that went down, and learns only by using one that it is closed.
 pub async fn wait_until_reached(namespace: &Namespace, gateway: &str) {
     until("the API server reaches every webhook", || async {
