@@ -21,7 +21,7 @@ pub const CAPABILITIES: [&str; 12] = [
 const NETWORKS: [&str; 4] =
     ["k8s.v1.cni.cncf.io/", "v1.multus-cni.io/", "danm.k8s.io/", "networking.gke.io/interfaces"];
 
-/// The one field that matters by what is missing in it.
+/// The only field that leads past a gateway if something is missing in it.
 const DROP: &str = "securityContext.capabilities.drop";
 
 /// An entry: a field, why it leads past a gateway, and how to find it in a PodSpec or a container.

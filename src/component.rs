@@ -2,8 +2,8 @@
 //!
 //! An instance serves one request, so it may block: no future here is ever pending. Bodies are read as streams, so that
 //! the size limit holds while reading, and repeated headers stay visible. Each outbound call sets its own connect,
-//! first-byte and between-bytes timeout, because Spin's default is ten minutes. It also has a deadline, because none of
-//! the three limits an answer that trickles in.
+//! first-byte and between-bytes timeout, because Spin's default is ten minutes. It also has a deadline, because these
+//! three don't limit an answer that comes byte by byte.
 
 use std::cell::OnceCell;
 use std::io::{ErrorKind, Write};
@@ -54,7 +54,7 @@ fn token() -> Result<String, String> {
     content.map_err(|problem| format!("the token file {TOKEN_FILE} can't be read: {problem}"))
 }
 
-/// A SinkBinding mounts one if its sink needs it.
+/// A SinkBinding mounts a token if its sink needs one.
 fn sink_token() -> Result<Option<String>, String> {
     match std::fs::read_to_string(SINK_TOKEN_FILE) {
         Ok(content) => Ok(Some(content)),
@@ -104,7 +104,7 @@ fn respond(response: Response<Vec<u8>>, out: ResponseOutparam) {
     send_body(outgoing.body().ok(), &bytes, &Deadline::after(LONGEST_BODY), || out.set(outgoing));
 }
 
-/// A deadline, counted from the first wait: before that, nothing takes time.
+/// A deadline, counted from the first wait. Nothing takes time before that.
 struct Deadline {
     time: Duration,
     end: OnceCell<Pollable>,

@@ -1,8 +1,8 @@
 //! Reads Spin variables into a [`Config`].
 //!
-//! Parse, don't validate: every value of a `Config` is valid, and nothing checks one again. An invalid value is a
-//! [`ConfigError`] that names the variable and says what to write instead. The variables come from a function, because
-//! the core reads nothing itself. `docs/configuration.md`, "Variables".
+//! Every value of a `Config` is valid, so no other module checks it again. An invalid value is a [`ConfigError`] that
+//! names the variable and says what to write instead. The variables come from a function, because the core reads
+//! nothing itself. `docs/configuration.md`, "Variables".
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub struct Config {
     pub sink: Option<Sink>,
     /// The audience of the token that senders need; `None` if any sender may deliver.
     pub sender_audience: Option<String>,
-    /// The users who may deliver then, separated by commas; empty for everybody with such a token.
+    /// With `sender_audience`: the users who may deliver, separated by commas; empty for everybody with such a token.
     sender_subjects: String,
 }
 

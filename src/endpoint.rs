@@ -1,8 +1,8 @@
 //! The HTTP surface: the response and the log entry of each request.
 //!
 //! Everything that the core needs is an argument ([`Surroundings`], [`Outbound`]). A delivery has one end, from which
-//! response, event and log line are made. The configuration is only read when an event needs it: an event of another
-//! type is acknowledged even without any configuration. `docs/contract.md`, "From event to answer".
+//! response, event and log line are made. The configuration is only read if an event needs it: an event of another type
+//! is acknowledged even if the configuration is invalid. `docs/contract.md`, "From event to answer".
 
 mod delivery;
 
@@ -118,8 +118,8 @@ pub async fn answer(request: Request<Body>, surroundings: &Surroundings<'_>, out
     }
 }
 
-/// Checks the sender, if senders need a token. From then on its token is removed from everything that leaves, as ours
-/// are.
+/// Checks the sender, if senders need a token. Its token is then removed from everything that leaves, like our own
+/// tokens.
 async fn admit<'a>(
     headers: &'a HeaderMap,
     surroundings: &Surroundings<'_>,

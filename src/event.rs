@@ -213,7 +213,7 @@ pub fn expired() -> Failure {
     Failure::new(Reason::EventExpired, "the event's expirytime has passed: send a new event")
 }
 
-/// The failure of an event whose Pod stayed gated and which is no longer delivered.
+/// The failure of an event that is no longer delivered, and whose Pod stayed gated.
 pub fn forgotten() -> Failure {
     Failure::new(Reason::Undeliverable, "the event is no longer delivered, and it has no Pod: send a new event")
 }

@@ -1,5 +1,5 @@
-//! The provisioner: answers a CloudEvent that asks for a client of a pod-gateway with its Pod, or with the reason why
-//! not.
+//! The provisioner: a CloudEvent asks for a client of a pod-gateway, and the answer says which Pod it is, or why there
+//! is none.
 //!
 //! ```text
 //! HTTP request ─► cloudevents ─► event ─► manifest ─► kubernetes ─► gateway ─► provision ─► reply ─► HTTP response

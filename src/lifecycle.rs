@@ -111,7 +111,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
         Ok(true)
     }
 
-    /// Has a client's Pod deleted, now or at the end of its grace period.
+    /// Deletes a client's Pod, at once or after its grace period.
     async fn delete(&self, call: Call, pod: &Metadata, is_gated: bool) -> Result<(), Verdict> {
         let answer = self.cluster.ask(call, self.cluster.api.delete(pod, is_gated)).await;
         or_gone(answer.and_then(|body| read_deletion(&body, &pod.name)))
@@ -165,9 +165,9 @@ impl<O: Outbound> Lifecycle<'_, O> {
         Ok(())
     }
 
-    /// A Pod that stayed gated ends as it would on the dead letter route. No delivery comes for it any more, so the answer
-    /// must survive a sink that takes nothing: a failure is sent before its Pod is deleted, and a release is recorded
-    /// until `done` is sent.
+    /// Settles a Pod that stayed gated, as the dead letter route would. No delivery of its event comes any more, so the
+    /// answer must not get lost if the sink is down: a failure is sent before its Pod is deleted, and a release is
+    /// recorded until `done` is sent.
     async fn settle_gated(
         &self,
         pod: &Observed,
@@ -222,7 +222,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
         reply::scheduling(context, gateway, outcome, config.gateway_verification, self.now)
     }
 
-    /// Whether no delivery of the Pod's event comes any more.
+    /// Whether the Pod is so old that its event is no longer delivered.
     fn is_old(&self, pod: &Metadata) -> bool {
         pod.creation_timestamp.is_some_and(|created| created < self.now - self.cluster.config.client_patience)
     }

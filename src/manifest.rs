@@ -1,4 +1,4 @@
-//! Makes the manifest of a client Pod: a base, and over it what the promises need.
+//! Makes the manifest of a client Pod: a base, with what the promises need added to it.
 //!
 //! In: a [`Pending`], the configuration and a PodTemplate's base. Out: a core/v1 Pod as JSON, gated and hardened.
 //! `docs/architecture.md`, "The decisions".

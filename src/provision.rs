@@ -20,8 +20,8 @@ use crate::reason::{Failure, Reason};
 use crate::state::Observed;
 use crate::template;
 
-/// How a delivery of a pending event ends: with a client that exists, is routed, and has no gate of ours, or with what is
-/// in the way. After a terminal verdict the event never has a client.
+/// How a delivery of a pending event ends: with the Pod of a routed client without our gate, or with a [`Verdict`].
+/// After a terminal verdict the event never has a client.
 pub type Outcome = Result<Metadata, Verdict>;
 
 /// The steps for one client.
@@ -53,10 +53,10 @@ impl<O: Outbound> Provisioning<'_, O> {
         }
     }
 
-    /// What the API server would make of the event's Pod, without creating it: the same steps up to the release.
+    /// Tries the event's Pod as a dry run: the same steps up to the release, and nothing is created.
     ///
     /// # Errors
-    /// What a delivery would have in its way.
+    /// How a delivery would end.
     pub async fn rehearse(&self) -> Result<Pod, Verdict> {
         let manifest = self.manifest().await?;
         let pod = self.pod(Call::Create, self.cluster.api.rehearse(&manifest)).await?;
@@ -64,7 +64,8 @@ impl<O: Outbound> Provisioning<'_, O> {
         Ok(pod)
     }
 
-    /// Settles an event for which no Pod may be made: its Pod is finished, and where there is none it ends in `absent`.
+    /// Settles an event that may not get a new Pod: releases or removes the Pod that it has, or returns `absent` if
+    /// there is none.
     pub async fn settle_or(&self, absent: Verdict) -> Outcome {
         let is_forbidden = matches!(&absent, Verdict::Terminal(failure) if failure.reason == Reason::Forbidden);
         let call = if is_forbidden { Call::GetAfterForbidden } else { Call::Get };
@@ -91,8 +92,8 @@ impl<O: Outbound> Provisioning<'_, O> {
         }
     }
 
-    /// A released client is never removed, whatever the configuration says today, unless no container in it is a
-    /// gateway's. It runs, and a new one could start before it has ended.
+    /// A change of the configuration never removes a released client, because a second one could start before the first
+    /// has ended. A Pod without any gateway's container is removed.
     async fn settle_released(&self, pod: Pod) -> Outcome {
         let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key);
         // A second event with the same id but another gateway must not end the first one's client.
@@ -159,7 +160,7 @@ impl<O: Outbound> Provisioning<'_, O> {
         }
     }
 
-    /// The Pod that this event is to have, made from the PodTemplate where there is one.
+    /// The manifest of this event's Pod, made from the PodTemplate if one is configured.
     async fn manifest(&self) -> Result<Value, Verdict> {
         let Some(name) = &self.cluster.config.client_pod_template else {
             return Ok(manifest(self.pending, self.cluster.config, None));
@@ -182,7 +183,7 @@ impl<O: Outbound> Provisioning<'_, O> {
         self.cluster.pod(call, &self.pending.pod_name, request).await
     }
 
-    /// Judges a Pod, where Pods are verified.
+    /// Verifies a Pod, unless verification is off.
     ///
     /// # Errors
     /// Why it must not run.

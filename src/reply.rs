@@ -1,8 +1,8 @@
 //! Makes the events that leave: answers, and reports on a client's life.
 //!
 //! An answer's id is a function of its event's identity and of its own type, and a report's id of the Pod's uid and its
-//! type. So a repeated event has the same id. A repeated `done` is even the same byte for byte, because its time is the
-//! Pod's. `docs/contract.md`, "The answer" and "A client's life".
+//! type. So a repeated event has the same id. A repeated `done` is the same byte for byte, because its `time` is the
+//! Pod's creation time. `docs/contract.md`, "The answer" and "A client's life".
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloudevents::{Event, EventBuilder, EventBuilderV10};

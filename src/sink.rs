@@ -137,7 +137,7 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(extensions)
 }
 
-/// Of an origin that it can't read, or that it reads as another, Spin allows no call at all, the API server's neither.
+/// If Spin can't read the origin, or reads it differently, it denies every call, even to the API server.
 fn check_origin(sink_origin: &str) -> Result<(), String> {
     let allowed: Option<Uri> = sink_origin.parse().ok();
     if allowed.as_ref().and_then(Uri::authority).is_some_and(lacks_port) {

@@ -1,7 +1,7 @@
 //! Reads a client's state from its Pod: waiting, running behind its gateway, or ended and why.
 //!
-//! The Pod's phase doesn't say it: a Pod is `Running` before its client has started, and a gateway's sidecar keeps it
-//! `Running` after the client has ended. The container `client` does. Source: Kubernetes, "Pod Lifecycle",
+//! The state of the container `client` counts, not the Pod's phase: a Pod is `Running` before its client has started,
+//! and a gateway's sidecar keeps it `Running` after the client has ended. Source: Kubernetes, "Pod Lifecycle",
 //! "Disruptions" and core/v1 `PodStatus`.
 
 mod wire;
@@ -187,7 +187,7 @@ impl Observed {
 
     /// Whether the container `client`, which has ended, is not started again.
     ///
-    /// A deletion of the Pod doesn't change that: until the kubelet sees it, it starts the container again.
+    /// A deletion of the Pod doesn't change that: the kubelet restarts the container until it sees the deletion.
     fn is_final(&self, exit: &Exit) -> bool {
         let client = self.spec.containers.iter().find(|container| container.name == CLIENT_CONTAINER);
         let policy = client.and_then(|client| client.restart_policy.as_deref()).unwrap_or(&self.spec.restart_policy);

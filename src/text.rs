@@ -17,8 +17,8 @@ pub fn cut(text: &str, limit: usize) -> &str {
 /// could be part of an ordinary word.
 const SHORTEST_TOKEN: usize = 6;
 
-/// The shortest beginning of a token that is searched for, in bytes. Anything shorter is the same in every token of a
-/// service account: a JWT's header up to the key id.
+/// The shortest beginning of a token that is searched for, in bytes. A shorter beginning, a JWT's header up to the key
+/// id, is the same in every token of a service account.
 const SHORTEST_BEGINNING: usize = 40;
 
 const REDACTED: &str = "[redacted]";

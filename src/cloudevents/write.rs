@@ -28,8 +28,8 @@ pub fn write(event: &Event, mode: Mode) -> (HeaderMap, Vec<u8>) {
     }
 }
 
-/// The same in binary mode as the Go SDK writes it, for whoever plays Knative's part: nothing is encoded. `None` if a
-/// header can't hold a value.
+/// The same in binary mode as the Go SDK writes it, without any encoding, for programs that stand in for Knative.
+/// `None` if a header can't hold a value.
 pub fn write_verbatim(event: &Event) -> Option<(HeaderMap, Vec<u8>)> {
     binary(event, |_| true)
 }

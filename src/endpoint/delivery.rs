@@ -60,7 +60,7 @@ pub(super) struct Delivery {
     mode: Mode,
     ty: String,
     context: Context,
-    /// Knows the sender's token, which a line of the log might quote.
+    /// Removes the sender's token, which a line of the log might quote.
     redactor: Redactor,
     /// `None` if there is nothing to do.
     wish: Option<Wish>,
@@ -197,7 +197,7 @@ impl Delivery {
         means.end(event, ended.err()).await
     }
 
-    /// What the log says about the event in any case.
+    /// What every log line says about the event.
     fn entry(&self, outcome: Kind) -> Entry {
         let text = |text: &str| Some(cut(text, LONGEST_TEXT).to_owned());
         let gateway = if let Some(Wish::Client(Ok(gateway))) = &self.wish { text(gateway) } else { None };

@@ -48,7 +48,7 @@ impl Call {
 pub enum Verdict {
     /// It heals: the broker redelivers.
     Heals(Retry),
-    /// It heals once the cluster has caught up. Until then, the Pod of an earlier delivery is this event's answer.
+    /// It heals once the cluster has caught up. If an earlier delivery created the Pod, that Pod is the answer already.
     NotYet(Retry),
     /// A Pod of this name already exists.
     AlreadyExists(Retry),
@@ -71,7 +71,7 @@ impl From<Failure> for Verdict {
     }
 }
 
-/// Separates a final result or failure from a problem that is left to the broker.
+/// Splits off the verdicts that are left to the broker; what remains is final.
 ///
 /// # Errors
 /// How the broker is to deliver again.
@@ -102,7 +102,7 @@ impl Retry {
 }
 
 impl From<Verdict> for Retry {
-    /// For a call that ends no event: whatever the problem is may be solved.
+    /// For calls whose failure isn't an answer: every problem is left to the broker.
     fn from(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Heals(retry) | Verdict::NotYet(retry) => retry,
@@ -180,12 +180,11 @@ fn forbidden(call: Call, why: &str, retry: Retry, terminal: impl Fn(Reason) -> V
     }
 }
 
-/// Whether the API server refuses an object only because the cluster hasn't made something yet: the count for a quota,
-/// the service account of a new namespace, what its own admission needs, or OpenShift's annotations of a new namespace.
-/// Or because an admission policy lacks its parameter: a new API server hasn't read it yet, or somebody has to create
-/// it again.
+/// Whether the API server refuses an object only for now: the cluster has yet to count a quota, to create the service
+/// account or OpenShift's annotations of a new namespace, or to load its admission plugins. Or an admission policy
+/// lacks its parameter, which a new API server has yet to read, or somebody has to create again.
 ///
-/// Only the beginning of the message is the API server's own; the rest may quote others.
+/// Only the beginning of the message is the API server's own. The rest may quote a webhook.
 fn is_not_yet(why: &str) -> bool {
     let lacks_account = why.starts_with("error looking up service account ")
         && (!why.ends_with(" not found") || why.ends_with(": serviceaccount \"default\" not found"));
@@ -210,8 +209,8 @@ impl Refusal {
         }
     }
 
-    /// Whether it heals whatever its reason says, even if a webhook denied with such a code: webhooks deny with 5xx
-    /// when they can't reach what they need.
+    /// Whether its code alone says that it heals, even if a webhook denied the request: webhooks deny with 5xx when
+    /// they can't reach what they need.
     fn is_passing(&self) -> bool {
         let is_conflict = self.reason() != "AlreadyExists" || self.is_denied_by_webhook();
         matches!(self.code, 401 | 408 | 425 | 429)
