@@ -11,31 +11,30 @@ const WRITE: &str = "UPDATE_DOCS";
 const INTRODUCTION: &str = "\
 # What each fault ends in
 
-Each row is something that can go wrong with a call, and each column is a call of the provisioner: first the calls that
-create a client, then those of its life and of its sender. A cell says how the delivery ends, and a test produces every
-one of them: `cargo test --workspace --test faults`. `make docs` prints this file from tests/faults/table.rs.
+Each row is a fault, and each column is a call of the provisioner: first the calls that create a client, then those of
+its life and of its sender's review. A cell says how the delivery ends. A test produces each of them:
+`cargo test --workspace --test faults`. `make docs` prints this file from tests/faults/table.rs.
 
 - **503**, **429**: the answer is empty, and the broker delivers the event again. At most one Pod of the event exists,
   and it is gated or verified. Once the fault is gone, the event ends as it would have without it.
 - **failed**: the event's answer, with its reason. No Pod of the event is left; a client that can't be ended still
   exists.
-- **as usual**: as without the fault. That is `done`; for `DELETE`, which removes a Pod that no gateway took, it is
-  `failed` with `GatewayNotInjected`; for the sink, that it has the answer; in a client's life, the report or
-  `termination.done`.
+- **as usual**: as without the fault. In a client's beginning that is `done`, and for `DELETE`, which removes a Pod that
+  no gateway took, `failed` with `GatewayNotInjected`. In a client's life it is the report or `termination.done`.
 - **202**: nothing is reported.
-- **–**: not tested, because it can't happen here, or because the call before it goes to the same host and fails first.
+- **–**: not tested, because it can't happen here, or because an earlier call to the same host fails first.
 
 A `failed` ends its event: the broker doesn't deliver it again. A duplicate gets the same answer with the same id, as
 long as the API server still refuses; otherwise the duplicate is a new attempt. Once a Pod exists, a duplicate whose
 `POST` is refused finds that Pod, and the answer stays `done`.
 
-The provisioner may also stop before or after any of these calls (tests/faults/crash.rs). What it leaves is gated or
-verified. A redelivery, a duplicate or a change of the gateways still leads to one Pod and `done`, or to none and
-`failed`. `make soak` does all of this at random for minutes, and accounts for every event at the end.
+The provisioner may also stop before or after any of these calls (tests/faults/crash.rs). A Pod that it leaves is gated
+or verified. With a redelivery, a duplicate or a change of the gateways, the event still ends with one Pod and `done`, or
+with none and `failed`. `make soak` causes all of this at random for minutes, and accounts for every event at the end.
 
-A refusal is final only if the API server itself made it, which a `Status` object shows. The same code with an HTML page
-comes from a proxy or a load balancer and can heal, whichever call it answers. For the sink and for the review of a
-sender's token it makes no difference: the answer is always 503, even for 429.
+A refusal is final only if it has a `Status` object, which shows that the API server itself refused. The same code with an
+HTML page comes from a proxy or a load balancer, and can heal, whatever the call. After any refusal by the sink, or of the
+review of a sender's token, the answer is 503, even after 429.
 
 ## A client's beginning
 
@@ -50,12 +49,12 @@ const LIFE_INTRODUCTION: &str = "
 ## A client's life, and its sender
 
 - A change of a Pod takes a `GET`, and a `PATCH` that records the report.
-- The sweep takes a `LIST`, and then the same for each Pod. What it doesn't finish comes again with the next ping.
+- The sweep takes a `LIST`, and then the same for each Pod. The next sweep does what it doesn't finish.
 - The end of a client takes a `PATCH` that records the request, and a `DELETE`.
 - A report goes to the sink, which the table above covers.
 
-With `sender_audience`, the review of the sender's token comes first. A review that fails says nothing about the token,
-so it is never a 401.
+With `sender_audience`, the review of the sender's token comes first. If the review itself fails, the answer is never 401,
+because nothing is known about the token.
 
 ";
 
