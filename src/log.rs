@@ -37,7 +37,7 @@ pub enum Kind {
     Retry,
     /// An event that needs nothing done.
     Ignored,
-    /// Not an event, or not a known path or method.
+    /// Not an event, not from an allowed sender, or not a known path or method.
     #[default]
     Rejected,
 }
