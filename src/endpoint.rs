@@ -18,7 +18,7 @@ use crate::cloudevents::read;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::kubernetes::{Api, Token};
-use crate::log::Entry;
+use crate::log::{Entry, Kind};
 use crate::outbound::Outbound;
 use crate::response;
 use crate::sender::{self, Refused};
@@ -91,8 +91,8 @@ impl Answered {
         Self { response, log: Some(Entry { status, ..entry }) }
     }
 
-    fn problem(status: StatusCode, detail: &str) -> Self {
-        let entry = Entry { message: Some(detail.to_owned()), ..Entry::default() };
+    fn problem(status: StatusCode, outcome: Kind, detail: &str) -> Self {
+        let entry = Entry { outcome, message: Some(detail.to_owned()), ..Entry::default() };
         Self::logged(response::problem(status, detail), entry)
     }
 }
@@ -106,7 +106,7 @@ pub async fn answer(request: Request<Body>, surroundings: &Surroundings<'_>, out
             Err(refused) => refused,
             Ok(sender) => match read_event(route, &parts.headers, body, Redactor::new(sender)) {
                 Ok(delivery) => delivery.end(sender, surroundings, outbound).await,
-                Err((status, detail)) => Answered::problem(status, &detail),
+                Err((status, detail)) => Answered::problem(status, Kind::Rejected, &detail),
             },
         },
         ("/" | DEAD_LETTER, &Method::OPTIONS) => Answered::silent(handshake(&parts.headers)),
@@ -114,7 +114,10 @@ pub async fn answer(request: Request<Body>, surroundings: &Surroundings<'_>, out
         ("/healthz", &Method::GET | &Method::HEAD) => Answered::silent(response::empty(StatusCode::OK)),
         ("/readyz", &Method::GET | &Method::HEAD) => readiness(surroundings),
         ("/healthz" | "/readyz", _) => method_not_allowed(PROBE_METHODS),
-        (path, _) => Answered::problem(StatusCode::NOT_FOUND, &format!("there is no {path}: POST events to /")),
+        (path, _) => {
+            let detail = format!("there is no {path}: POST events to /");
+            Answered::problem(StatusCode::NOT_FOUND, Kind::Rejected, &detail)
+        }
     }
 }
 
@@ -128,19 +131,19 @@ async fn admit<'a>(
     if (surroundings.variable)("sender_audience").is_ok_and(|audience| audience.trim().is_empty()) {
         return Ok(None);
     }
-    let unready = |problem: String| Answered::problem(StatusCode::SERVICE_UNAVAILABLE, &problem);
+    let unready = |problem: String| Answered::problem(StatusCode::SERVICE_UNAVAILABLE, Kind::Retry, &problem);
     let config = surroundings.config().map_err(unready)?;
     let own = surroundings.token(&config).map_err(unready)?;
     let token = sender::token(headers);
     let cluster = Cluster { config: &config, api: Api::new(&config, &own, HeaderMap::new()), outbound };
     let Err(refused) = sender::admit(token, &cluster).await else { return Ok(token) };
-    let status = match &refused {
-        Refused::Unknown(_) => StatusCode::UNAUTHORIZED,
-        Refused::Forbidden(_) => StatusCode::FORBIDDEN,
-        Refused::Unreviewed(_) => StatusCode::SERVICE_UNAVAILABLE,
+    let (status, outcome) = match &refused {
+        Refused::Unknown(_) => (StatusCode::UNAUTHORIZED, Kind::Rejected),
+        Refused::Forbidden(_) => (StatusCode::FORBIDDEN, Kind::Rejected),
+        Refused::Unreviewed(_) => (StatusCode::SERVICE_UNAVAILABLE, Kind::Retry),
     };
     let redactor = Redactor::new([own.secret()].into_iter().chain(token));
-    let mut answered = Answered::problem(status, &redactor.text(&refused.to_string()));
+    let mut answered = Answered::problem(status, outcome, &redactor.text(&refused.to_string()));
     if let Some(entry) = &mut answered.log {
         entry.api_calls = token.is_some().into();
     }
@@ -152,7 +155,7 @@ async fn admit<'a>(
 
 fn method_not_allowed(allowed: &'static str) -> Answered {
     let detail = format!("this method is not allowed here: use {allowed}");
-    let mut answered = Answered::problem(StatusCode::METHOD_NOT_ALLOWED, &detail);
+    let mut answered = Answered::problem(StatusCode::METHOD_NOT_ALLOWED, Kind::Rejected, &detail);
     answered.response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     answered
 }
@@ -172,7 +175,7 @@ fn readiness(surroundings: &Surroundings<'_>) -> Answered {
     let ready = surroundings.config().and_then(|config| surroundings.token(&config));
     match ready {
         Ok(_) => Answered::silent(response::empty(StatusCode::OK)),
-        Err(missing) => Answered::problem(StatusCode::SERVICE_UNAVAILABLE, &missing),
+        Err(missing) => Answered::problem(StatusCode::SERVICE_UNAVAILABLE, Kind::Rejected, &missing),
     }
 }
 

@@ -51,7 +51,10 @@ fn a_review_that_cannot_be_had_is_tried_again() {
     for answer in [cut(), status(403, "Forbidden", &senders()), api_answer(500, "")] {
         for case in sent(PENDING, &[(REVIEW, answer)]) {
             let ended = case.end();
-            assert_eq!(ended.answered.response.status(), 503);
+            assert_eq!(
+                (ended.answered.response.status(), ended.log().outcome),
+                (StatusCode::SERVICE_UNAVAILABLE, Kind::Retry)
+            );
             assert!(ended.body().contains("the sender's token can't be reviewed: "), "{}", ended.body());
             assert!(
                 !ended.body().contains(&senders()) && !ended.log().line(now(), Duration::ZERO).contains(&senders())
@@ -62,7 +65,7 @@ fn a_review_that_cannot_be_had_is_tried_again() {
         assert_eq!(Case::event("other", "").configured(&broken).end().answered.response.status(), 503, "{broken:?}");
     }
     let case = sent(PENDING, &[]).next().unwrap().without_token();
-    check_problem(case, 503, Kind::Rejected, "the token file can't be read");
+    check_problem(case, 503, Kind::Retry, "the token file can't be read");
 }
 
 #[test]
