@@ -42,6 +42,14 @@ pub enum Kind {
     Rejected,
 }
 
+impl Kind {
+    /// Every outcome, in the order of the list in `docs/operations.md`.
+    #[rustfmt::skip]
+    pub const ALL: [Self; 8] = [
+        Self::Done, Self::Failed, Self::Running, Self::Ended, Self::Swept, Self::Retry, Self::Ignored, Self::Rejected,
+    ];
+}
+
 /// What the log says about a delivery.
 #[derive(Clone, Default)]
 pub struct Entry {

@@ -6,6 +6,7 @@ mod asyncapi;
 mod configuration;
 mod contract;
 mod links;
+mod log;
 mod schemas;
 mod version;
 
