@@ -322,9 +322,10 @@ fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// JSON Event Format, section 3.1.1: `*/json` or `*/*+json`.
 fn is_json(content_type: &str) -> bool {
     let media_type = media_type(content_type);
-    matches!(media_type.as_str(), "application/json" | "text/json") || media_type.ends_with("+json")
+    media_type.ends_with("/json") || media_type.ends_with("+json")
 }
 
 fn quote(text: &str) -> String {

@@ -337,7 +337,7 @@ fn what_is_used_comes_through_in_both_modes() {
 
 #[test]
 fn data_is_json_where_its_content_type_says_so_or_nothing() {
-    for content_type in ["application/vnd.x+json; charset=utf-8", "Application/JSON", "text/json"] {
+    for content_type in ["application/vnd.x+json; charset=utf-8", "Application/JSON", "text/json", "model/json"] {
         check_json(binary(&[("content-type", content_type)], b"{}"), "{}");
     }
     check_json(binary(&[], b"{}"), "{}");
