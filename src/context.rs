@@ -75,10 +75,14 @@ impl Context {
         headers
     }
 
-    /// The trace id within `traceparent` (W3C Trace Context, section 3.2): 32 hexadecimal digits.
+    /// The trace id within a well-formed `traceparent` (W3C Trace Context, section 3.2): 32 hexadecimal digits.
     pub fn trace_id(&self) -> Option<&str> {
-        let trace_id = self.traceparent.as_deref()?.split('-').nth(1)?;
-        (trace_id.len() == 32 && trace_id.bytes().all(|c| c.is_ascii_hexdigit())).then_some(trace_id)
+        let mut fields = self.traceparent.as_deref()?.split('-');
+        let is_hex = |field: &str| field.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+        let mut hex = |length| fields.next().filter(|field| field.len() == length && is_hex(field));
+        let (version, trace_id, parent_id, _flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2)?);
+        let is_id = |id: &str| id.bytes().any(|c| c != b'0');
+        (version != "ff" && is_id(trace_id) && is_id(parent_id)).then_some(trace_id)
     }
 }
 

@@ -32,6 +32,14 @@ fn the_trace_id_is_read_from_a_well_formed_traceparent_only() {
         "00-xyz-1-01",
         "00-0af7651916cd43dd8448eb211c80319-b7ad6b7169203331-01",
         "00-0af7651916cd43dd8448eb211c80319g-b7ad6b7169203331-01",
+        "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-",
+        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        "00-0af7651916cd43dd8448eb211c80319c-a parent's id-01",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     ] {
         assert_eq!(traced(broken, "").trace_id(), None, "{broken:?}");
     }
