@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::cloudevents::is_attribute_name;
 use crate::outbound::{Answer, NoAnswer};
-use crate::url::{IPV6_NEEDS_PORT, NO_PASSWORD, lacks_port, origin};
+use crate::url::{IPV6_NEEDS_PORT, NO_PASSWORD, is_host, lacks_port, origin};
 
 /// The specification's context attributes, which no override may set.
 #[rustfmt::skip]
@@ -102,10 +102,7 @@ impl Sink {
 
 fn url(text: &str) -> Result<Uri, String> {
     let parsed: Option<Uri> = text.parse().ok();
-    let usable = |uri: &Uri| {
-        let authority = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        matches!(uri.scheme_str(), Some("http" | "https")) && authority
-    };
+    let usable = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some_and(is_host);
     match parsed.filter(usable) {
         None if text.contains('@') => Err(NO_PASSWORD.to_owned()),
         url => url.ok_or_else(|| format!("is {text:?}: use an http:// or https:// URL with a host")),
@@ -140,6 +137,9 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
 /// If Spin can't read the origin, or reads it differently, it denies every call, even to the API server.
 fn check_origin(sink_origin: &str) -> Result<(), String> {
     let allowed: Option<Uri> = sink_origin.parse().ok();
+    if sink_origin.contains('@') {
+        return Err(NO_PASSWORD.to_owned());
+    }
     if allowed.as_ref().and_then(Uri::authority).is_some_and(lacks_port) {
         return Err(format!("is {sink_origin:?}: {IPV6_NEEDS_PORT}"));
     }
@@ -153,7 +153,10 @@ fn check_origin(sink_origin: &str) -> Result<(), String> {
 fn is_allowed_host(text: &str) -> bool {
     let host = text.split_once("://").map(|(_, host)| host.trim_end_matches('/'));
     let path = host.and_then(|host| host.split_once('/'));
+    let port = host.and_then(|host| host.rsplit_once(':'));
+    let is_number = |port: &str| port.parse::<u16>().is_ok();
     host.is_some_and(|host| !host.is_empty())
+        && port.is_none_or(|(host, port)| !host.is_empty() && (port == "*" || port.split("..").all(is_number)))
         && path.is_none_or(|(_, path)| path.bytes().all(|byte| byte.is_ascii_digit() || b":*".contains(&byte)))
 }
 

@@ -13,11 +13,11 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Takes an `http` or `https` URL that has a host, and neither user nor path.
+    /// Takes an `http` or `https` URL that has a host, perhaps a port, and neither user nor path.
     pub fn parse(text: &str) -> Option<Self> {
         let parts = text.parse::<Uri>().ok()?.into_parts();
         let scheme = parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)?;
-        let authority = parts.authority.filter(|authority| !authority.as_str().contains('@'))?;
+        let authority = parts.authority.filter(is_host)?;
         let path = parts.path_and_query;
         path.is_none_or(|path| path == "/").then_some(Self { scheme, authority })
     }
@@ -43,6 +43,13 @@ pub const IPV6_NEEDS_PORT: &str = "Spin needs the port after an IPv6 address, as
 
 /// What is wrong with a URL that must not be quoted.
 pub const NO_PASSWORD: &str = "contains an @, as after a user or a password: leave both out";
+
+/// Whether it is a host, or a host and a port. The parser also accepts an empty host, and anything as the port.
+pub fn is_host(authority: &Authority) -> bool {
+    let (host, rest) = (authority.host(), authority.as_str().strip_prefix(authority.host()));
+    let is_port = |rest: &str| rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    !host.is_empty() && rest.is_some_and(|rest| rest.is_empty() || is_port(rest))
+}
 
 /// Whether it is an IPv6 address without a port.
 pub fn lacks_port(authority: &Authority) -> bool {

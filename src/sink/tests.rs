@@ -25,17 +25,13 @@ fn there_is_no_sink_without_k_sink() {
 
 #[test]
 fn a_sink_is_an_absolute_http_url() {
-    for url in ["/path", "broker", "ftp://h/x", "http://", "not a url"] {
+    for url in ["/path", "broker", "ftp://h/x", "http://", "http://:80/", "http://h:x/", "http://h:/", "not a url"] {
         check_error(url, "", ORIGIN, "k_sink", "use an http:// or https:// URL");
     }
     // A password is not repeated.
-    check_error(
-        "http://u:secret@h/",
-        "",
-        ORIGIN,
-        "k_sink",
-        "contains an @, as after a user or a password: leave both out",
-    );
+    let problem = "contains an @, as after a user or a password: leave both out";
+    check_error("http://u:secret@h/", "", ORIGIN, "k_sink", problem);
+    check_error(URL, "", "http://u:secret@h", "sink_origin", problem);
 }
 
 #[test]
@@ -52,7 +48,17 @@ fn a_sink_outside_the_allowed_origin_is_said() {
 /// Spin then allows no call at all, the API server's neither.
 #[test]
 fn an_origin_that_spin_cannot_read_is_said_even_without_a_sink() {
-    for origin in ["", "broker", "http://", "http://broker/default", "https://broker:8443/a/b"] {
+    for origin in [
+        "",
+        "broker",
+        "http://",
+        "http://broker/default",
+        "https://broker:8443/a/b",
+        "http://a:x",
+        "http://:80",
+        "*://a:{1,2}",
+        "http://a:1..",
+    ] {
         check_error(
             "",
             "",
@@ -61,7 +67,14 @@ fn an_origin_that_spin_cannot_read_is_said_even_without_a_sink() {
             "with which Spin allows no call at all: use an origin without a path",
         );
     }
-    for origin in ["http://broker/", "http://10.0.0.0/8", "http://10.0.0.0/8:8080", "http://*:*"] {
+    for origin in [
+        "http://broker/",
+        "http://10.0.0.0/8",
+        "http://10.0.0.0/8:8080",
+        "http://*:*",
+        "*://a:80..90",
+        "http://[fd00::1]:80",
+    ] {
         assert_eq!(Sink::parse("", "", origin), Ok(None), "{origin}");
     }
 }
