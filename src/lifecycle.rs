@@ -136,7 +136,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
                 answer => verdict(Call::List, answer),
             };
             let page = answer.and_then(|body| read_page(&body))?;
-            for pod in &page.items {
+            for pod in page.items.iter().flatten() {
                 trouble = trouble.and(self.settle(pod, tell).await);
             }
             from = page.next();

@@ -36,13 +36,7 @@ pub struct Status {
     status: String,
     reason: String,
     message: String,
-    details: Details,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Details {
-    retry_after_seconds: Option<u64>,
+    details: Value,
 }
 
 impl fmt::Display for Refusal {
@@ -62,7 +56,7 @@ impl Refusal {
         let status: Option<Status> = serde_json::from_slice(response.body()).ok();
         let status = status.filter(|status| status.kind == "Status").map(Box::new);
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let retry_after = header.or_else(|| status.as_ref()?.details.retry_after_seconds);
+        let retry_after = header.or_else(|| status.as_ref()?.details["retryAfterSeconds"].as_u64());
         Self { code: response.status().as_u16(), status, retry_after }
     }
 
@@ -93,8 +87,9 @@ pub fn read_pod<T: DeserializeOwned + AsRef<Metadata>>(body: &[u8], namespace: &
 /// Part of a core/v1 PodList: a page of it.
 #[derive(Debug, Deserialize)]
 pub struct Page {
-    /// The Pods.
-    pub items: Vec<Observed>,
+    /// The Pods. A list without any may be null, as Go writes it.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub items: Option<Vec<Observed>>,
     metadata: ListMetadata,
 }
 

@@ -198,6 +198,12 @@ fn the_wait_that_was_asked_for_is_the_headers_or_else_the_statuss() {
     };
     assert_eq!(wait(Some("7"), "9"), Some(7));
     assert_eq!((wait(None, "9"), wait(None, "null")), (Some(9), None));
+    // What can't be used of it doesn't make another's answer of a Status.
+    for details in ["null", r#"{"retryAfterSeconds": -1}"#, r#"{"retryAfterSeconds": 1.5}"#] {
+        let answer = testing::answer(422, format!(r#"{{"kind": "Status", "details": {details}}}"#)).unwrap();
+        let refusal = Refusal::new(&answer);
+        assert_eq!((refusal.status.is_some(), refusal.retry_after), (true, None), "{details}");
+    }
     // A date, which HTTP allows, and an invalid time.
     assert_eq!((wait(Some("Wed, 21 Oct 2026 07:28:00 GMT"), "null"), wait(Some("-1"), "null")), (None, None));
 }

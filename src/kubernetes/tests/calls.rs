@@ -181,7 +181,7 @@ fn a_page_of_a_list_says_where_the_next_begins() {
     let pod = released(routed(wanted(&[])));
     let read = |metadata: Value| read_page(json!({"items": [pod], "metadata": metadata}).to_string().as_bytes());
     let page = read(json!({"resourceVersion": "7", "continue": "a", "remainingItemCount": 1})).unwrap();
-    assert_eq!(page.items[0].metadata.name, NAME);
+    assert_eq!(page.items.as_ref().unwrap()[0].metadata.name, NAME);
     assert_eq!(page.next(), "a");
     assert_eq!(read(json!({"resourceVersion": "7"})).unwrap().next(), "");
     for other in ["", "{", "null", "<html>", r#"{"kind":"Status"}"#, r#"{"metadata":{}}"#, r#"{"items":[]}"#] {

@@ -83,6 +83,8 @@ fn a_sweep_with_nothing_due_costs_a_call_for_each_page() {
         ("GET limit=50&continue=c", page(&[], "")),
     ];
     check(&[], pages, &[]);
+    // An empty list may be null.
+    check(&[], vec![(FIRST, object(200, &json!({"kind": "PodList", "metadata": {}, "items": null})))], &[]);
 }
 
 #[test]
