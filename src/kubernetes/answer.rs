@@ -16,6 +16,9 @@ use crate::text::cut;
 /// The longest quotation of an API server's message, in bytes.
 const LONGEST_QUOTE: usize = 2_048;
 
+/// The longest `continue` token that is sent back, in bytes. Percent-encoded it still fits into a URL, which has 64 KiB.
+const LONGEST_CONTINUE: usize = 16 << 10;
+
 /// An answer that isn't 2xx.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -111,7 +114,11 @@ impl Page {
 /// # Errors
 /// It heals if this isn't a list of Pods.
 pub fn read_page(body: &[u8]) -> Result<Page, Verdict> {
-    parse(body)
+    let page: Page = parse(body)?;
+    match page.metadata.r#continue.len() <= LONGEST_CONTINUE {
+        true => Ok(page),
+        false => Err(unreadable("its continue token is too long for a URL")),
+    }
 }
 
 /// The user of the token, in the body of an answer to `review`; `None` if it is invalid or not for `audience`.

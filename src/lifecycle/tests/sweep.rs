@@ -108,6 +108,7 @@ fn a_list_that_cannot_be_had_ends_the_sweep() {
         status(410, "Expired", ""),
         status(500, "", ""),
         object(200, &json!({"kind": "Status"})),
+        page(&[], &"/".repeat(30_000)),
         cut(),
     ] {
         assert!(sweep_with(&[], vec![(FIRST, fault.clone())], |_| true).0.is_err());
