@@ -105,7 +105,7 @@ impl Metadata {
 
     /// The event to which the Pod belongs; `None` if it isn't a client of ours.
     pub fn context(&self) -> Option<Context> {
-        let text = |key| self.annotation(key).map(str::to_owned);
+        let text = |key| self.annotation(key).filter(|text| !text.is_empty()).map(str::to_owned);
         let (source, id) = (text(EVENT_SOURCE)?, text(EVENT_ID)?);
         let context = Context { source, id, correlation_id: text(CORRELATION_ID), ..Context::default() };
         (self.label(MANAGED_BY_LABEL) == Some(MANAGED_BY) && self.name == context.pod_name()).then_some(context)

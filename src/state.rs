@@ -137,13 +137,13 @@ impl Observed {
     /// How the client ended, if it has ended or its Pod is gone.
     pub fn end(&self) -> End {
         let exit = self.exit();
-        let message = exit.and_then(|exit| exit.message.as_ref()).or(self.status.message.as_ref());
-        let message = message.or_else(|| self.disruption_target()?.message.as_ref());
+        let disruption = self.disruption_target().and_then(|condition| condition.message.as_ref());
+        let messages = [exit.and_then(|exit| exit.message.as_ref()), self.status.message.as_ref(), disruption];
         End {
             reason: self.reason(exit),
             // Of a container that it lost the kubelet knows no exit code, and writes 137.
             exit_code: exit.filter(|exit| exit.reason != "ContainerStatusUnknown").map(|exit| exit.exit_code),
-            message: message.cloned(),
+            message: messages.into_iter().flatten().find(|message| !message.is_empty()).cloned(),
             ended_at: exit.and_then(|exit| exit.finished_at).or_else(|| self.ended_at()),
         }
     }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::testing::{config, context, now, routed, wanted};
+use crate::testing::{config, context, merged, now, routed, wanted};
+use serde_json::json;
 
 fn read(json: &str) -> Result<String, Failure> {
     requested_gateway(&Data::Json(json.as_bytes().into()))
@@ -183,8 +184,11 @@ fn what_a_source_says_of_a_pod_is_read_and_nothing_else_is() {
     let pod = routed(wanted(&[]));
     let read = observed(&Data::Json(pod.to_string().as_bytes().into())).unwrap();
     assert_eq!((read.metadata.context(), read.is_gated()), (Some(context("/test", "1")), true));
-    for data in [Data::Absent, Data::Compressed, Data::Other("text/plain".into()), Data::Json(b"{}".as_slice().into())]
-    {
+    let nobody = merged(pod, &json!({"metadata": {"uid": ""}})).to_string();
+    for json in ["{}", &nobody] {
+        assert!(observed(&Data::Json(json.as_bytes().into())).is_none());
+    }
+    for data in [Data::Absent, Data::Compressed, Data::Other("text/plain".into())] {
         assert!(observed(&data).is_none());
     }
 }

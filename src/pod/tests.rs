@@ -84,6 +84,11 @@ fn a_pod_of_ours_says_of_which_event_it_was_made() {
     assert_eq!(of(json!({})), Some(context("/test", "1")));
     let correlated = json!({"metadata": {"annotations": {CORRELATION_ID: "c"}}});
     assert_eq!(of(correlated).unwrap().correlation_id.as_deref(), Some("c"));
+    assert_eq!(of(json!({"metadata": {"annotations": {CORRELATION_ID: ""}}})).unwrap().correlation_id, None);
+    // No event has an empty id.
+    let annotations = json!({EVENT_SOURCE: "/test", EVENT_ID: ""});
+    let forged = json!({"metadata": {"name": context("/test", "").pod_name(), "annotations": annotations}});
+    assert_eq!(of(forged), None);
     for change in [
         json!({"name": "another"}),
         json!({"labels": {MANAGED_BY_LABEL: "helm"}}),

@@ -280,6 +280,10 @@ fn what_a_client_says_at_its_end_comes_before_what_its_pod_says() {
         end_of(&with_client(exited(1, "Error"), &merged(never(), &client))).message.as_deref(),
         Some("the Pod's")
     );
+    let mut silent = exited(1, "Error");
+    silent["terminated"]["message"] = json!("");
+    assert_eq!(end_of(&with_client(silent.clone(), &merged(never(), &client))).message.as_deref(), Some("the Pod's"));
+    assert_eq!(end_of(&with_client(silent, &never())).message, None);
 }
 
 #[test]
