@@ -134,9 +134,12 @@ fn check_order(spec: &Value) -> Result<(), String> {
 fn lacks_power(spec: &Value, container: &Value) -> Option<String> {
     let context = &container["securityContext"];
     let has = |list: &str, name: &str| each(&context["capabilities"][list]).any(|found| plain(text(found)) == name);
-    let user = context["runAsUser"].as_i64().or(spec["securityContext"]["runAsUser"].as_i64());
+    let of_pod = &spec["securityContext"];
+    let user = context["runAsUser"].as_i64().or(of_pod["runAsUser"].as_i64());
+    let is_never_root = context["runAsNonRoot"].as_bool().or(of_pod["runAsNonRoot"].as_bool());
     match user {
         Some(user) if user != 0 => Some(format!("runs as user {user}")),
+        _ if is_never_root == Some(true) => Some("has runAsNonRoot".to_owned()),
         _ if context["privileged"] == true => None,
         _ if !has("add", "NET_ADMIN") && !has("add", "ALL") => Some("does not add the capability NET_ADMIN".to_owned()),
         _ if has("drop", "NET_ADMIN") => Some("drops the capability NET_ADMIN".to_owned()),

@@ -179,11 +179,19 @@ fn a_gateway_that_may_not_set_routes_is_no_gateway() {
     check(Reason::UnsafePod, &expected("runs as user 1000"), |pod| {
         init(pod)["securityContext"]["runAsUser"] = json!(1000);
     });
-    let of_all = |pod: &mut Value| {
-        init(pod)["securityContext"].as_object_mut().unwrap().remove("runAsUser");
-        pod["spec"]["securityContext"] = json!({"runAsUser": 1000});
-    };
-    check(Reason::UnsafePod, &expected("runs as user 1000"), of_all);
+    check(Reason::UnsafePod, &expected("has runAsNonRoot"), |pod| {
+        init(pod)["securityContext"]["runAsNonRoot"] = json!(true);
+    });
+    for (context, problem) in
+        [(json!({"runAsUser": 1000}), "runs as user 1000"), (json!({"runAsNonRoot": true}), "has runAsNonRoot")]
+    {
+        check(Reason::UnsafePod, &expected(problem), |pod| {
+            init(pod)["securityContext"] = json!({"capabilities": {"add": ["NET_ADMIN"]}});
+            pod["spec"]["securityContext"] = context.clone();
+        });
+        // The container's own settings count.
+        assert_eq!(judge(|pod| pod["spec"]["securityContext"] = context), Ok(()));
+    }
 }
 
 #[test]

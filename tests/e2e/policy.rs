@@ -150,7 +150,9 @@ async fn the_policy_lets_be_what_never_starts(cluster: Arc<Cluster>) {
         pod["spec"]["initContainers"].as_array_mut().expect("it has a gateway").extend(sidecar);
     });
     let powerless = init(json!({SECURITY: {"capabilities": {"add": ["NET_RAW"]}}}));
-    let cases = [powerless, init(json!({SECURITY: {"runAsUser": 65534}})), blocked];
+    let of_users =
+        [json!({"runAsUser": 65534}), json!({"runAsNonRoot": true})].map(|user| init(json!({ SECURITY: user })));
+    let cases = [powerless, blocked].into_iter().chain(of_users);
     with_policies(cluster, |namespace| async move {
         for pod in cases {
             assert_eq!((judge(&namespace, &pod).await, is_releasable(&pod)), (Ok(()), false), "{pod}");
