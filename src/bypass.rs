@@ -17,9 +17,16 @@ pub const CAPABILITIES: [&str; 12] = [
     "PERFMON", "CHECKPOINT_RESTORE", "ALL",
 ];
 
-/// The prefixes of the annotations by which Multus, DANM and GKE give a Pod further networks.
-const NETWORKS: [&str; 4] =
-    ["k8s.v1.cni.cncf.io/", "v1.multus-cni.io/", "danm.k8s.io/", "networking.gke.io/interfaces"];
+/// The prefixes of the annotations by which Multus, DANM, GKE and Isovalent give a Pod further networks, and Kube-OVN and
+/// Spiderpool further routes.
+#[rustfmt::skip]
+const NETWORKS: [&str; 7] = [
+    "k8s.v1.cni.cncf.io/", "v1.multus-cni.io/", "danm.k8s.io/", "networking.gke.io/interfaces",
+    "network.v1alpha1.isovalent.com/", "ovn.kubernetes.io/routes", "ipam.spidernet.io/routes",
+];
+
+/// The prefix of the resources by which a container gets a device of a DeviceClass without a claim of its own.
+const DEVICES: &str = "deviceclass.resource.kubernetes.io/";
 
 /// The only field that leads past a gateway if something is missing in it.
 const DROP: &str = "securityContext.capabilities.drop";
@@ -53,11 +60,15 @@ pub const POD: [Rule; 7] = [
     }),
 ];
 
-/// The entries about each container. The first also applies to the gateway's own containers. The last is what hardening
+/// The entries about each container. The first two also apply to the gateway's own containers. The last is what hardening
 /// adds to a container of a PodTemplate.
-pub const CONTAINER: [Rule; 7] = [
+pub const CONTAINER: [Rule; 9] = [
     rule("ports.hostPort", "a port of the node is reached past the gateway", |_, container| {
         each(&container["ports"]).find_map(|port| set(&port["hostPort"]))
+    }),
+    rule("resources.limits", "a device of the node can be a network interface", |_, container| {
+        let mut limits = container["resources"]["limits"].as_object().into_iter().flatten();
+        limits.find(|(name, _)| name.starts_with(DEVICES)).map(|(name, _)| name.clone())
     }),
     rule("securityContext.privileged", "it may change its routes and reach the node", |_, container| {
         set(&container["securityContext"]["privileged"])
@@ -67,6 +78,9 @@ pub const CONTAINER: [Rule; 7] = [
     }),
     rule("securityContext.seccompProfile", "unconfined system calls open the kernel", |spec, container| {
         is(&own(spec, container, "seccompProfile")["type"], "Unconfined")
+    }),
+    rule("securityContext.appArmorProfile", "it lifts the confinement of containers", |spec, container| {
+        is(&own(spec, container, "appArmorProfile")["type"], "Unconfined")
     }),
     rule("securityContext.seLinuxOptions.type", "it can lift the confinement of containers", |spec, container| {
         set(&own(spec, container, "seLinuxOptions")["type"])
@@ -142,14 +156,14 @@ pub fn check<'a>(
             container: None,
             field: "annotation",
             found,
-            why: "a further network is a second way out",
+            why: "a further network or route is a second way out",
         });
     }
     POD.iter().try_for_each(|rule| rule.check(spec, None))?;
     all_containers(spec).try_for_each(|container| {
         let judged = match subject {
             Subject::Template => &CONTAINER[..CONTAINER.len() - 1],
-            Subject::RoutedBy(own) if is_gateways(spec, container, own) => &CONTAINER[..1],
+            Subject::RoutedBy(own) if is_gateways(spec, container, own) => &CONTAINER[..2],
             Subject::RoutedBy(_) => &CONTAINER[..],
         };
         judged.iter().try_for_each(|rule| rule.check(spec, Some(container)))

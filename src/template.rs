@@ -77,6 +77,7 @@ fn check(base: &Base) -> Result<(), String> {
     }
     bypass::check(base.annotations.keys(), &base.spec, Subject::Template).map_err(|found| match found.container {
         Some(container) => format!("remove {} from the container {container}: {}", found.field, found.why),
+        None if found.field == "annotation" => format!("remove annotation {}: {}", found.found, found.why),
         None => format!("remove {}: {}", found.field, found.why),
     })?;
     check_fields(&base.spec)?;

@@ -89,6 +89,10 @@ fn what_leads_past_the_gateway_is_refused_by_name() {
         "remove securityContext.privileged from the container client: it may change its routes and reach the node",
     );
     check_invalid(&spec("hostPID", json!(true)), "remove hostPID: the node's processes have no gateway");
+    check_invalid(
+        &json!({"metadata": {"annotations": {"danm.k8s.io/interfaces": "x"}}}),
+        "remove annotation danm.k8s.io/interfaces: a further network or route is a second way out",
+    );
 }
 
 /// Every field of a PodSpec of Kubernetes 1.34 but those that lead past the gateway.

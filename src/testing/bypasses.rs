@@ -4,18 +4,29 @@ use serde_json::{Value, json};
 
 use crate::pod::CLIENT_CONTAINER;
 
+fn spec(spec: Value) -> Value {
+    json!({ "spec": spec })
+}
+
+fn client(mut client: Value) -> Value {
+    client["name"] = json!(CLIENT_CONTAINER);
+    spec(json!({"containers": [client]}))
+}
+
 /// What leads past a gateway: an entry's field, and a change that uses it when merged into a routed Pod (see
 /// [`merged`]). Every entry has at least one. An API server accepts all but `nodeName`, which it refuses in a gated
 /// Pod.
 pub fn examples() -> Vec<(&'static str, Value)> {
-    let spec = |spec: Value| json!({ "spec": spec });
-    let context = |context: Value| spec(json!({"containers": [{"name": "client", "securityContext": context}]}));
+    let context = |context: Value| client(json!({ "securityContext": context }));
     let network = |key: &str| json!({"metadata": {"annotations": {key: "default/second"}}});
     let mut examples = vec![
         ("annotation", network("k8s.v1.cni.cncf.io/networks")),
         ("annotation", network("v1.multus-cni.io/default-network")),
         ("annotation", network("danm.k8s.io/interfaces")),
         ("annotation", network("networking.gke.io/interfaces")),
+        ("annotation", network("network.v1alpha1.isovalent.com/pod-networks")),
+        ("annotation", network("ovn.kubernetes.io/routes")),
+        ("annotation", network("ipam.spidernet.io/routes")),
         ("hostNetwork", spec(json!({"hostNetwork": true}))),
         ("hostPID", spec(json!({"hostPID": true}))),
         ("hostIPC", spec(json!({"hostIPC": true}))),
@@ -33,6 +44,7 @@ pub fn examples() -> Vec<(&'static str, Value)> {
                 {"name": "client", "ports": [{"containerPort": 80}, {"containerPort": 81, "hostPort": 81}]},
             ]})),
         ),
+        ("resources.limits", client(json!({"resources": {"limits": {"deviceclass.resource.kubernetes.io/nic": "1"}}}))),
         // An API server refuses a privileged container that may not escalate.
         ("securityContext.privileged", context(json!({"privileged": true, "allowPrivilegeEscalation": null}))),
         // And an unmasked /proc with a user of the node.
@@ -50,6 +62,11 @@ pub fn examples() -> Vec<(&'static str, Value)> {
                 "securityContext": {"seccompProfile": {"type": "Unconfined"}},
                 "containers": [{"name": "client", "securityContext": {"seccompProfile": null}}],
             })),
+        ),
+        ("securityContext.appArmorProfile", context(json!({"appArmorProfile": {"type": "Unconfined"}}))),
+        (
+            "securityContext.appArmorProfile",
+            spec(json!({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}})),
         ),
         ("securityContext.seLinuxOptions.type", context(json!({"seLinuxOptions": {"type": "spc_t"}}))),
         (
@@ -76,11 +93,6 @@ pub fn examples() -> Vec<(&'static str, Value)> {
 
 /// For each entry, what looks like it and is harmless. An API server accepts it.
 pub fn harmless() -> Vec<(&'static str, Value)> {
-    let spec = |spec: Value| json!({ "spec": spec });
-    let client = |mut client: Value| {
-        client["name"] = json!(CLIENT_CONTAINER);
-        spec(json!({"containers": [client]}))
-    };
     let context = |context: Value| client(json!({ "securityContext": context }));
     let annotation = |key: &str| json!({"metadata": {"annotations": {key: "x"}}});
     vec![
@@ -88,6 +100,7 @@ pub fn harmless() -> Vec<(&'static str, Value)> {
         ("annotation", annotation("x.k8s.v1.cni.cncf.io/networks")),
         ("annotation", annotation("network.example/v1.multus-cni.io")),
         ("annotation", annotation("networking.gke.io/pod-ips")),
+        ("annotation", annotation("ovn.kubernetes.io/routed")),
         ("hostNetwork", spec(json!({"hostNetwork": false}))),
         ("hostPID", spec(json!({"hostPID": false}))),
         ("hostIPC", spec(json!({"hostIPC": false}))),
@@ -96,6 +109,7 @@ pub fn harmless() -> Vec<(&'static str, Value)> {
         ("resourceClaims", spec(json!({"resourceClaims": []}))),
         ("volumes.hostPath", spec(json!({"volumes": [{"name": "host-path", "emptyDir": {}}]}))),
         ("ports.hostPort", client(json!({"ports": [{"containerPort": 80, "hostPort": 0}, {"containerPort": 81}]}))),
+        ("resources.limits", client(json!({"resources": {"limits": {"nvidia.com/gpu": "1", "memory": "1Gi"}}}))),
         ("securityContext.privileged", context(json!({"privileged": false}))),
         ("securityContext.procMount", context(json!({"procMount": "Default"}))),
         (
@@ -106,6 +120,14 @@ pub fn harmless() -> Vec<(&'static str, Value)> {
         (
             "securityContext.seccompProfile",
             spec(json!({"securityContext": {"seccompProfile": {"type": "Unconfined"}}})),
+        ),
+        ("securityContext.appArmorProfile", context(json!({"appArmorProfile": {"type": "RuntimeDefault"}}))),
+        (
+            "securityContext.appArmorProfile",
+            spec(json!({
+                "securityContext": {"appArmorProfile": {"type": "Unconfined"}},
+                "containers": [{"name": "client", "securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}],
+            })),
         ),
         ("securityContext.seLinuxOptions.type", context(json!({"seLinuxOptions": {"level": "s0:c1,c2"}}))),
         (

@@ -176,8 +176,8 @@ async fn a_debugging_container_is_judged_like_any_other(cluster: Arc<Cluster>) {
             let Some(change) = moved(&change, "containers", "debugger") else { continue };
             let context =
                 &merged(json!({"capabilities": {"drop": ["ALL"]}}), &change["spec"]["containers"][0][SECURITY]);
-            // What the Pod says for all can't be changed any more, and a debugging container has no ports.
-            if change["spec"][SECURITY].is_null() && field != "ports.hostPort" {
+            // What the Pod says for all can't be changed any more, and a debugging container has no ports and resources.
+            if change["spec"][SECURITY].is_null() && field.starts_with(SECURITY) {
                 let answer = patch(&namespace, &path, &debugger(context)).await;
                 assert!(denied(&answer, CLIENTS).is_some(), "{field}: {}", answer.body["message"]);
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use provisioner::testing::{merged, released};
+use provisioner::testing::{examples, merged, released};
 use serde_json::{Value, json};
 
 use super::setup::{
@@ -43,9 +43,9 @@ fn changed_to(value: &Value) -> Vec<Value> {
 
 /// What can be added to a client as well as to a Binding.
 fn additions() -> Vec<Value> {
-    let keys = ["podgateway.io/correlation-id", "k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network"];
-    let added = keys.map(|key| json!({"metadata": {"annotations": {key: "another"}}}));
-    changed_to(&json!("another")).into_iter().chain(added).collect()
+    let networks = examples().into_iter().filter(|(field, _)| *field == "annotation").map(|(_, change)| change);
+    let correlation = json!({"metadata": {"annotations": {"podgateway.io/correlation-id": "another"}}});
+    changed_to(&json!("another")).into_iter().chain(networks).chain([correlation]).collect()
 }
 
 async fn nobody_changes_what_a_client_is_known_by(cluster: Arc<Cluster>) {
