@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::kustomize::objects;
-use tests::manifests::{application, named_values};
+use tests::manifests::{application, documents, named_values, strings};
 
 fn the<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
     let found = objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
@@ -46,11 +46,29 @@ fn the_broker_takes_answers_and_changes_from_the_accounts_that_bring_them() {
     let accounts = replying.map(|name| account(the(&objects, "Trigger", name), "eventing.knative.dev-trigger"));
     assert_eq!(subjects("provisioner"), accounts);
     let subscription = account(the(&objects, "Subscription", "client-changes"), "messaging.knative.dev-subscription");
-    assert_eq!(subjects("client-sources"), [subscription]);
+    let pings = account(the(&objects, "PingSource", "sweep"), "sources.knative.dev-pingsource");
+    assert_eq!(subjects("client-sources"), [subscription, pings]);
+    let changes = account(the(&objects, "ApiServerSource", "clients"), "sources.knative.dev-apiserversource");
+    assert_eq!(subjects("client-changes"), [changes]);
     for channel in ["client-changes", "undelivered"] {
         let to = &the(&objects, "EventPolicy", channel)["spec"]["to"];
         assert_eq!(to[0]["ref"]["name"], the(&objects, "InMemoryChannel", channel)["metadata"]["name"]);
     }
+}
+
+/// A policy that waits for an object of another component keeps its Broker waiting as well.
+#[test]
+fn every_object_that_a_policy_waits_for_is_there_without_other_components() {
+    let kustomization = documents("deploy/kustomization.yaml").remove(0);
+    let own = strings(&kustomization["resources"]).into_iter().filter(|file| file.ends_with(".yaml"));
+    let objects: Vec<_> = own.flat_map(|file| documents(&format!("deploy/{file}"))).collect();
+    let policies = documents("deploy/components/oidc/event-policy.yaml");
+    let from = policies.iter().flat_map(|policy| policy["spec"]["from"].as_array().unwrap());
+    let awaited: Vec<_> = from.map(|from| &from["ref"]).filter(|awaited| awaited.is_object()).collect();
+    for awaited in &awaited {
+        the(&objects, awaited["kind"].as_str().unwrap(), awaited["name"].as_str().unwrap());
+    }
+    assert_eq!(awaited.len(), 1);
 }
 
 #[test]
