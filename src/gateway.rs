@@ -141,7 +141,9 @@ fn lacks_power(spec: &Value, container: &Value) -> Option<String> {
         Some(user) if user != 0 => Some(format!("runs as user {user}")),
         _ if is_never_root == Some(true) => Some("has runAsNonRoot".to_owned()),
         _ if context["privileged"] == true => None,
-        _ if !has("add", "NET_ADMIN") && !has("add", "ALL") => Some("does not add the capability NET_ADMIN".to_owned()),
+        _ if !has("add", "NET_ADMIN") && (!has("add", "ALL") || has("drop", "ALL")) => {
+            Some("does not add the capability NET_ADMIN".to_owned())
+        }
         _ if has("drop", "NET_ADMIN") => Some("drops the capability NET_ADMIN".to_owned()),
         _ => None,
     }

@@ -56,6 +56,7 @@ fn a_pod_with_its_gateway_first_is_routed() {
     assert_eq!(judge(|pod| init(pod)["securityContext"] = json!({"privileged": true})), Ok(()));
     assert_eq!(judge(|pod| init(pod)["securityContext"]["capabilities"]["add"] = json!(["cap_net_admin"])), Ok(()));
     assert_eq!(judge(|pod| init(pod)["securityContext"]["capabilities"]["add"] = json!(["ALL"])), Ok(()));
+    assert_eq!(judge(|pod| init(pod)["securityContext"]["capabilities"]["drop"] = json!(["ALL"])), Ok(()));
 }
 
 #[test]
@@ -168,7 +169,13 @@ fn a_sidecar_that_has_to_end_never_lets_the_client_start() {
 #[test]
 fn a_gateway_that_may_not_set_routes_is_no_gateway() {
     let expected = |problem: &str| format!("its init container gateway-init {problem}, so it can't set routes");
-    for context in [json!(null), json!({"capabilities": {"add": ["NET_RAW"]}}), json!({"privileged": false})] {
+    for context in [
+        json!(null),
+        json!({"capabilities": {"add": ["NET_RAW"]}}),
+        // Dropping ALL undoes adding ALL, but not adding one by its name.
+        json!({"capabilities": {"add": ["ALL"], "drop": ["all"]}}),
+        json!({"privileged": false}),
+    ] {
         check(Reason::UnsafePod, &expected("does not add the capability NET_ADMIN"), |pod| {
             init(pod)["securityContext"] = context;
         });
