@@ -17,12 +17,13 @@ pub const CAPABILITIES: [&str; 12] = [
     "PERFMON", "CHECKPOINT_RESTORE", "ALL",
 ];
 
-/// The prefixes of the annotations by which Multus, DANM, GKE and Isovalent give a Pod further networks, and Kube-OVN and
-/// Spiderpool further routes.
+/// The prefixes of the annotations by which Multus, DANM, GKE, Isovalent and Amazon's VPC CNI give a Pod further
+/// networks, and Kube-OVN and Spiderpool further routes.
 #[rustfmt::skip]
-const NETWORKS: [&str; 7] = [
+const NETWORKS: [&str; 8] = [
     "k8s.v1.cni.cncf.io/", "v1.multus-cni.io/", "danm.k8s.io/", "networking.gke.io/interfaces",
-    "network.v1alpha1.isovalent.com/", "ovn.kubernetes.io/routes", "ipam.spidernet.io/routes",
+    "network.v1alpha1.isovalent.com/", "k8s.amazonaws.com/nicConfig", "ovn.kubernetes.io/routes",
+    "ipam.spidernet.io/routes",
 ];
 
 /// The prefix of the resources by which a container gets a device of a DeviceClass without a claim of its own.
@@ -60,8 +61,8 @@ pub const POD: [Rule; 7] = [
     }),
 ];
 
-/// The entries about each container. The first two also apply to the gateway's own containers. The last is what hardening
-/// adds to a container of a PodTemplate.
+/// The entries about each container. The first two also apply to the gateway's own containers. The last is what
+/// hardening adds to a container of a PodTemplate.
 pub const CONTAINER: [Rule; 9] = [
     rule("ports.hostPort", "a port of the node is reached past the gateway", |_, container| {
         each(&container["ports"]).find_map(|port| set(&port["hostPort"]))

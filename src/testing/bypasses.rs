@@ -25,6 +25,7 @@ pub fn examples() -> Vec<(&'static str, Value)> {
         ("annotation", network("danm.k8s.io/interfaces")),
         ("annotation", network("networking.gke.io/interfaces")),
         ("annotation", network("network.v1alpha1.isovalent.com/pod-networks")),
+        ("annotation", network("k8s.amazonaws.com/nicConfig")),
         ("annotation", network("ovn.kubernetes.io/routes")),
         ("annotation", network("ipam.spidernet.io/routes")),
         ("hostNetwork", spec(json!({"hostNetwork": true}))),

@@ -176,7 +176,7 @@ async fn a_debugging_container_is_judged_like_any_other(cluster: Arc<Cluster>) {
             let Some(change) = moved(&change, "containers", "debugger") else { continue };
             let context =
                 &merged(json!({"capabilities": {"drop": ["ALL"]}}), &change["spec"]["containers"][0][SECURITY]);
-            // What the Pod says for all can't be changed any more, and a debugging container has no ports and resources.
+            // What the Pod says for all can't be changed any more, and a debugging container has no ports or limits.
             if change["spec"][SECURITY].is_null() && field.starts_with(SECURITY) {
                 let answer = patch(&namespace, &path, &debugger(context)).await;
                 assert!(denied(&answer, CLIENTS).is_some(), "{field}: {}", answer.body["message"]);
