@@ -117,7 +117,8 @@ pub fn pending_event(data: &Data) -> Result<Context, Failure> {
 /// The Pod in an ApiServerSource's event; `None` if it is about something else.
 pub fn observed(data: &Data) -> Option<Box<Observed>> {
     let json = json(data).ok().filter(|json| json.len() <= LARGEST_HINT)?;
-    serde_json::from_slice(json).ok().filter(|pod: &Box<Observed>| !pod.metadata.uid.is_empty())
+    let pod: Box<Observed> = serde_json::from_slice(json).ok()?;
+    Some(pod).filter(|pod| !pod.metadata.uid.is_empty())
 }
 
 fn json<'a>(data: &'a Data) -> Result<&'a [u8], String> {

@@ -152,7 +152,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
             return self.settle_gated(pod, &context, tell).await;
         }
         if pod.metadata.annotation(OWED).is_some() {
-            self.pay(&pod.metadata, &context, tell).await?;
+            self.send_owed(&pod.metadata, &context, tell).await?;
         }
         let state = pod.state();
         if let Some(report) = self.report_of(pod, &context, &state, true) {
@@ -188,7 +188,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
             return Ok(());
         }
         let Failure { reason, message } = match self.release(&found, context).await {
-            Ok(released) => return self.pay(&released, context, tell).await,
+            Ok(released) => return self.send_owed(&released, context, tell).await,
             Err(Verdict::Terminal(failure)) => failure,
             Err(passing) => return Err(passing.into()),
         };
@@ -207,7 +207,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
     }
 
     /// Sends the `done` of a Pod that a sweep released.
-    async fn pay(
+    async fn send_owed(
         &self,
         pod: &Metadata,
         context: &Context,

@@ -43,14 +43,14 @@ pub(super) enum Route {
 }
 
 /// What an event asks for.
-enum Wish {
+enum Command {
     /// A client of this gateway.
-    Client(Result<String, Failure>),
+    Schedule(Result<String, Failure>),
     /// The end of the client of this pending event.
-    End(Result<Context, Failure>),
-    /// A look at a Pod, and whether it was deleted.
-    Look(Box<Observed>, bool),
-    /// A look at all clients.
+    Terminate(Result<Context, Failure>),
+    /// A report on this Pod, and whether it was deleted.
+    Report(Box<Observed>, bool),
+    /// A sweep of all clients.
     Sweep,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Delivery {
     /// Removes the sender's token, which a line of the log might quote.
     redactor: Redactor,
     /// `None` if there is nothing to do.
-    wish: Option<Wish>,
+    command: Option<Command>,
 }
 
 /// How a delivery ended: its response, and what the log says.
@@ -76,19 +76,19 @@ struct End {
 impl Delivery {
     pub(super) fn new(route: Route, received: Received, redactor: Redactor) -> Self {
         let Received { ty, context, data, mode } = received;
-        let look = |is_deletion| Some(Wish::Look(event::observed(&data)?, is_deletion));
-        let wish = match ty.as_str() {
-            event::PENDING => Some(Wish::Client(event::requested_gateway(&data))),
-            event::TERMINATION => Some(Wish::End(event::pending_event(&data))),
+        let report = |is_deletion| Some(Command::Report(event::observed(&data)?, is_deletion));
+        let command = match ty.as_str() {
+            event::PENDING => Some(Command::Schedule(event::requested_gateway(&data))),
+            event::TERMINATION => Some(Command::Terminate(event::pending_event(&data))),
             // No sweep finds a deleted Pod, so this dead letter counts too.
-            event::DELETED => look(true),
+            event::DELETED => report(true),
             // The next sweep finds what the others would have reported.
             _ if route == Route::DeadLetter => None,
-            event::PING => Some(Wish::Sweep),
-            event::ADDED | event::UPDATED => look(false),
+            event::PING => Some(Command::Sweep),
+            event::ADDED | event::UPDATED => report(false),
             _ => None,
         };
-        Self { route, mode, ty, context, redactor, wish }
+        Self { route, mode, ty, context, redactor, command }
     }
 
     /// Handles the delivery. `sender` is the sender's token, if it was reviewed.
@@ -98,18 +98,18 @@ impl Delivery {
         surroundings: &Surroundings<'_>,
         outbound: &impl Outbound,
     ) -> Answered {
-        let Some(wish) = &self.wish else {
+        let Some(command) = &self.command else {
             let is_hint = self.route == Route::Subscriber && event::HINTS.contains(&self.ty.as_str());
             let entry = Entry { message: is_hint.then(|| NO_POD.to_owned()), ..self.entry(Kind::Ignored) };
             return Answered::logged(response::empty(StatusCode::ACCEPTED), entry);
         };
-        let needs_sink = self.route == Route::DeadLetter || matches!(wish, Wish::Sweep);
+        let needs_sink = self.route == Route::DeadLetter || matches!(command, Command::Sweep);
         let config = surroundings.config().and_then(|config| match needs_sink && config.sink.is_none() {
             true => Err(NO_SINK.to_owned()),
             false => Ok(config),
         });
         match config {
-            Ok(config) => self.settle(wish, &Means::new(&self, sender, &config, surroundings, outbound)).await,
+            Ok(config) => self.settle(command, &Means::new(&self, sender, &config, surroundings, outbound)).await,
             Err(missing) => {
                 let response = response::problem(StatusCode::SERVICE_UNAVAILABLE, &missing);
                 Answered::logged(response, Entry { message: Some(missing), ..self.entry(Kind::Retry) })
@@ -117,18 +117,18 @@ impl Delivery {
         }
     }
 
-    async fn settle(&self, wish: &Wish, means: &Means<'_, impl Outbound>) -> Answered {
-        let end = match wish {
-            Wish::Client(gateway) => self.provide(gateway, means).await,
-            Wish::End(client) => self.terminate(client, means).await,
-            Wish::Look(pod, is_deletion) => means.look(pod, *is_deletion).await,
-            Wish::Sweep => means.sweep().await,
+    async fn settle(&self, command: &Command, means: &Means<'_, impl Outbound>) -> Answered {
+        let end = match command {
+            Command::Schedule(gateway) => self.schedule(gateway, means).await,
+            Command::Terminate(client) => self.terminate(client, means).await,
+            Command::Report(pod, is_deletion) => means.report(pod, *is_deletion).await,
+            Command::Sweep => means.sweep().await,
         };
-        let pod = match wish {
-            Wish::Client(gateway) => gateway.is_ok().then(|| self.context.pod_name()),
-            Wish::End(client) => client.as_ref().ok().map(Context::pod_name),
-            Wish::Look(pod, _) => Some(pod.metadata.name.clone()),
-            Wish::Sweep => None,
+        let pod = match command {
+            Command::Schedule(gateway) => gateway.is_ok().then(|| self.context.pod_name()),
+            Command::Terminate(client) => client.as_ref().ok().map(Context::pod_name),
+            Command::Report(pod, _) => Some(pod.metadata.name.clone()),
+            Command::Sweep => None,
         };
         // An answer without a call says nothing about a Pod.
         let api_calls = means.outbound.calls.get();
@@ -149,7 +149,11 @@ impl Delivery {
         }
     }
 
-    async fn provide(&self, gateway: &Result<String, Failure>, means: &Means<'_, impl Outbound>) -> Result<End, Retry> {
+    async fn schedule(
+        &self,
+        gateway: &Result<String, Failure>,
+        means: &Means<'_, impl Outbound>,
+    ) -> Result<End, Retry> {
         let outcome = match self.pending(gateway, means) {
             // An invalid request fails without a call.
             Err(failure) => Err(failure.into()),
@@ -200,7 +204,7 @@ impl Delivery {
     /// What every log line says about the event.
     fn entry(&self, outcome: Kind) -> Entry {
         let text = |text: &str| Some(cut(text, LONGEST_TEXT).to_owned());
-        let gateway = if let Some(Wish::Client(Ok(gateway))) = &self.wish { text(gateway) } else { None };
+        let gateway = if let Some(Command::Schedule(Ok(gateway))) = &self.command { text(gateway) } else { None };
         Entry {
             outcome,
             event_source: text(&self.context.source),
@@ -251,7 +255,7 @@ impl<'a, O: Outbound> Means<'a, O> {
         Ok(Cluster { config: self.config, api, outbound: &self.outbound })
     }
 
-    async fn look(&self, pod: &Observed, is_deletion: bool) -> Result<End, Retry> {
+    async fn report(&self, pod: &Observed, is_deletion: bool) -> Result<End, Retry> {
         let cluster = self.cluster()?;
         let lifecycle = Lifecycle { cluster: &cluster, now: self.now };
         let Some(report) = lifecycle.report(pod, is_deletion).await? else {

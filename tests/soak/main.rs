@@ -11,9 +11,9 @@ mod dice;
 mod lane;
 mod ledger;
 mod memory;
+mod requests;
 mod source;
 mod weather;
-mod wishes;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -26,7 +26,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The next event to send after this one: the same wish, with an id of its own.
+    /// The next event to send after this one: the same request, with an id of its own.
     pub fn next(&self) -> Self {
         let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
         Self {

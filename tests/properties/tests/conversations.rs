@@ -111,9 +111,9 @@ fn request() -> impl Strategy<Value = Request<Body>> {
     let headers = prop_oneof![8 => event(PENDING), 1 => event("other"), 1 => headers()];
     let more = ["correlationid", "knativearrivaltime", "expirytime", "knativeerrordata"];
     let more = option::weighted(0.3, (select(more.to_vec()), "[!-~]([ -~]{0,9}[!-~])?"));
-    let wish = Just(Ok(br#"{"gateway_name":"foo"}"#.to_vec()));
+    let asked = Just(Ok(br#"{"gateway_name":"foo"}"#.to_vec()));
     let broken = select(vec![BodyError::TooLarge, BodyError::Incomplete]).prop_map(Err);
-    let body = prop_oneof![8 => wish, 1 => broken, 1 => json().prop_map(|json| Ok(json.to_string().into_bytes()))];
+    let body = prop_oneof![8 => asked, 1 => broken, 1 => json().prop_map(|json| Ok(json.to_string().into_bytes()))];
     (method, path, headers, more, body).prop_map(|(method, path, mut headers, more, body)| {
         headers.extend(more.map(|(name, value)| {
             (format!("ce-{name}").parse::<HeaderName>().unwrap(), HeaderValue::from_str(&value).unwrap())

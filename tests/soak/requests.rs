@@ -46,7 +46,7 @@ impl Lane {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             let id = format!("{}-{round}-{number}", self.name());
-            let event = wish(&id, dice);
+            let event = request(&id, dice);
             if dice.per_mille(30) {
                 self.forget(event, Duration::from_millis(dice.below(25))).await;
                 asked.forgotten.insert(id);
@@ -81,7 +81,7 @@ impl Lane {
 }
 
 /// A pending event: nine of ten can be had.
-fn wish(id: &str, dice: &Dice) -> Delivery {
+fn request(id: &str, dice: &Dice) -> Delivery {
     match dice.below(40) {
         0 => pending_with(id, "[1]"),
         1 => pending(id, "-foo-"),
