@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use crate::names::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
 use crate::outbound::Bounds;
 use crate::sink::Sink;
-use crate::url::{BaseUrl, IPV6_NEEDS_PORT, NO_PASSWORD};
+use crate::url::{BaseUrl, IPV6_NEEDS_PORT, LOWER_CASE, NO_PASSWORD, has_capitals};
 
 /// The placeholder for the gateway's name in `gateway_address`.
 pub const GATEWAY_PLACEHOLDER: &str = "{gateway}";
@@ -243,6 +243,7 @@ fn gateway_verification(value: &str) -> Result<Verification, ConfigError> {
 fn kube_api_url(value: &str) -> Result<BaseUrl, ConfigError> {
     match BaseUrl::parse(value) {
         Some(url) if url.lacks_port() => Err(bad("kube_api_url", value, &format!(": {IPV6_NEEDS_PORT}"))),
+        Some(_) if has_capitals(value) => Err(bad("kube_api_url", value, &format!(": {LOWER_CASE}"))),
         None if value.contains('@') => Err(ConfigError { variable: "kube_api_url", problem: NO_PASSWORD.to_owned() }),
         url => url.ok_or_else(|| bad("kube_api_url", value, NO_URL)),
     }

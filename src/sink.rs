@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::cloudevents::is_attribute_name;
 use crate::outbound::{Answer, NoAnswer};
-use crate::url::{IPV6_NEEDS_PORT, NO_PASSWORD, is_host, lacks_port, origin};
+use crate::url::{IPV6_NEEDS_PORT, LOWER_CASE, NO_PASSWORD, has_capitals, is_host, lacks_port, origin};
 
 /// The specification's context attributes, which no override may set.
 #[rustfmt::skip]
@@ -144,6 +144,7 @@ fn check_origin(sink_origin: &str) -> Result<(), String> {
         return Err(format!("is {sink_origin:?}: {IPV6_NEEDS_PORT}"));
     }
     match is_allowed_host(sink_origin) {
+        true if has_capitals(sink_origin) => Err(format!("is {sink_origin:?}: {LOWER_CASE}")),
         true => Ok(()),
         false => Err(format!("is {sink_origin:?}, with which Spin allows no call at all: {ADVICE}")),
     }

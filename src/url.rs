@@ -41,6 +41,15 @@ impl BaseUrl {
 /// Why an IPv6 address needs a port: Spin reads the last group as the port, and then allows no request.
 pub const IPV6_NEEDS_PORT: &str = "Spin needs the port after an IPv6 address, as in https://[fd00::1]:443";
 
+/// Why an origin has no capitals: Spin compares it as written with a request's, which has none, and then allows no
+/// request.
+pub const LOWER_CASE: &str = "Spin needs scheme and host in lower case";
+
+/// Whether it has capitals.
+pub fn has_capitals(text: &str) -> bool {
+    text.bytes().any(|c| c.is_ascii_uppercase())
+}
+
 /// What is wrong with a URL that must not be quoted.
 pub const NO_PASSWORD: &str = "contains an @, as after a user or a password: leave both out";
 

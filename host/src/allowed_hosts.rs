@@ -68,9 +68,8 @@ impl AllowedHost {
         };
         let is_known = scheme == "*" || own_port(scheme).is_some();
         ensure!(is_known, "it has the scheme {scheme:?}; this host takes http, https or \"*\"");
-        let host = host.to_ascii_lowercase();
-        check_host(&host)?;
-        Ok(Self { scheme: scheme.to_owned(), host, port })
+        check_host(host)?;
+        Ok(Self { scheme: scheme.to_owned(), host: host.to_owned(), port })
     }
 
     fn allows(&self, uri: &Uri) -> Option<bool> {
@@ -122,7 +121,8 @@ mod tests {
         for (entry, allowed, denied) in [
             ("http://a.b", "http://a.b/x?y", "http://a.b:8080/"),
             ("http://a.b", "http://A.B/", "https://a.b/"),
-            ("http://A.b/", "http://a.b:80/", "http://x.a.b/"),
+            ("http://a.b/", "http://A.b:80/", "http://x.a.b/"),
+            ("http://*.b/", "http://A.B/", "http://b/"),
             ("https://a.b", "https://a.b:443/", "http://a.b:443/"),
             ("https://a.b:6443", "https://a.b:6443/", "https://a.b/"),
             ("http://a.b:*", "http://a.b:1/", "http://c/"),
@@ -138,6 +138,8 @@ mod tests {
             check(entry, denied, false);
         }
         check("*://*:*", "https://any:1/", true);
+        // Spin compares the entry as written with a request's host in lower case.
+        check("http://A.b", "http://A.b/", false);
     }
 
     #[test]

@@ -145,6 +145,14 @@ fn an_ipv6_address_needs_its_port() {
     check_grammar("kube_api_url", &["https://[fd00:10:96::1]:443"], &[]);
 }
 
+/// Spin compares the host as it is written with a request's, which is in lower case.
+#[test]
+fn an_api_server_is_written_in_lower_case() {
+    for url in ["https://Kubernetes.default.svc", "HTTPS://kubernetes.default.svc", "https://[FD00::1]:443"] {
+        check_error("kube_api_url", url, &format!("is {url:?}: Spin needs scheme and host in lower case"));
+    }
+}
+
 #[test]
 fn a_delivery_may_take_as_long_as_two_calls() {
     let bounds = config(&[("kube_api_timeout", "1m30s")]).bounds();

@@ -39,7 +39,7 @@ fn a_sink_outside_the_allowed_origin_is_said() {
     check_error("http://elsewhere:8080/x", "", ORIGIN, "sink_origin", "set it to http://elsewhere:8080");
     check_error(&URL.replace("http:", "https:"), "", ORIGIN, "sink_origin", "https://broker-ingress");
     for origin in
-        ["http://Broker-Ingress.knative-eventing.svc.cluster.local:80/", "http://*.svc.cluster.local", "*://*:*"]
+        ["http://broker-ingress.knative-eventing.svc.cluster.local:80/", "http://*.svc.cluster.local", "*://*:*"]
     {
         assert!(Sink::parse(URL, "", origin).is_ok(), "{origin}");
     }
@@ -77,6 +77,14 @@ fn an_origin_that_spin_cannot_read_is_said_even_without_a_sink() {
     ] {
         assert_eq!(Sink::parse("", "", origin), Ok(None), "{origin}");
     }
+}
+
+#[test]
+fn an_origin_is_written_in_lower_case() {
+    for origin in ["http://Broker", "HTTP://broker", "http://*.Example"] {
+        check_error("", "", origin, "sink_origin", "Spin needs scheme and host in lower case");
+    }
+    assert!(Sink::parse("http://Broker/x", "", "http://broker").is_ok());
 }
 
 #[test]
