@@ -207,6 +207,7 @@ fn client_command(value: &str) -> Result<Vec<String>, ConfigError> {
     let command = match value.as_bytes().first() {
         None => Err("is empty: write the command, or [] for the image's own entrypoint".to_owned()),
         Some(b'[') => serde_json::from_str(value).map_err(|e| format!("is not a JSON array of strings: {e}")),
+        Some(b'#') => Err("begins with #, as a comment does: quote the word".to_owned()),
         Some(_) => shell_words::split(value).map_err(|e| format!("can't be split into words: {e}")),
     };
     command.map_err(|problem| ConfigError { variable: "client_command", problem })

@@ -10,8 +10,8 @@ use crate::bypass::{self, Subject, plain};
 use crate::config::Config;
 use crate::event::Pending;
 use crate::pod::{
-    EVENT_ID, EVENT_SOURCE, MANAGED_BY, MANAGED_BY_LABEL, Pod, all_containers, each, gateway_variables, names_gateway,
-    text,
+    CLIENT_CONTAINER, EVENT_ID, EVENT_SOURCE, MANAGED_BY, MANAGED_BY_LABEL, Pod, all_containers, each,
+    gateway_variables, names_gateway, text,
 };
 use crate::reason::{Failure, Reason};
 use crate::text::cut;
@@ -30,6 +30,7 @@ const ALWAYS: &str = "Always";
 /// `GatewayNotInjected`, `WrongGatewayInjected` or `UnsafePod`, with what to check.
 pub fn verify(pod: &Pod, pending: &Pending, config: &Config) -> Result<(), Failure> {
     check_gate(pod)?;
+    check_client(&pod.spec)?;
     check_marks(pod, pending, config)?;
     let address = injected_address(pod)?;
     check_address(pod, address, pending, config)?;
@@ -46,9 +47,7 @@ pub fn injected_address(pod: &Pod) -> Result<&str, Failure> {
     let mut init_containers = each(&pod.spec["initContainers"]);
     let first = init_containers.next().unwrap_or(&Value::Null);
     match gateway_variables(first).next() {
-        Some(variable) if variable["valueFrom"].is_null() && !text(&variable["value"]).is_empty() => {
-            Ok(text(&variable["value"]))
-        }
+        Some(variable) if is_literal(variable) => Ok(text(&variable["value"])),
         Some(_) => Err(wrong_gateway("its gateway's address is not a literal value")),
         None if init_containers.any(names_gateway) => {
             Err(unsafe_pod(&format!("its init container {} would run before the gateway's", text(&first["name"]))))
@@ -61,6 +60,12 @@ pub fn injected_address(pod: &Pod) -> Result<&str, Failure> {
     }
 }
 
+/// Whether a variable has a value that doesn't depend on another: the kubelet replaces `$(NAME)`.
+fn is_literal(variable: &Value) -> bool {
+    let value = text(&variable["value"]);
+    variable["valueFrom"].is_null() && !value.is_empty() && !value.contains("$(")
+}
+
 /// Whether the Pod has any container of a gateway.
 pub fn has_gateway(pod: &Pod) -> bool {
     all_containers(&pod.spec).any(names_gateway)
@@ -71,6 +76,12 @@ fn check_gate(pod: &Pod) -> Result<(), Failure> {
     let message = "its scheduling gate was removed: use Kubernetes 1.27 or newer, and no admission webhook that removes \
                    schedulingGates";
     if pod.is_gated() { Ok(()) } else { Err(Failure::new(Reason::UnsafePod, message)) }
+}
+
+/// Nothing tells of a client whose container has another name.
+fn check_client(spec: &Value) -> Result<(), Failure> {
+    let is_there = each(&spec["containers"]).any(|container| container["name"] == CLIENT_CONTAINER);
+    if is_there { Ok(()) } else { Err(unsafe_pod(&format!("its container {CLIENT_CONTAINER} was removed or renamed"))) }
 }
 
 /// The labels and annotations by which gateways and we know our clients are unchanged.

@@ -156,7 +156,8 @@ fn is_allowed_host(text: &str) -> bool {
     let path = host.and_then(|host| host.split_once('/'));
     let port = host.and_then(|host| host.rsplit_once(':'));
     let is_number = |port: &str| port.parse::<u16>().is_ok();
-    host.is_some_and(|host| !host.is_empty())
+    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:*[]/".contains(&byte);
+    host.is_some_and(|host| !host.is_empty() && host.bytes().all(is_of_host))
         && port.is_none_or(|(host, port)| !host.is_empty() && (port == "*" || port.split("..").all(is_number)))
         && path.is_none_or(|(_, path)| path.bytes().all(|byte| byte.is_ascii_digit() || b":*".contains(&byte)))
 }

@@ -107,6 +107,7 @@ fn a_bad_value_is_an_error_that_names_its_variable() {
     check_error("client_namespace", "A", "is \"A\", which is not a namespace: use up to 63 of a-z, 0-9 and -");
     check_error("client_image", "", "is \"\", which is not an image: write it as in registry/repository:tag");
     check_error("client_command", "", "is empty: write the command, or [] for the image's own entrypoint");
+    check_error("client_command", "# x", "begins with #, as a comment does: quote the word");
     check_error("client_command", "a 'b", "can't be split into words: missing closing quote");
     let problem = "is not a JSON array of strings: invalid type: integer `1`, expected a string at line 1 column 2";
     check_error("client_command", "[1]", problem);

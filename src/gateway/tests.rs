@@ -100,6 +100,7 @@ fn an_address_that_is_not_a_literal_can_not_be_trusted() {
     for variable in [
         json!({"name": "gateway", "value": ""}),
         json!({"name": "gateway"}),
+        json!({"name": "gateway", "value": "$(FOO)"}),
         json!({"name": "gateway", "value": ADDRESS, "valueFrom": {"fieldRef": {}}}),
     ] {
         let expected = "its gateway's address is not a literal value";
@@ -222,6 +223,14 @@ fn what_leads_past_the_gateway_is_unsafe() {
             pod["spec"]["hostPID"] = json!(true);
         },
     );
+}
+
+/// Reports are about the container `client`.
+#[test]
+fn a_client_that_was_renamed_could_not_be_told_of() {
+    check(Reason::UnsafePod, "its container client was removed or renamed", |pod| {
+        pod["spec"]["containers"][0]["name"] = json!("app");
+    });
 }
 
 /// Where a gate doesn't hold, no client can be held back. A delivery and `--check` say it in the same words.

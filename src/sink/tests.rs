@@ -58,6 +58,8 @@ fn an_origin_that_spin_cannot_read_is_said_even_without_a_sink() {
         "http://:80",
         "*://a:{1,2}",
         "http://a:1..",
+        "http://a#b",
+        "http://a b",
     ] {
         check_error(
             "",
