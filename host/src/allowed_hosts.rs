@@ -5,7 +5,7 @@
 //! `127.0.0.1`. An entry may be a template. What the variables' defaults make of it is checked at the start, whatever they
 //! hold; what they hold denies every request when it makes a bad entry. So it is with Spin.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use http::Uri;
 use http::uri::Authority;
 
@@ -62,8 +62,7 @@ impl AllowedHost {
         let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
         let port = match port {
             "*" => None,
-            "" if own_port(scheme).is_none() => bail!("it needs a port: the scheme {scheme:?} has none of its own"),
-            "" => own_port(scheme),
+            "" => Some(own_port(scheme).with_context(|| format!("it needs a port: {scheme:?} has none of its own"))?),
             _ => Some(port.parse().with_context(|| format!("the port {port:?}: this host takes a number or \"*\""))?),
         };
         let is_known = scheme == "*" || own_port(scheme).is_some();

@@ -101,11 +101,6 @@ impl Application {
         Self { setup: Arc::new(setup), code }
     }
 
-    /// The component's variable.
-    pub fn variable(&self, name: &str) -> Option<&str> {
-        self.setup.variable(name)
-    }
-
     /// Everything that is asked is answered by the component. A client that goes away doesn't stop it, as under Spin.
     pub fn router(self) -> Router {
         Router::new().fallback(move |request: Request<Body>| {

@@ -32,7 +32,7 @@ pub(crate) struct State {
     table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    hooks: Hooks,
+    outbound: Outbound,
     variables: Arc<Variables>,
     pub(crate) limits: StoreLimits,
 }
@@ -56,7 +56,7 @@ impl State {
             table: ResourceTable::new(),
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
-            hooks: Hooks(setup.outbound.clone()),
+            outbound: setup.outbound.clone(),
             variables: setup.variables.clone(),
             limits: StoreLimitsBuilder::new().memory_size(setup.max_memory.unwrap_or(usize::MAX)).build(),
         })
@@ -71,7 +71,7 @@ impl WasiView for State {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
@@ -85,17 +85,14 @@ impl variables::Host for State {
 /// Ends when the transfer of a request or response does, with its outcome.
 type Transfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
-/// What an instance sends its requests through.
-struct Hooks(Outbound);
-
-impl WasiHttpHooks for Hooks {
+impl WasiHttpHooks for Outbound {
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Transfer,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Transfer), Error>> + Send> {
-        let outbound = self.0.clone();
+        let outbound = self.clone();
         Box::new(async move {
             let response = outbound.send(request, options.unwrap_or_default()).await?;
             Ok((response, Box::new(async { Ok(()) }) as Transfer))

@@ -52,18 +52,10 @@ impl ClientTls {
     /// be whom this certificate and key say.
     ///
     /// # Errors
-    /// They aren't PEM, or the host has a port.
+    /// They aren't PEM.
     pub fn new(host: String, ca_roots: Option<Pem>, client: Option<[Pem; 2]>) -> Result<Self> {
-        Self::of(Vec::new(), vec![host], client_config(ca_roots.is_none(), ca_roots, client)?)
-    }
-
-    fn of(component_ids: Vec<String>, hosts: Vec<String>, config: ClientConfig) -> Result<Self> {
-        for host in &hosts {
-            let authority = host.parse::<http::uri::Authority>();
-            let is_host = authority.is_ok_and(|it| it.port().is_none() && !host.contains('@'));
-            ensure!(is_host, "client_tls: host {host:?} must be a host alone, without a port");
-        }
-        Ok(Self { component_ids, hosts, config })
+        let config = client_config(ca_roots.is_none(), ca_roots, client)?;
+        Ok(Self { component_ids: Vec::new(), hosts: vec![host], config })
     }
 
     /// Whether it is for this component.
@@ -151,6 +143,11 @@ impl RawClientTls {
         let is_for_some = !self.component_ids.is_empty() && !self.hosts.is_empty();
         ensure!(is_for_some, "client_tls: `component_ids` and `hosts` must not be empty");
         self.component_ids.iter().try_for_each(|id| check_id("client_tls: component_ids", id, '-'))?;
+        for host in &self.hosts {
+            let authority = host.parse::<http::uri::Authority>();
+            let is_host = authority.is_ok_and(|it| it.port().is_none() && !host.contains('@'));
+            ensure!(is_host, "client_tls: host {host:?} must be a host alone, without a port");
+        }
         let pem = |path: &PathBuf| anyhow::Ok((path.display().to_string(), read(&directory.join(path))?));
         let client = match (&self.client_cert_file, &self.client_private_key_file) {
             (None, None) => None,
@@ -159,7 +156,7 @@ impl RawClientTls {
         };
         let ca_roots = self.ca_roots_file.as_ref().map(pem).transpose()?;
         let config = client_config(self.uses_webpki_roots(), ca_roots, client)?;
-        ClientTls::of(self.component_ids, self.hosts, config)
+        Ok(ClientTls { component_ids: self.component_ids, hosts: self.hosts, config })
     }
 
     fn uses_webpki_roots(&self) -> bool {

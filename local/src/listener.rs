@@ -6,8 +6,8 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How long requests in flight may take to end at a shutdown.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -17,38 +17,35 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<Bound> {
         ErrorKind::AddrInUse => anyhow!("{address} is in use: stop what listens there, or choose another port"),
         _ => anyhow!("cannot listen on {address}: choose an address of this machine and a port above 1023: {error}"),
     })?;
-    Ok(Bound { local_addr: listener.local_addr()?, listener })
+    let local_addr = listener.local_addr()?;
+    Ok((listener, local_addr))
 }
 
-/// A listener that knows where it listens.
-pub(crate) struct Bound {
-    pub(crate) listener: TcpListener,
-    pub(crate) local_addr: SocketAddr,
-}
+/// A listener, and where it listens.
+pub(crate) type Bound = (TcpListener, SocketAddr);
 
 /// A router that is being served, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     local_addr: SocketAddr,
-    stop: watch::Sender<()>,
+    stop: DropGuard,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    pub(crate) fn start(bound: Bound, router: Router) -> Self {
-        let (stop, mut stopped) = watch::channel(());
-        // A dropped sender stops the server as well.
-        let serving = host::serve(bound.listener, router, async move { _ = stopped.changed().await }, DRAIN);
-        Self { local_addr: bound.local_addr, stop, task: tokio::spawn(serving) }
+    pub(crate) fn start((listener, local_addr): Bound, router: Router) -> Self {
+        let stop = CancellationToken::new();
+        let serving = host::serve(listener, router, stop.clone().cancelled_owned(), DRAIN);
+        Self { local_addr, stop: stop.drop_guard(), task: tokio::spawn(serving) }
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    pub(crate) async fn shutdown(&mut self) {
-        self.stop.send_replace(());
-        _ = (&mut self.task).await;
+    pub(crate) async fn shutdown(self) {
+        drop(self.stop);
+        _ = self.task.await;
     }
 }
 
@@ -58,8 +55,8 @@ mod tests {
 
     #[tokio::test]
     async fn taken_port_is_an_error_that_says_what_to_do() {
-        let bound = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let error = listen(bound.local_addr).await.err().unwrap();
+        let (_listener, taken) = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let error = listen(taken).await.err().unwrap();
         assert!(error.to_string().ends_with("choose another port"), "{error}");
     }
 }

@@ -28,7 +28,7 @@ pub struct Dispatcher {
     triggers: Vec<Trigger>,
     sender: Sender,
     deliveries: TaskTracker,
-    stopped: CancellationToken,
+    pub(super) stopped: CancellationToken,
 }
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -63,10 +63,6 @@ impl Dispatcher {
     /// Waits until every event has come to its end, replies included.
     pub async fn wait_idle(&self) {
         self.deliveries.wait().await;
-    }
-
-    pub(super) fn stop(&self) {
-        self.stopped.cancel();
     }
 
     /// Takes an event in as if it had been POSTed; false when its TTL is used up.
@@ -143,7 +139,8 @@ impl Dispatcher {
             }
             let delay = trigger.delivery.delay(retries);
             retries += 1;
-            self.note(trigger, Passed::Retry { attempt: retries, status, delay }, event);
+            let again = Passed::Retry { attempt: retries, status, delay_seconds: delay.as_secs_f64() };
+            self.note(trigger, again, event);
             tokio::time::sleep(delay).await;
         }
     }

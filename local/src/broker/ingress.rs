@@ -33,10 +33,9 @@ async fn take(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    match receive(&dispatcher, uri.path(), &headers, body) {
-        Ok(()) => answer(StatusCode::ACCEPTED, String::new()),
-        Err((code, why)) => answer(code, why),
-    }
+    let refused = receive(&dispatcher, uri.path(), &headers, body).err();
+    let (code, why) = refused.unwrap_or((StatusCode::ACCEPTED, String::new()));
+    answer(code, why)
 }
 
 fn receive(
@@ -46,29 +45,21 @@ fn receive(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(), (StatusCode, String)> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    let refused = |code, why: &str| Err((code, why.to_owned()));
     match path.split('/').count() {
-        1 => return refused(StatusCode::NOT_FOUND, "POST to /namespace/broker"),
+        1 => return Err((StatusCode::NOT_FOUND, "POST to /namespace/broker".to_owned())),
         3 => {}
-        _ => return refused(StatusCode::BAD_REQUEST, "POST to /namespace/broker"),
+        _ => return Err((StatusCode::BAD_REQUEST, "POST to /namespace/broker".to_owned())),
     }
-    let Ok(body) = body else {
-        return refused(StatusCode::PAYLOAD_TOO_LARGE, &format!("an event may have at most {BODY_LIMIT} bytes"));
-    };
-    let event = match event::read(headers, &body) {
-        Ok(event) => event,
-        Err(EventError::Read(why)) if why.is_unsupported() => {
-            return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, &EventError::Read(why).to_string());
-        }
-        Err(why) => return refused(StatusCode::BAD_REQUEST, &why.to_string()),
-    };
+    let too_large = |_| (StatusCode::PAYLOAD_TOO_LARGE, format!("an event may have at most {BODY_LIMIT} bytes"));
+    let event = event::read(headers, &body.map_err(too_large)?).map_err(|why| match &why {
+        EventError::Read(read) if read.is_unsupported() => (StatusCode::UNSUPPORTED_MEDIA_TYPE, why.to_string()),
+        _ => (StatusCode::BAD_REQUEST, why.to_string()),
+    })?;
     if path != dispatcher.path {
-        return refused(StatusCode::NOT_FOUND, &format!("no broker {}: POST to {}", &path[1..], dispatcher.url()));
+        return Err((StatusCode::NOT_FOUND, format!("no broker {}: POST to {}", &path[1..], dispatcher.url())));
     }
-    match dispatcher.publish(event) {
-        true => Ok(()),
-        false => refused(StatusCode::BAD_REQUEST, "its TTL is used up"),
-    }
+    let is_taken = dispatcher.publish(event);
+    is_taken.then_some(()).ok_or_else(|| (StatusCode::BAD_REQUEST, "its TTL is used up".to_owned()))
 }
 
 fn answer(code: StatusCode, why: String) -> Response {

@@ -11,7 +11,6 @@ use serde::{Serialize, Serializer};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Mutex;
-use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// How many of them are kept.
@@ -37,7 +36,7 @@ pub struct BrokerEvent {
 
 /// A step of an event's way.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "camelCase")]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Passed {
     /// The ingress took it in, from a producer or as a reply.
     Received,
@@ -55,8 +54,7 @@ pub enum Passed {
         /// The subscriber's answer; none is a timeout or a lost connection.
         status: Option<u16>,
         /// After how long it is tried again.
-        #[serde(serialize_with = "seconds", rename = "delaySeconds")]
-        delay: Duration,
+        delay_seconds: f64,
     },
     /// The subscriber answered it with another event.
     Reply {
@@ -83,10 +81,6 @@ fn readable<S: Serializer>(event: &Event, serializer: S) -> Result<S::Ok, S::Err
         event.set_data_unchecked(data);
     }
     event.serialize(serializer)
-}
-
-fn seconds<S: Serializer>(delay: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(delay.as_secs_f64())
 }
 
 impl fmt::Display for BrokerEvent {
@@ -118,8 +112,8 @@ impl BrokerEvent {
             Passed::Received => (last_word(ty), about(&self.event)),
             Passed::Unmatched => ("unmatched", format!("{}: nobody waits for it here", last_word(ty))),
             Passed::Delivered { status } => ("delivered", answer(Some(*status))),
-            Passed::Retry { attempt, status, delay } => {
-                ("retry", format!("{attempt} in {:.1} s, because {}", delay.as_secs_f64(), answer(*status)))
+            Passed::Retry { attempt, status, delay_seconds } => {
+                ("retry", format!("{attempt} in {delay_seconds:.1} s, because {}", answer(*status)))
             }
             Passed::Reply { ty } => ("reply", last_word(ty).to_owned()),
             Passed::DeadLettered { reason } => ("dead letter", reason.clone()),
@@ -258,9 +252,7 @@ mod tests {
     fn each_step_is_one_line() {
         check(Passed::Received, "pending      3f2a1b2c  foo");
         check(Passed::Delivered { status: 200 }, "delivered    3f2a1b2c  it was answered 200");
-        let delay = Duration::from_millis(200);
-        let (attempt, status) = (1, Some(503));
-        let retry = Passed::Retry { attempt, status, delay };
+        let retry = Passed::Retry { attempt: 1, status: Some(503), delay_seconds: 0.2 };
         check(retry, "retry        3f2a1b2c  1 in 0.2 s, because it was answered 503");
         let ty = "io.podgateway.client.scheduling.done".to_owned();
         check(Passed::Reply { ty }, "reply        3f2a1b2c  done");
@@ -285,7 +277,7 @@ mod tests {
         // An answer about an end is none about a client.
         journal.note(None, Passed::Received, &event("io.podgateway.client.termination.done"));
         let dead = Passed::DeadLettered { reason: String::new() };
-        let retry = Passed::Retry { attempt: 1, status: None, delay: Duration::ZERO };
+        let retry = Passed::Retry { attempt: 1, status: None, delay_seconds: 0.0 };
         for kind in [Passed::Received, retry, dead] {
             journal.note(None, kind, &event("pending"));
         }

@@ -32,6 +32,7 @@ use http::Uri;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
+use tokio_util::sync::DropGuard;
 
 /// The configuration of a Broker and its Triggers.
 #[derive(Debug, Clone)]
@@ -66,6 +67,8 @@ impl BrokerConfig {
 pub struct Broker {
     server: Server,
     dispatcher: Arc<Dispatcher>,
+    /// Ends the deliveries that are under way.
+    _stop: DropGuard,
 }
 
 impl Deref for Broker {
@@ -73,12 +76,6 @@ impl Deref for Broker {
 
     fn deref(&self) -> &Self::Target {
         &self.dispatcher
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.dispatcher.stop();
     }
 }
 
@@ -94,9 +91,10 @@ impl Broker {
             ensure!(is_http, "{uri} cannot be delivered to: write it as http://host:port/path");
         }
         let (bound, doors) = (listen(config.listen).await?, config.doors.clone());
-        let dispatcher = Arc::new(Dispatcher::new(config, bound.local_addr));
+        let dispatcher = Arc::new(Dispatcher::new(config, bound.1));
+        let stop = dispatcher.stopped.clone().drop_guard();
         let server = Server::start(bound, doors.guard(ingress::router(dispatcher.clone()), ingress::refuse));
-        Ok(Self { server, dispatcher })
+        Ok(Self { server, dispatcher, _stop: stop })
     }
 
     /// The address that it listens on.
@@ -105,7 +103,7 @@ impl Broker {
     }
 
     /// Stops it; what is being delivered, or waits for a retry, is lost.
-    pub async fn shutdown(mut self) {
+    pub async fn shutdown(self) {
         self.server.shutdown().await;
     }
 }

@@ -72,8 +72,7 @@ impl Sender {
         timeout: Option<Duration>,
     ) -> Result<Answer, Failure> {
         let attempt = self.exchange(destination, event);
-        let Some(timeout) = timeout else { return attempt.await };
-        let ended = tokio::time::timeout(timeout, attempt).await;
+        let ended = tokio::time::timeout(timeout.unwrap_or(Duration::MAX), attempt).await;
         ended.unwrap_or_else(|_| Err(Failure::no_answer("the attempt timed out")))
     }
 
@@ -106,9 +105,7 @@ impl Sender {
         let (mut headers, body) = write_verbatim(event)?;
         headers.insert("prefer", HeaderValue::from_static("reply"));
         headers.insert("kn-namespace", self.namespace.clone());
-        let mut request = Request::new(Full::new(body.into()));
-        *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = destination.clone();
+        let mut request = Request::post(destination).body(Full::new(body.into())).ok()?;
         *request.headers_mut() = headers;
         Some(request)
     }

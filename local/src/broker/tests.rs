@@ -180,7 +180,7 @@ async fn attempt_without_an_answer_ends_at_its_timeout() {
 #[tokio::test]
 async fn dead_letter_goes_to_its_sink_and_what_that_answers_goes_nowhere() {
     let sink = Subscriber::new(&[Says::Status(503), Says::Event(DONE)]).await;
-    let mut subscriber = Subscriber::new(&[]).await;
+    let subscriber = Subscriber::new(&[]).await;
     let gone = subscriber.uri();
     subscriber.server.shutdown().await;
     let mut config = BrokerConfig::new(gone.clone(), PENDING);

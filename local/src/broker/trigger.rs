@@ -47,16 +47,11 @@ impl Filter {
 
     /// Whether an event matches every attribute.
     pub fn matches(&self, event: &Event) -> bool {
-        self.attributes.iter().all(|(name, expected)| match value(event, name) {
-            Some(value) => expected.is_empty() || *expected == value,
-            None => false,
+        self.attributes.iter().all(|(name, expected)| {
+            let is_expected = |value: String| expected.is_empty() || *expected == value;
+            event.iter().any(|(attribute, value)| attribute == name && is_expected(value.to_string()))
         })
     }
-}
-
-/// A context attribute, an extension or not, as text.
-fn value(event: &Event, name: &str) -> Option<String> {
-    event.iter().find(|(attribute, _)| *attribute == name).map(|(_, value)| value.to_string())
 }
 
 impl FromStr for Trigger {

@@ -1,10 +1,11 @@
 //! The flags, and the help that needs no README.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Parser;
-use clap_complete::Shell;
+use clap::{CommandFactory, Parser};
+use clap_complete::{Shell, generate};
+use clap_mangen::Man;
 
 use super::output::Output;
 use crate::broker::Trigger;
@@ -14,9 +15,7 @@ use crate::kubernetes::WHAT_IT_IS_NOT;
 const ABOUT: &str = "Runs the provisioner on this machine: CloudEvents in, Pods routed through a pod-gateway out";
 
 // Broken by clap, where a terminal ends: a paragraph is one line here.
-const LONG_ABOUT: &str = "\
-Runs the provisioner on this machine: CloudEvents in, Pods routed through a pod-gateway out.
-
+const SURROUNDINGS: &str = "\
 It loads the same component and the same spin.toml as Spin and SpinKube do, and starts two things around it: an \
 embedded Kubernetes API with the gateways `foo` and `bar`, and an in-memory broker that delivers as Knative's does. A \
 node and Knative's sources are played, so that a client runs and ends, as far as anybody is told. \
@@ -30,7 +29,7 @@ const EXAMPLES: &str = include_str!("examples.txt");
     name = "cloudevents-podgateway-client-provisioner",
     version,
     about = ABOUT,
-    long_about = format!("{LONG_ABOUT}\n\n{WHAT_IT_IS_NOT}"),
+    long_about = format!("{ABOUT}.\n\n{SURROUNDINGS}\n\n{WHAT_IT_IS_NOT}"),
     after_long_help = EXAMPLES,
     max_term_width = 110
 )]
@@ -80,16 +79,16 @@ pub struct Args {
     pub triggers: Vec<Trigger>,
 
     /// Where the provisioner listens; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(3000), help_heading = "Addresses")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000", help_heading = "Addresses")]
     pub listen: SocketAddr,
     /// Where the broker takes events in
-    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(8080), help_heading = "Addresses")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", help_heading = "Addresses")]
     pub broker_listen: SocketAddr,
     /// Where the embedded Kubernetes API is for you, without a token, as with `kubectl proxy`
-    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(8001), help_heading = "Addresses")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8001", help_heading = "Addresses")]
     pub kubernetes_listen: SocketAddr,
     /// Where the page is that shows it all in a browser
-    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(3001), help_heading = "Addresses")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3001", help_heading = "Addresses")]
     pub page_listen: SocketAddr,
     /// A name that the listeners answer to as well, such as `host.docker.internal`; can be given more than once
     ///
@@ -117,10 +116,6 @@ pub struct Args {
     pub man: bool,
 }
 
-const fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
-}
-
 fn name_and_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -133,6 +128,20 @@ impl Args {
     pub fn doors(&self) -> Doors {
         let addresses = [self.listen, self.broker_listen, self.kubernetes_listen, self.page_listen];
         Doors::new(self.allowed_hosts.clone(), addresses.map(|address| address.ip()))
+    }
+
+    /// What they ask to have printed instead of anything being run: completions, or the manual page.
+    pub fn page(&self) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        if let Some(shell) = self.completions {
+            let mut command = Self::command();
+            let name = command.get_name().to_owned();
+            generate(shell, &mut command, name, &mut text);
+        } else if self.man {
+            // Beside a name as long as this there is no room for the manual's.
+            Man::new(Self::command()).manual(" ").render(&mut text).expect("a Vec takes everything");
+        }
+        (!text.is_empty()).then_some(text)
     }
 
     /// The values of the variables that the flags set, the later one winning.
@@ -150,7 +159,7 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+    use clap::ValueEnum;
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -195,5 +204,45 @@ mod tests {
     #[test]
     fn the_help_says_what_the_embedded_api_is_not() {
         assert!(Args::command().render_long_help().to_string().replace('\n', " ").contains("not a cluster"));
+    }
+    fn page(arguments: &[&str]) -> String {
+        let args = Args::parse_from([&["x"], arguments].concat());
+        String::from_utf8(args.page().unwrap()).unwrap()
+    }
+
+    fn long_flags() -> Vec<String> {
+        let mut command = Args::command();
+        command.build();
+        let flags: Vec<_> = command.get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned)).collect();
+        assert!(flags.len() > 10 && flags.contains(&"help".to_owned()), "{flags:?}");
+        flags
+    }
+
+    #[test]
+    fn the_completions_of_every_shell_know_every_flag() {
+        for shell in Shell::value_variants() {
+            let script = page(&["--completions", &shell.to_string()]);
+            for flag in long_flags() {
+                // Fish has its flags without dashes.
+                let forms = [format!("--{flag}"), format!("-l {flag}")];
+                assert!(forms.iter().any(|form| script.contains(form)), "{shell} does not know --{flag}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_manual_page_has_every_flag() {
+        let page = page(&["--man"]).replace("\\-", "-");
+        assert!(page.contains(".TH cloudevents-podgateway-client-provisioner 1"), "{page}");
+        for flag in long_flags() {
+            // In bold: as a flag, and not only in a sentence.
+            assert!(page.contains(&format!("\\fB--{flag}\\fR")), "--{flag} is not in the manual page");
+        }
+    }
+
+    #[test]
+    fn a_page_is_asked_for_alone() {
+        assert!(Args::parse_from(["x"]).page().is_none());
+        assert!(Args::try_parse_from(["x", "--man", "--check"]).is_err());
     }
 }

@@ -60,23 +60,23 @@ pub fn lines(rows: &[Row]) -> Vec<String> {
 /// Rehearses a client of each gateway, one after the other.
 pub async fn check(gateways: &[String], config: &Config, token: &Token, outbound: &impl Outbound) -> Vec<Row> {
     let cluster = Cluster { config, api: Api::new(config, token, HeaderMap::new()), outbound };
+    let webhooks = webhooks(&cluster).await;
     let mut rows = Vec::new();
     for gateway in gateways {
-        rows.push(check_gateway(gateway, &cluster).await);
-    }
-    let webhooks = webhooks(&cluster).await;
-    for row in &mut rows {
-        let others: Vec<&str> = gateways.iter().map(String::as_str).filter(|other| *other != row.gateway).collect();
-        let context = nobodys_event();
-        let Findings { problem, advice } = match (&webhooks, Pending::new(&context, &row.gateway, config)) {
+        // An event that nobody has sent, for a Pod that nobody has.
+        let context = Context { source: "/check".to_owned(), id: Uuid::new_v4().to_string(), ..Context::default() };
+        let pending = Pending::new(&context, gateway, config);
+        let others: Vec<&str> = gateways.iter().map(String::as_str).filter(|other| other != gateway).collect();
+        let Findings { problem, advice } = match (&webhooks, &pending) {
             (Ok(Some(webhooks)), Ok(pending)) => {
-                webhooks.judge(&manifest(&pending, config, None)["metadata"]["labels"], &others)
+                webhooks.judge(&manifest(pending, config, None)["metadata"]["labels"], &others)
             }
             (Err(advice), _) => Findings { advice: vec![advice.clone()], problem: None },
             _ => Findings::default(),
         };
-        row.problem = row.problem.take().or(problem);
-        row.advice = advice;
+        let (address, failed) = rehearse(pending, &cluster).await;
+        let (gateway, injected) = (gateway.clone(), address.is_some());
+        rows.push(Row { gateway, injected, address, problem: failed.or(problem), advice });
     }
     rows
 }
@@ -105,24 +105,21 @@ async fn webhooks(cluster: &Cluster<'_, impl Outbound>) -> Result<Option<Webhook
     Ok(Some(Webhooks::of(&list, &namespace, &config.gateway_key)))
 }
 
-async fn check_gateway(gateway: &str, cluster: &Cluster<'_, impl Outbound>) -> Row {
-    let context = nobodys_event();
-    let rehearsed = match Pending::new(&context, gateway, cluster.config) {
+/// The address of the gateway that takes the client, and why it can't be used.
+async fn rehearse(
+    pending: Result<Pending<'_>, Failure>,
+    cluster: &Cluster<'_, impl Outbound>,
+) -> (Option<String>, Option<String>) {
+    let rehearsed = match pending {
         Ok(pending) => Provisioning { pending: &pending, cluster }.rehearse().await,
         Err(failure) => Err(failure.into()),
     };
-    let (address, problem) = match settled(rehearsed) {
+    match settled(rehearsed) {
         Ok(Ok(pod)) => (injected_address(&pod).ok().map(str::to_owned), None),
         Ok(Err(failure)) => (None, Some(explain(&failure, cluster).await)),
         // Nobody has given up on anything: this is what heals, or what somebody has to heal.
         Err(retry) => (None, Some(format!("events would wait: {}", retry.cause))),
-    };
-    Row { gateway: gateway.to_owned(), injected: address.is_some(), address, problem, advice: Vec::new() }
-}
-
-/// An event that nobody has sent, for a Pod that nobody has.
-fn nobodys_event() -> Context {
-    Context { source: "/check".to_owned(), id: Uuid::new_v4().to_string(), ..Context::default() }
+    }
 }
 
 /// What is wrong, and where it can be told, why.

@@ -86,7 +86,6 @@ fn pod_line(PodChange { kind, pod }: &PodChange) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     use cloudevents::{EventBuilder, EventBuilderV10};
     use provisioner::event::PENDING;
@@ -128,6 +127,6 @@ mod tests {
         check_tone(Passed::Received, PENDING, PLAIN);
         check_tone(Passed::Received, DONE, GOOD);
         check_tone(Passed::DeadLettered { reason: String::new() }, PENDING, BAD);
-        check_tone(Passed::Retry { attempt: 1, status: None, delay: Duration::ZERO }, PENDING, WAIT);
+        check_tone(Passed::Retry { attempt: 1, status: None, delay_seconds: 0.0 }, PENDING, WAIT);
     }
 }

@@ -134,28 +134,19 @@ fn find<T>(list: Vec<Named<T>>, what: &str, name: &str) -> Result<Named<T>> {
 
 impl ClusterEntry {
     fn url(&self) -> Result<(String, String)> {
-        let refused = match self.server.parse::<http::Uri>() {
-            _ if self.insecure_skip_tls_verify => {
-                "cluster skips TLS verification, which Spin can't: give it certificate-authority"
-            }
-            _ if self.tls_server_name.is_some() => {
-                "cluster has a tls-server-name, which Spin can't set: use that name as the server"
-            }
-            _ if self.proxy_url.is_some() => {
-                "cluster has a proxy-url, which Spin can't use: run kubectl proxy and use its address"
-            }
-            Ok(uri) => match (uri.scheme_str(), uri.authority(), uri.path()) {
-                (Some(scheme), Some(authority), "/" | "") => {
-                    return Ok((format!("{scheme}://{authority}"), authority.host().to_owned()));
-                }
-                (Some(_), Some(_), _) => {
-                    "server has a path, which Spin's allowed hosts can't: run kubectl proxy and use its address"
-                }
-                _ => "server is no URL: write it as https://host:port",
-            },
-            Err(_) => "server is no URL: write it as https://host:port",
-        };
-        bail!("the kubeconfig's {refused}")
+        let uri = self.server.parse::<http::Uri>().unwrap_or_default();
+        let cannot = [
+            (self.insecure_skip_tls_verify, "cluster skips TLS verification: give it certificate-authority"),
+            (self.tls_server_name.is_some(), "cluster has a tls-server-name: use that name as the server"),
+            (self.proxy_url.is_some(), "cluster has a proxy-url: run kubectl proxy and use its address"),
+            (!["", "/"].contains(&uri.path()), "server has a path: run kubectl proxy and use its address"),
+        ];
+        if let Some((_, what)) = cannot.iter().find(|(is_so, _)| *is_so) {
+            bail!("Spin can't reach this API: the kubeconfig's {what}");
+        }
+        let no_url = "the kubeconfig's server is no URL: write it as https://host:port";
+        let (scheme, authority) = uri.scheme_str().zip(uri.authority()).context(no_url)?;
+        Ok((format!("{scheme}://{authority}"), authority.host().to_owned()))
     }
 }
 

@@ -6,12 +6,10 @@ mod client;
 mod console;
 mod kubeconfig;
 mod output;
-mod pages;
 mod progress;
 mod reach;
 mod run;
 pub mod sources;
-mod triggers;
 mod webhooks;
 
 pub use args::Args;

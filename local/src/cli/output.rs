@@ -49,9 +49,7 @@ pub fn print_line(line: impl Display) -> io::Result<()> {
 /// # Errors
 /// As [`print_line`].
 pub fn print_json(value: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    print_bytes(&line)
+    print_bytes((serde_json::to_string(value)? + "\n").as_bytes())
 }
 
 /// Prints what has its line ends already.

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, timeout};
 
 /// What takes less is not worth a word, and what takes more is told again after as much.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -21,17 +21,14 @@ pub async fn shown<T>(what: &str, work: impl Future<Output = T>) -> T {
 
 async fn shown_on<T>(mut line: Line<impl Write>, what: &str, work: impl Future<Output = T>) -> T {
     let begin = Instant::now();
-    let mut ticks = interval_at(begin + PERIOD, PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut work = pin!(work);
     loop {
-        tokio::select! {
-            biased;
-            result = &mut work => {
+        match timeout(PERIOD, &mut work).await {
+            Ok(result) => {
                 line.end(what, begin.elapsed());
                 return result;
             }
-            _ = ticks.tick() => line.go_on(what, begin.elapsed()),
+            Err(_) => line.go_on(what, begin.elapsed()),
         }
     }
 }

@@ -22,12 +22,12 @@ use super::kubeconfig::Cluster;
 use super::output::{Output, print_bytes, print_json, print_line};
 use super::progress::shown;
 use super::reach::reach;
-use super::triggers::{triggers, uri};
-use super::{console, pages, sources};
+use super::sources::{triggers, uri};
+use super::{console, sources};
 use crate::broker::{Broker, BrokerConfig};
 use crate::doors;
 use crate::kubernetes::{Config, EmbeddedApi, WHAT_IT_IS_NOT};
-use crate::listener::{Bound, Server, listen};
+use crate::listener::{Server, listen};
 use crate::page::{Page, PageConfig};
 
 /// The guest's directory for the service account.
@@ -50,7 +50,7 @@ const ANY_PORT: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 /// # Errors
 /// What is wrong, in one line.
 pub fn run(args: Args) -> Result<()> {
-    if let Some(page) = pages::asked_for(&args) {
+    if let Some(page) = args.page() {
         return print_bytes(&page).context(NO_STDOUT);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context(NO_MACHINE)?;
@@ -74,14 +74,12 @@ async fn serve(args: Args) -> Result<()> {
         return unless_stopped(&mut stop, check_gateways(&args, &setup, &kubernetes)).await;
     }
     let code = unless_stopped(&mut stop, load(&args, &setup, &kubernetes)).await?;
-    let Bound { listener, local_addr: provisioner } = listen(args.listen).await?;
+    let (listener, provisioner) = listen(args.listen).await?;
     let settling = listen(ANY_PORT.into()).await?;
-    let broker = Arc::new(broker(&args, provisioner, settling.local_addr).await?);
+    let broker = Arc::new(broker(&args, provisioner, settling.1).await?);
+    let has_sink = !setup.variable("k_sink").unwrap_or_default().is_empty();
     let application = Application::new(setup, code.clone());
-    let with_sink = match application.variable("k_sink") {
-        Some("") | None => with_sink(&args, options, code, &broker)?,
-        Some(_) => application.clone(),
-    };
+    let with_sink = if has_sink { application.clone() } else { with_sink(&args, options, code, &broker)? };
     let _settling = Server::start(settling, args.doors().guard(with_sink.router(), doors::refuse));
     let page = page(&args, provisioner, &broker, &kubernetes).await?;
     // Subscribed to before the addresses are told: from then on nothing that happens is missed.

@@ -10,8 +10,8 @@ use super::kubelet::{self, Fate, Next};
 use super::patch::PatchType;
 use super::route::{self, Kind, Query, Resource};
 use super::status::{Cause, Status};
-use super::store::{DeleteOptions, Stamp, Store};
-use super::{admission, defaults, discovery, list, seeded, table, types, update, validation};
+use super::store::{DeleteOptions, Store};
+use super::{admission, defaults, list, table, types, update, validation};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -42,24 +42,24 @@ pub struct Api {
 impl Api {
     /// An API without Pods.
     pub fn new(config: Config, started: DateTime<Utc>) -> Self {
-        let seeded = seeded::objects(&config, started);
+        let seeded = config.seeded(started);
         Self { config, store: Store::default(), calls: BTreeMap::new(), available: true, seeded }
     }
 
     /// Answers a request.
-    pub fn answer(&mut self, request: &Request<Bytes>, stamp: &Stamp) -> Response<Bytes> {
-        match self.route(request, stamp) {
+    pub fn answer(&mut self, request: &Request<Bytes>, now: DateTime<Utc>) -> Response<Bytes> {
+        match self.route(request, now) {
             Ok((code, Value::String(text))) => respond(code, "text/plain; charset=utf-8", text),
             Ok((code, object)) => {
                 let is_table = table::wanted(request.headers());
-                let object = if is_table { table::of(&object, stamp.now) } else { object };
+                let object = if is_table { table::of(&object, now) } else { object };
                 respond(code, "application/json", object.to_string())
             }
             Err(status) => failure(&status),
         }
     }
 
-    fn route(&mut self, request: &Request<Bytes>, stamp: &Stamp) -> Result<Answer, Status> {
+    fn route(&mut self, request: &Request<Bytes>, now: DateTime<Utc>) -> Result<Answer, Status> {
         if !self.available {
             let message = "the server is currently unable to handle the request";
             return Err(Status::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message));
@@ -71,13 +71,13 @@ impl Api {
         let parts = route::parts(path);
         let found = match &parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()[..] {
             ["healthz" | "livez" | "readyz", ..] => return ok(json!("ok")),
-            ["version"] => return ok(discovery::version()),
+            ["version"] => return ok(route::version()),
             ["api"] => ok(json!({"kind": "APIVersions", "versions": ["v1"]})),
             ["apis"] => ok(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": []})),
-            ["api", "v1"] => ok(discovery::core_resources()),
+            ["api", "v1"] => ok(route::core_resources()),
             ["api", "v1", rest @ ..] => match Resource::of(rest) {
                 Some(resource) => {
-                    let asked = Asked { request, query: Query::of(request.uri()), stamp };
+                    let asked = Asked { request, query: Query::of(request.uri()), now };
                     return self.resource(&asked, &resource, &user);
                 }
                 None => no_resource(),
@@ -113,7 +113,7 @@ impl Api {
             (Kind::Pod, "delete", Some(namespace), Some(name)) => {
                 let options = asked.delete_options()?;
                 let pod = self.store.get(namespace, name)?.clone();
-                ok(self.store.delete(pod, &options, asked.stamp)?)
+                ok(self.store.delete(pod, &options, asked.now)?)
             }
             (Kind::Pod, "get", Some(namespace), Some(name)) => ok(self.store.get(namespace, name)?.clone()),
             (kind, "get", _, Some(name)) => {
@@ -170,7 +170,7 @@ impl Api {
         if !causes.is_empty() {
             return Err(Status::invalid("Pod", text(&pod["metadata"]["name"]), &causes));
         }
-        Ok((StatusCode::CREATED, self.store.create(pod, asked.stamp, dry)?))
+        Ok((StatusCode::CREATED, self.store.create(pod, asked.now, dry)?))
     }
 
     fn patch(&mut self, asked: &Asked, namespace: &str, name: &str) -> Result<Answer, Status> {
@@ -192,17 +192,17 @@ impl Api {
     }
 
     /// Has every Pod take its next step on its node. A kubelet that can't reach the API changes nothing there.
-    pub fn tick(&mut self, stamp: &Stamp) {
+    pub fn tick(&mut self, now: DateTime<Utc>) {
         if !self.available {
             return;
         }
-        let step = |pod: &Value| Some((pod.clone(), kubelet::next(pod, stamp.now)?));
+        let step = |pod: &Value| Some((pod.clone(), kubelet::next(pod, now)?));
         let steps: Vec<_> = self.store.list(None).filter_map(step).collect();
         for (pod, next) in steps {
             // It is there, and nobody else writes meanwhile.
             _ = match next {
                 Next::Changed(pod) => self.store.update(pod, false),
-                Next::Removed => self.store.delete(pod, &DeleteOptions::at_once(), stamp),
+                Next::Removed => self.store.delete(pod, &DeleteOptions::at_once(), now),
             };
         }
     }

@@ -4,23 +4,25 @@
 
 use super::route::Query;
 use super::status::{Cause, Status};
-use super::store::{DeleteOptions, Stamp};
+use super::store::DeleteOptions;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::Request;
 use http::header::CONTENT_TYPE;
 use provisioner::pod::{each, text};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 const JSON: &str = "application/json";
 
-/// A request, read as far as its query, and the stamp of what it writes.
+/// A request, read as far as its query, and when it came.
 pub struct Asked<'a> {
     /// The request.
     pub request: &'a Request<Bytes>,
     /// Its query.
     pub query: Query,
-    /// What is new about what it writes.
-    pub stamp: &'a Stamp,
+    /// When it came.
+    pub now: DateTime<Utc>,
 }
 
 impl Asked<'_> {
@@ -66,7 +68,7 @@ impl Asked<'_> {
             pod[field] = json!(expected);
         }
         super::types::check(&pod)?;
-        own_metadata(&mut pod, namespace, self.stamp)?;
+        own_metadata(&mut pod, namespace)?;
         drop_nulls(&mut pod);
         Ok(pod)
     }
@@ -105,7 +107,7 @@ fn is_dry_run(kind: &str, value: &str) -> Result<bool, Status> {
     }
 }
 
-fn own_metadata(pod: &mut Value, namespace: &str, stamp: &Stamp) -> Result<(), Status> {
+fn own_metadata(pod: &mut Value, namespace: &str) -> Result<(), Status> {
     if pod["metadata"].is_null() {
         pod["metadata"] = json!({});
     }
@@ -115,7 +117,7 @@ fn own_metadata(pod: &mut Value, namespace: &str, stamp: &Stamp) -> Result<(), S
     }
     metadata["namespace"] = json!(namespace);
     if let ("", Some(prefix)) = (text(&metadata["name"]), metadata["generateName"].as_str()) {
-        metadata["name"] = json!(format!("{prefix}{}", &stamp.uid.simple().to_string()[..5]));
+        metadata["name"] = json!(format!("{prefix}{}", &Uuid::new_v4().simple().to_string()[..5]));
     }
     Ok(())
 }
@@ -138,7 +140,7 @@ mod tests {
 
     fn read(media: &str, body: &str) -> Result<Value, Status> {
         let request = Request::builder().header(CONTENT_TYPE, media).body(Bytes::copy_from_slice(body.as_bytes()));
-        Asked { request: &request.unwrap(), query: Query::default(), stamp: &Stamp::now() }.new_pod("n")
+        Asked { request: &request.unwrap(), query: Query::default(), now: Utc::now() }.new_pod("n")
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! What the embedded Kubernetes API is started with.
+//! What the embedded Kubernetes API is started with, and what is in it then.
 
 use super::admission::{Gateway, ROUTED_GATEWAY};
+use super::store::time;
 use crate::doors::Doors;
-use serde_json::Value;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -44,6 +46,24 @@ impl Config {
             kubelet: None,
         }
     }
+
+    /// The objects that are there from the start and are only read, as JSON: Namespaces and PodTemplates.
+    pub(super) fn seeded(&self, created: DateTime<Utc>) -> Vec<Value> {
+        let namespaces = self.namespaces.iter().map(|(name, labels)| namespace(name, labels, created));
+        let templates = self.pod_templates.iter().cloned().map(|mut template| {
+            template["kind"] = json!("PodTemplate");
+            template["apiVersion"] = json!("v1");
+            template
+        });
+        namespaces.chain(templates).collect()
+    }
+}
+
+fn namespace(name: &str, labels: &BTreeMap<String, String>, created: DateTime<Utc>) -> Value {
+    let mut labels = json!(labels);
+    labels["kubernetes.io/metadata.name"] = json!(name);
+    let metadata = json!({"name": name, "labels": labels, "creationTimestamp": time(created)});
+    json!({"kind": "Namespace", "apiVersion": "v1", "metadata": metadata, "status": {"phase": "Active"}})
 }
 
 /// What a Role in one namespace allows.
@@ -60,5 +80,33 @@ impl Role {
     pub fn allows(&self, verb: &str, resource: &str, namespace: &str) -> bool {
         let allows = |(verbs, of): &(&[&str], &str)| verbs.contains(&verb) && *of == resource;
         self.namespace == namespace && self.rules.iter().any(allows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::api::Api;
+    use crate::kubernetes::route::{Resource, parts};
+
+    fn names(path: &str) -> Vec<Value> {
+        let mut config = Config::demo();
+        let template = |namespace| json!({"metadata": {"name": "t", "namespace": namespace}});
+        config.pod_templates = ["default", "other"].map(template).to_vec();
+        let parts = parts(path);
+        let resource = Resource::of(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()).unwrap();
+        Api::new(config, Utc::now()).objects(&resource).map(|object| object["metadata"]["name"].clone()).collect()
+    }
+
+    #[test]
+    fn templates_are_those_of_the_namespace() {
+        assert_eq!(names("/podtemplates").len(), 2);
+        assert_eq!(names("/namespaces/default/podtemplates"), ["t"]);
+    }
+
+    #[test]
+    fn namespaces_are_those_of_the_configuration() {
+        assert_eq!(names("/namespaces"), ["default", "routed-clients"]);
+        assert!(names("/events").is_empty());
     }
 }

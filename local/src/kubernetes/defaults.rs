@@ -6,7 +6,7 @@
 //! webhooks add containers afterwards. Absent on purpose: the service
 //! account's token volume.
 
-use super::observe::is_gated;
+use super::store::is_gated;
 use provisioner::pod::text;
 use serde_json::{Value, json};
 

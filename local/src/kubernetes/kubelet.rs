@@ -4,8 +4,7 @@
 //! `store` write what comes of it. One step is what a watcher sees as one change. No container runs: how a client ends is
 //! for [`Fate`] to say.
 
-use super::observe::is_gated;
-use super::store::{is_being_deleted, time};
+use super::store::{has_ended, is_being_deleted, is_gated, time};
 use chrono::{DateTime, TimeDelta, Utc};
 use provisioner::pod::{CLIENT_CONTAINER, each, is_set, text};
 use serde_json::{Value, json};
@@ -45,7 +44,7 @@ pub fn next(pod: &Value, now: DateTime<Utc>) -> Option<Next> {
             stopped(pod, now).map(Next::Changed).or(is_asked.then_some(Next::Removed))
         }
         () if is_gated(pod) || is_being_deleted(pod) => None,
-        () if is_over(pod) => each(&status["conditions"]).any(|it| it["reason"] == LOST).then_some(Next::Removed),
+        () if has_ended(pod) => each(&status["conditions"]).any(|it| it["reason"] == LOST).then_some(Next::Removed),
         () if !is_placed => Some(Next::Changed(scheduled(pod.clone(), now))),
         () if !is_set(&status["startTime"]) => Some(Next::Changed(started(pod.clone(), now))),
         () if is_late(pod, now) => Some(Next::Changed(out_of_time(pod, now))),
@@ -55,7 +54,7 @@ pub fn next(pod: &Value, now: DateTime<Utc>) -> Option<Next> {
 
 /// What becomes of a Pod whose client meets its fate; nothing where the client doesn't run.
 pub fn meet(pod: &Value, fate: Fate, now: DateTime<Utc>) -> Option<Value> {
-    let mut pod = Some(pod.clone()).filter(|pod| !is_over(pod))?;
+    let mut pod = Some(pod.clone()).filter(|pod| !has_ended(pod))?;
     let client = statuses(&mut pod).find(|status| status["name"] == CLIENT_CONTAINER && is_running(status))?;
     if let Fate::Exit(code) = fate {
         end(client, code, now);
@@ -164,10 +163,6 @@ fn end(status: &mut Value, code: i32, now: DateTime<Utc>) {
     status["state"] = json!({"terminated": {
         "exitCode": code, "reason": reason, "startedAt": started, "finishedAt": time(now),
     }});
-}
-
-fn is_over(pod: &Value) -> bool {
-    ["Succeeded", "Failed"].contains(&text(&pod["status"]["phase"]))
 }
 
 fn is_running(status: &Value) -> bool {

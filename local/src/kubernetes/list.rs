@@ -29,7 +29,7 @@ pub fn page<'a>(
     }
     let mut metadata = json!({"resourceVersion": version});
     if objects.peek().is_some() {
-        metadata["continue"] = json!(items.last().map(|last| token(&key(last))));
+        metadata["continue"] = json!(items.last().map(|last| BASE64.encode(json!(key(last)).to_string())));
         if selector.is_empty() {
             metadata["remainingItemCount"] = json!(objects.count());
         }
@@ -44,17 +44,11 @@ fn limit(text: &str) -> Result<usize, Status> {
     }
 }
 
-fn token((namespace, name): &Key) -> String {
-    BASE64.encode(format!("{namespace}/{name}"))
-}
-
 fn position(token: &str) -> Result<Option<Key>, Status> {
     if token.is_empty() {
         return Ok(None);
     }
-    let text = BASE64.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let key = text.as_deref().and_then(|text| text.split_once('/'));
-    let key = key.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
+    let key = BASE64.decode(token).ok().and_then(|json| serde_json::from_slice(&json).ok());
     key.map(Some).ok_or_else(|| Status::bad_request("invalid continue token: continue key is not valid"))
 }
 

@@ -16,14 +16,11 @@ mod api;
 mod body;
 mod config;
 mod defaults;
-mod discovery;
 mod kubelet;
 mod list;
 mod names;
-mod observe;
 mod patch;
 mod route;
-mod seeded;
 mod selector;
 mod server;
 mod status;
@@ -38,8 +35,8 @@ mod validation;
 pub use admission::{Gateway, Mode, ROUTED_GATEWAY};
 pub use config::{Config, Role};
 pub use kubelet::Fate;
-pub use observe::{ChangeKind, PodChange, is_gated};
 pub use server::EmbeddedApi;
+pub use store::{ChangeKind, PodChange, is_gated};
 
 /// What nobody should take it for.
 pub const WHAT_IT_IS_NOT: &str = "The embedded Kubernetes API keeps Pods in memory and admits them as a cluster would; it is not a cluster: a client is said to run on a node that is played, no container ever runs, there is no network, and everything is gone when it stops.";

@@ -53,11 +53,10 @@ pub fn label_value(value: &str) -> Broken {
 
 /// A label key, an annotation key, a finalizer, or the name of a scheduling gate.
 pub fn qualified_name(value: &str) -> Broken {
-    let (prefix, name) = match value.split('/').collect::<Vec<_>>()[..] {
-        [name] => (None, name),
-        [prefix, name] => (Some(prefix), name),
-        _ => return vec![QUALIFIED_NAME.to_owned()],
-    };
+    let (prefix, name) = value.split_once('/').map_or((None, value), |(prefix, name)| (Some(prefix), name));
+    if name.contains('/') {
+        return vec![QUALIFIED_NAME.to_owned()];
+    }
     let prefix = prefix.map(|prefix| match prefix {
         "" => vec!["must be non-empty".to_owned()],
         prefix => subdomain(prefix),

@@ -1,10 +1,12 @@
 //! Paths, methods and query parameters, read as Kubernetes reads them.
 //!
 //! In: a method and a URI. Out: which resource is meant, and by which verb, in the words that RBAC uses. Whether the verb is
-//! allowed, and what it does, is `api`'s part.
+//! allowed, and what it does, is `api`'s part. Discovery tells the same to clients: kubectl finds kinds, short names and
+//! verbs there.
 
 use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -110,9 +112,31 @@ impl Query {
     }
 }
 
+/// `/version`.
+pub fn version() -> Value {
+    json!({
+        "major": "1", "minor": "34", "gitVersion": "v1.34.4+embedded", "gitCommit": "", "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc",
+        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+    })
+}
+
+/// `/api/v1`.
+pub fn core_resources() -> Value {
+    let resources = Kind::ALL.map(|kind| {
+        let (name, plural, short, verbs) = kind.words();
+        json!({
+            "name": plural, "singularName": name.to_lowercase(), "kind": name, "verbs": verbs,
+            "namespaced": kind != Kind::Namespace, "shortNames": short,
+        })
+    });
+    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "v1", "resources": resources})
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 
     fn of(path: &str) -> Option<Resource> {
         let parts = parts(path);
@@ -149,5 +173,12 @@ mod tests {
         assert_eq!(verb(&Method::GET, &all, &Query::default()), "list");
         assert_eq!(verb(&Method::GET, &all, &query), "watch");
         assert_eq!(verb(&Method::DELETE, &all, &query), "deletecollection");
+    }
+
+    #[test]
+    fn resources_read_as_the_api_types_list() {
+        let list: APIResourceList = serde_json::from_value(core_resources()).unwrap();
+        let pods = list.resources.iter().find(|it| it.name == "pods").unwrap();
+        assert!(pods.namespaced && pods.kind == "Pod");
     }
 }

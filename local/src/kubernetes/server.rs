@@ -6,9 +6,8 @@ use super::admission::Gateway;
 use super::api::{self, Api};
 use super::config::Config;
 use super::kubelet::Fate;
-use super::observe::PodChange;
 use super::status::Status;
-use super::store::Stamp;
+use super::store::PodChange;
 use crate::sync::lock;
 use crate::{Server, listen};
 use anyhow::Result;
@@ -57,14 +56,9 @@ impl EmbeddedApi {
         router(self.api.clone())
     }
 
-    /// The address that it listens on.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.server.local_addr()
-    }
-
     /// The address as `kube_api_url`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.local_addr())
+        format!("http://{}", self.server.local_addr())
     }
 
     /// The Pods of a namespace, or of all of them, by name.
@@ -113,7 +107,7 @@ impl EmbeddedApi {
     }
 
     /// Stops it: requests in flight are answered, new ones refused.
-    pub async fn shutdown(mut self) {
+    pub async fn shutdown(self) {
         self.server.shutdown().await;
     }
 }
@@ -123,7 +117,7 @@ async fn run_kubelet(api: Weak<Mutex<Api>>, step: Duration) {
     loop {
         tokio::time::sleep(step).await;
         let Some(api) = api.upgrade() else { return };
-        lock(&api).tick(&Stamp::now());
+        lock(&api).tick(Utc::now());
     }
 }
 
@@ -131,7 +125,7 @@ fn router(api: Shared) -> Router {
     Router::new().fallback(async move |request: Request<Body>| {
         let (parts, body) = request.into_parts();
         let response = match to_bytes(body, BODY_LIMIT).await {
-            Ok(body) => lock(&api).answer(&Request::from_parts(parts, body), &Stamp::now()),
+            Ok(body) => lock(&api).answer(&Request::from_parts(parts, body), Utc::now()),
             Err(_) => {
                 let message = format!("Request entity too large: limit is {BODY_LIMIT}");
                 api::failure(&Status::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message))

@@ -1,11 +1,10 @@
 //! The Pods, and what creating, updating and deleting one does to them.
 //!
-//! In: whole objects that validation has passed, and a `Stamp` for what is new about them. Out: the stored object or a
-//! `Status`. Pure: no clock, no lock, no HTTP. Every write takes the next resource version and is reported, whoever
-//! writes; a dry run does neither.
+//! In: whole objects that validation has passed, and the time. Out: the stored object or a `Status`. There is no clock, no
+//! lock and no HTTP in it. Every write takes the next resource version and is reported, whoever writes; a dry run does
+//! neither.
 
 use super::defaults;
-use super::observe::{ChangeKind, PodChange, is_gated};
 use super::status::Status;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use provisioner::pod::{is_set, text};
@@ -15,20 +14,26 @@ use std::collections::BTreeMap;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-/// What is new about a write: when it happens, and as whom.
-#[derive(Debug, Clone)]
-pub struct Stamp {
-    /// `creationTimestamp` or `deletionTimestamp`.
-    pub now: DateTime<Utc>,
-    /// The uid of what is created.
-    pub uid: Uuid,
+/// What happened to a Pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodChange {
+    /// How it changed.
+    pub kind: ChangeKind,
+    /// The Pod after the change, or as it was last.
+    pub pod: Value,
 }
 
-impl Stamp {
-    /// Now, with a random uid.
-    pub fn now() -> Self {
-        Self { now: Utc::now(), uid: Uuid::new_v4() }
-    }
+/// How a Pod changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It was created.
+    Created,
+    /// Its last scheduling gate was removed.
+    Released,
+    /// Something else about it changed.
+    Updated,
+    /// It is gone.
+    Deleted,
 }
 
 /// A time as Kubernetes writes it.
@@ -71,9 +76,8 @@ impl DeleteOptions {
     /// How long a Pod has to end: no time at all where no node runs it.
     fn grace_period(&self, pod: &Value) -> i64 {
         let own = pod["spec"]["terminationGracePeriodSeconds"].as_i64();
-        let has_ended = ["Succeeded", "Failed"].contains(&text(&pod["status"]["phase"]));
         match self.grace_period_seconds.or(own).unwrap_or(30) {
-            _ if has_ended || !is_set(&pod["spec"]["nodeName"]) => 0,
+            _ if has_ended(pod) || !is_set(&pod["spec"]["nodeName"]) => 0,
             ..0 => 1,
             seconds => seconds,
         }
@@ -128,10 +132,10 @@ impl Store {
     }
 
     /// Creates a Pod.
-    pub fn create(&mut self, mut pod: Value, stamp: &Stamp, dry: bool) -> Result<Value, Status> {
+    pub fn create(&mut self, mut pod: Value, now: DateTime<Utc>, dry: bool) -> Result<Value, Status> {
         let metadata = &mut pod["metadata"];
-        metadata["uid"] = json!(stamp.uid.to_string());
-        metadata["creationTimestamp"] = time(stamp.now);
+        metadata["uid"] = json!(Uuid::new_v4().to_string());
+        metadata["creationTimestamp"] = time(now);
         metadata["generation"] = json!(1);
         if let Some(taken) = self.pods.get(&key(&pod)) {
             return Err(Status::already_exists("pods", text(&pod["metadata"]["name"]), is_being_deleted(taken)));
@@ -163,7 +167,7 @@ impl Store {
     }
 
     /// Deletes a Pod: at once, unless finalizers or a node hold it.
-    pub fn delete(&mut self, mut pod: Value, options: &DeleteOptions, stamp: &Stamp) -> Result<Value, Status> {
+    pub fn delete(&mut self, mut pod: Value, options: &DeleteOptions, now: DateTime<Utc>) -> Result<Value, Status> {
         let metadata = &pod["metadata"];
         options.check(metadata)?;
         let left = metadata["deletionGracePeriodSeconds"].as_i64().filter(|_| is_being_deleted(&pod));
@@ -173,7 +177,7 @@ impl Store {
             if left.is_none() {
                 metadata["generation"] = json!(metadata["generation"].as_u64().unwrap_or_default() + 1);
             }
-            metadata["deletionTimestamp"] = time(stamp.now + TimeDelta::seconds(grace));
+            metadata["deletionTimestamp"] = time(now + TimeDelta::seconds(grace));
             metadata["deletionGracePeriodSeconds"] = json!(grace);
             let kind = if is_held(&pod) { ChangeKind::Updated } else { ChangeKind::Deleted };
             if !options.dry {
@@ -200,6 +204,16 @@ impl Store {
     }
 }
 
+/// Whether a scheduling gate holds a Pod back.
+pub fn is_gated(pod: &Value) -> bool {
+    is_set(&pod["spec"]["schedulingGates"])
+}
+
+/// Whether all containers of a Pod have ended, for good.
+pub fn has_ended(pod: &Value) -> bool {
+    ["Succeeded", "Failed"].contains(&text(&pod["status"]["phase"]))
+}
+
 /// Whether a Pod is on its way out.
 pub fn is_being_deleted(pod: &Value) -> bool {
     is_set(&pod["metadata"]["deletionTimestamp"])
@@ -215,7 +229,7 @@ mod tests {
 
     fn stored(pod: Value) -> (Store, Value) {
         let mut store = Store::default();
-        let pod = store.create(pod, &Stamp::now(), false).unwrap();
+        let pod = store.create(pod, Utc::now(), false).unwrap();
         (store, pod)
     }
 
@@ -229,11 +243,11 @@ mod tests {
     fn dry_runs_store_nothing_and_take_no_version() {
         let (mut store, first) = stored(pod(json!({})));
         let mut other = pod(json!({"name": "y"}));
-        assert!(store.create(other.clone(), &Stamp::now(), true).unwrap()["metadata"]["uid"].is_string());
+        assert!(store.create(other.clone(), Utc::now(), true).unwrap()["metadata"]["uid"].is_string());
         other["metadata"]["name"] = json!("x");
         store.update(other, true).unwrap();
         let dry = DeleteOptions { dry: true, ..DeleteOptions::default() };
-        assert!(is_being_deleted(&store.delete(first.clone(), &dry, &Stamp::now()).unwrap()));
+        assert!(is_being_deleted(&store.delete(first.clone(), &dry, Utc::now()).unwrap()));
         assert_eq!((store.resource_version().as_str(), store.get("n", "x")), ("1", Ok(&first)));
     }
 
@@ -241,7 +255,7 @@ mod tests {
     fn deleting_another_uid_is_a_conflict() {
         let (mut store, pod) = stored(pod(json!({})));
         let options = serde_json::from_value(json!({"preconditions": {"uid": "other"}})).unwrap();
-        let status = store.delete(pod, &options, &Stamp::now()).unwrap_err();
+        let status = store.delete(pod, &options, Utc::now()).unwrap_err();
         assert_eq!((status.code.as_u16(), status.reason), (409, "Conflict"));
         assert!(status.message.contains("the UID in the precondition (other) does not match"), "{status}");
     }
@@ -249,9 +263,9 @@ mod tests {
     #[test]
     fn finalizer_holds_the_pod_until_it_is_removed() {
         let (mut store, held) = stored(pod(json!({"finalizers": ["a/b"]})));
-        let mut held = store.delete(held, &DeleteOptions::default(), &Stamp::now()).unwrap();
+        let mut held = store.delete(held, &DeleteOptions::default(), Utc::now()).unwrap();
         assert!(is_being_deleted(store.get("n", "x").unwrap()));
-        let status = store.create(pod(json!({})), &Stamp::now(), false).unwrap_err();
+        let status = store.create(pod(json!({})), Utc::now(), false).unwrap_err();
         assert_eq!(status.message, "object is being deleted: pods \"x\" already exists");
         held["metadata"]["finalizers"] = json!([]);
         store.update(held, false).unwrap();
@@ -265,10 +279,10 @@ mod tests {
         let (mut store, _) = stored(on_node);
         for (asked, left) in [(None, 20), (Some(60), 20), (Some(5), 5)] {
             let options = DeleteOptions { grace_period_seconds: asked, ..DeleteOptions::default() };
-            store.delete(store.get("n", "x").unwrap().clone(), &options, &Stamp::now()).unwrap();
+            store.delete(store.get("n", "x").unwrap().clone(), &options, Utc::now()).unwrap();
             assert_eq!(store.get("n", "x").unwrap()["metadata"]["deletionGracePeriodSeconds"], left);
         }
-        store.delete(store.get("n", "x").unwrap().clone(), &DeleteOptions::at_once(), &Stamp::now()).unwrap();
+        store.delete(store.get("n", "x").unwrap().clone(), &DeleteOptions::at_once(), Utc::now()).unwrap();
         assert!(store.get("n", "x").is_err());
     }
 }

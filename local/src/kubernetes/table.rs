@@ -3,6 +3,7 @@
 //! In: an object or a list as it would be answered. Out: the same as rows and columns, with a Pod's READY, STATUS, RESTARTS
 //! and AGE as kubectl users know them.
 
+use super::store::{has_ended, is_being_deleted};
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use http::header::ACCEPT;
@@ -65,7 +66,7 @@ fn status(pod: &Value, ready: usize, all: usize) -> &str {
     let phase = status["phase"].as_str().unwrap_or("Unknown");
     let ended = statuses(pod).find_map(|status| status["state"]["terminated"]["reason"].as_str());
     match ended.or(status["reason"].as_str()) {
-        _ if super::store::is_being_deleted(pod) && !["Succeeded", "Failed"].contains(&phase) => "Terminating",
+        _ if is_being_deleted(pod) && !has_ended(pod) => "Terminating",
         _ if each(&status["conditions"]).any(|condition| condition["reason"] == gated) => gated,
         Some("Completed") if ready == all => "Running",
         Some("Completed") if ready > 0 => "NotReady",

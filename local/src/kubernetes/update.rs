@@ -5,9 +5,8 @@
 //! so refused: a shorter `activeDeadlineSeconds`, and what may be narrowed while a Pod is gated.
 
 use super::defaults;
-use super::observe::is_gated;
 use super::status::{Cause, Status};
-use super::store::is_being_deleted;
+use super::store::{is_being_deleted, is_gated};
 use super::validation;
 use provisioner::pod::{each, text};
 use serde_json::{Value, json};
@@ -38,9 +37,9 @@ pub fn prepare(old: &Value, mut new: Value) -> Result<Value, Status> {
         return Err(Status::conflict("pods", name, detail));
     }
     let mut causes = validation::validate(&new);
-    causes.extend(immutable_metadata(old, &new));
-    causes.extend(new_scheduling_gates(&old["spec"], &new["spec"]));
-    causes.extend(immutable_spec(&old["spec"], &new["spec"]));
+    immutable_metadata(old, &new, &mut causes);
+    new_scheduling_gates(&old["spec"], &new["spec"], &mut causes);
+    immutable_spec(&old["spec"], &new["spec"], &mut causes);
     if !causes.is_empty() {
         return Err(Status::invalid("Pod", name, &causes));
     }
@@ -48,51 +47,48 @@ pub fn prepare(old: &Value, mut new: Value) -> Result<Value, Status> {
     Ok(new)
 }
 
-fn immutable_metadata(old: &Value, new: &Value) -> Vec<Cause> {
+fn immutable_metadata(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
     let (was, is) = (&old["metadata"], &new["metadata"]);
-    let uid = (was["uid"] != is["uid"]).then(|| Cause::invalid("metadata.uid", text(&is["uid"]), "field is immutable"));
-    let added = added(&was["finalizers"], &is["finalizers"]);
-    let finalizers = (is_being_deleted(old) && !added.is_empty()).then(|| {
-        let added: Vec<_> = added.iter().map(|(_, finalizer)| finalizer.to_string()).collect();
+    if was["uid"] != is["uid"] {
+        causes.push(Cause::invalid("metadata.uid", text(&is["uid"]), "field is immutable"));
+    }
+    let added: Vec<_> = added(&was["finalizers"], &is["finalizers"]).map(|(_, it)| it.to_string()).collect();
+    if is_being_deleted(old) && !added.is_empty() {
         let detail = format!(
             "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
             added.join(", ")
         );
-        Cause::forbidden("metadata.finalizers", &detail)
-    });
-    uid.into_iter().chain(finalizers).collect()
+        causes.push(Cause::forbidden("metadata.finalizers", &detail));
+    }
 }
 
 /// The items of a list, with their places, that were not in it before.
-fn added<'a>(old: &Value, new: &'a Value) -> Vec<(usize, &'a Value)> {
-    each(new).enumerate().filter(|(_, item)| each(old).all(|known| known != *item)).collect()
+fn added<'a>(old: &'a Value, new: &'a Value) -> impl Iterator<Item = (usize, &'a Value)> {
+    each(new).enumerate().filter(|(_, item)| each(old).all(|known| known != *item))
 }
 
-fn new_scheduling_gates(old: &Value, new: &Value) -> Vec<Cause> {
-    let cause = |(index, gate): (usize, &Value)| {
+fn new_scheduling_gates(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
+    for (index, gate) in added(&old["schedulingGates"], &new["schedulingGates"]) {
         let name = text(&gate["name"]);
         let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
-        Cause::forbidden(format!("spec.schedulingGates[{index}].name"), &detail)
-    };
-    added(&old["schedulingGates"], &new["schedulingGates"]).into_iter().map(cause).collect()
+        causes.push(Cause::forbidden(format!("spec.schedulingGates[{index}].name"), &detail));
+    }
 }
 
-fn immutable_spec(old: &Value, new: &Value) -> Vec<Cause> {
+fn immutable_spec(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
     for list in ["containers", "initContainers"] {
         if each(&old[list]).count() != each(&new[list]).count() {
             let detail = "pod updates may not add or remove containers";
-            return vec![Cause::forbidden(format!("spec.{list}"), detail)];
+            return causes.push(Cause::forbidden(format!("spec.{list}"), detail));
         }
     }
-    let mut causes = Vec::new();
-    if !added(&new["tolerations"], &old["tolerations"]).is_empty() {
+    if added(&new["tolerations"], &old["tolerations"]).next().is_some() {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
         causes.push(Cause::forbidden("spec.tolerations", detail));
     }
     if without_mutable(old) != without_mutable(new) {
         causes.push(Cause::forbidden("spec", IMMUTABLE));
     }
-    causes
 }
 
 fn without_mutable(spec: &Value) -> Value {

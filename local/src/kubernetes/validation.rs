@@ -15,16 +15,17 @@ const ANNOTATIONS_LIMIT: usize = 256 * 1024;
 
 /// Every rule that the Pod breaks.
 pub fn validate(pod: &Value) -> Vec<Cause> {
-    let mut causes = metadata(&pod["metadata"]);
-    causes.extend(spec(&pod["spec"]));
+    let mut causes = Vec::new();
+    metadata(&pod["metadata"], &mut causes);
+    spec(&pod["spec"], &mut causes);
     causes
 }
 
-fn metadata(metadata: &Value) -> Vec<Cause> {
-    let mut causes = match text(&metadata["name"]) {
-        "" => vec![Cause::required("metadata.name", "name or generateName is required")],
-        name => broken("metadata.name", name, names::subdomain(name)),
-    };
+fn metadata(metadata: &Value, causes: &mut Vec<Cause>) {
+    match text(&metadata["name"]) {
+        "" => causes.push(Cause::required("metadata.name", "name or generateName is required")),
+        name => causes.extend(broken("metadata.name", name, names::subdomain(name))),
+    }
     for (key, value) in members(&metadata["labels"]) {
         causes.extend(broken("metadata.labels", key, names::qualified_name(key)));
         causes.extend(broken("metadata.labels", value, names::label_value(value)));
@@ -32,8 +33,8 @@ fn metadata(metadata: &Value) -> Vec<Cause> {
     for (key, _) in members(&metadata["annotations"]) {
         causes.extend(broken("metadata.annotations", key, names::qualified_name(&key.to_lowercase())));
     }
-    if members(&metadata["annotations"]).map(|(key, value)| key.len() + value.len()).sum::<usize>() > ANNOTATIONS_LIMIT
-    {
+    let annotations = members(&metadata["annotations"]).map(|(key, value)| key.len() + value.len());
+    if annotations.sum::<usize>() > ANNOTATIONS_LIMIT {
         causes.push(Cause::too_long("metadata.annotations", ANNOTATIONS_LIMIT));
     }
     for (index, finalizer) in each(&metadata["finalizers"]).map(text).enumerate() {
@@ -42,87 +43,81 @@ fn metadata(metadata: &Value) -> Vec<Cause> {
         let unqualified = (!finalizer.contains('/')).then_some(rule);
         causes.extend(broken(&field, finalizer, names::qualified_name(finalizer).into_iter().chain(unqualified)));
     }
-    causes
 }
 
 fn members(map: &Value) -> impl Iterator<Item = (&str, &str)> {
     map.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), text(value)))
 }
 
-fn broken(field: &str, value: &str, rules: impl IntoIterator<Item = String>) -> Vec<Cause> {
-    rules.into_iter().map(|rule| Cause::invalid(field, value, &rule)).collect()
+fn broken(field: &str, value: &str, rules: impl IntoIterator<Item = String>) -> impl Iterator<Item = Cause> {
+    rules.into_iter().map(move |rule| Cause::invalid(field, value, &rule))
 }
 
-fn spec(spec: &Value) -> Vec<Cause> {
+fn required(field: String, value: &Value) -> Option<Cause> {
+    (!is_set(value)).then(|| Cause::required(field, ""))
+}
+
+fn spec(spec: &Value, causes: &mut Vec<Cause>) {
     let (mut volumes, mut taken) = (BTreeSet::new(), BTreeSet::new());
-    let mut causes = Vec::new();
     for (index, volume) in each(&spec["volumes"]).enumerate() {
-        causes.extend(unique_name(&format!("spec.volumes[{index}].name"), text(&volume["name"]), &mut volumes));
+        unique_name(&format!("spec.volumes[{index}].name"), text(&volume["name"]), &mut volumes, causes);
     }
-    if !is_set(&spec["containers"]) {
-        causes.push(Cause::required("spec.containers", ""));
-    }
+    causes.extend(required("spec.containers".to_owned(), &spec["containers"]));
     for list in ["containers", "initContainers"] {
         for (index, one) in each(&spec[list]).enumerate() {
             let field = format!("spec.{list}[{index}]");
-            causes.extend(unique_name(&format!("{field}.name"), text(&one["name"]), &mut taken));
-            causes.extend(container(&field, one, &volumes));
+            unique_name(&format!("{field}.name"), text(&one["name"]), &mut taken, causes);
+            container(&field, one, &volumes, causes);
         }
     }
-    causes.extend(policies(spec));
-    causes.extend(scheduling_gates(spec));
-    causes
+    policies(spec, causes);
+    scheduling_gates(spec, causes);
 }
 
-fn container(field: &str, container: &Value, volumes: &BTreeSet<&str>) -> Vec<Cause> {
-    let mut causes = Vec::new();
+fn container(field: &str, container: &Value, volumes: &BTreeSet<&str>, causes: &mut Vec<Cause>) {
     let image = text(&container["image"]);
-    if image.is_empty() {
-        causes.push(Cause::required(format!("{field}.image"), ""));
-    } else if image.trim() != image {
+    causes.extend(required(format!("{field}.image"), &container["image"]));
+    if image.trim() != image {
         let rule = "must not have leading or trailing whitespace";
         causes.push(Cause::invalid(format!("{field}.image"), image, rule));
     }
     for (index, env) in each(&container["env"]).enumerate() {
-        if !is_set(&env["name"]) {
-            causes.push(Cause::required(format!("{field}.env[{index}].name"), ""));
-        }
+        causes.extend(required(format!("{field}.env[{index}].name"), &env["name"]));
     }
     for (index, mount) in each(&container["volumeMounts"]).enumerate() {
         let (field, name) = (format!("{field}.volumeMounts[{index}]"), text(&mount["name"]));
         if !volumes.contains(name) {
             causes.push(Cause::not_found(format!("{field}.name"), name));
         }
-        if !is_set(&mount["mountPath"]) {
-            causes.push(Cause::required(format!("{field}.mountPath"), ""));
-        }
+        causes.extend(required(format!("{field}.mountPath"), &mount["mountPath"]));
     }
-    causes
 }
 
-fn unique_name<'a>(field: &str, name: &'a str, taken: &mut BTreeSet<&'a str>) -> Vec<Cause> {
+fn unique_name<'a>(field: &str, name: &'a str, taken: &mut BTreeSet<&'a str>, causes: &mut Vec<Cause>) {
     match name {
-        "" => vec![Cause::required(field, "")],
-        name if !taken.insert(name) => vec![Cause::duplicate(field, name)],
-        name => broken(field, name, names::label(name)),
+        "" => causes.push(Cause::required(field, "")),
+        name if !taken.insert(name) => causes.push(Cause::duplicate(field, name)),
+        name => causes.extend(broken(field, name, names::label(name))),
     }
 }
 
-fn policies(spec: &Value) -> Vec<Cause> {
+fn policies(spec: &Value, causes: &mut Vec<Cause>) {
     let restart: &[&str] = &["Always", "OnFailure", "Never"];
     let dns: &[&str] = &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
-    let odd = [("restartPolicy", restart), ("dnsPolicy", dns)].into_iter().filter_map(|(field, words)| {
-        let value = spec[field].as_str().filter(|value| !words.contains(value))?;
-        Some(Cause::not_supported(format!("spec.{field}"), format!("{value:?}"), words))
-    });
-    let deadline =
-        spec["activeDeadlineSeconds"].as_i64().filter(|seconds| !(1..=i64::from(i32::MAX)).contains(seconds));
-    let rule = "must be between 1 and 2147483647, inclusive";
-    odd.chain(deadline.map(|seconds| Cause::invalid_value("spec.activeDeadlineSeconds", seconds, rule))).collect()
+    for (field, words) in [("restartPolicy", restart), ("dnsPolicy", dns)] {
+        if let Some(value) = spec[field].as_str().filter(|value| !words.contains(value)) {
+            causes.push(Cause::not_supported(format!("spec.{field}"), format!("{value:?}"), words));
+        }
+    }
+    let deadline = spec["activeDeadlineSeconds"].as_i64();
+    if let Some(seconds) = deadline.filter(|seconds| !(1..=i64::from(i32::MAX)).contains(seconds)) {
+        let rule = "must be between 1 and 2147483647, inclusive";
+        causes.push(Cause::invalid_value("spec.activeDeadlineSeconds", seconds, rule));
+    }
 }
 
-fn scheduling_gates(spec: &Value) -> Vec<Cause> {
-    let (mut causes, mut taken) = (Vec::new(), BTreeSet::new());
+fn scheduling_gates(spec: &Value, causes: &mut Vec<Cause>) {
+    let mut taken = BTreeSet::new();
     for (index, gate) in each(&spec["schedulingGates"]).enumerate() {
         let (field, name) = (format!("spec.schedulingGates[{index}]"), text(&gate["name"]));
         causes.extend(broken(&field, name, names::qualified_name(name)));
@@ -134,7 +129,6 @@ fn scheduling_gates(spec: &Value) -> Vec<Cause> {
         let detail = "cannot be set until all schedulingGates have been cleared";
         causes.push(Cause::forbidden("spec.nodeName", detail));
     }
-    causes
 }
 
 #[cfg(test)]

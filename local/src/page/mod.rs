@@ -1,7 +1,7 @@
 //! A page to try the provisioner with: what a dashboard for events shows, and a picture of the clients.
 //!
 //! `server` answers a browser with `view`, the HTML of what `draft` (an event to be sent), `story` (what became of one),
-//! `clients` (the Pods, and `act`, how one ends) and `weather` (how the embedded API behaves) say. The page is whole
+//! `clients` (the Pods) and `act` (how one ends, and how the embedded API behaves) say. The page is whole
 //! without a script; with one, it is told of every change and puts it in its place. Nothing is loaded from elsewhere.
 
 mod act;
@@ -10,7 +10,6 @@ mod draft;
 mod server;
 mod story;
 mod view;
-mod weather;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -18,9 +18,8 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 
-use super::act::Act;
+use super::act::{Act, Weather};
 use super::draft::Draft;
-use super::weather::Weather;
 use super::{Watched, view};
 use crate::sync::lock;
 

@@ -123,7 +123,6 @@ mod tests {
     use chrono::Utc;
     use cloudevents::{EventBuilder, EventBuilderV10};
     use serde_json::json;
-    use std::time::Duration;
 
     fn step(kind: Passed, ty: &str, id: &str, data: Value) -> BrokerEvent {
         let event = EventBuilderV10::new().id(id).source("/s").ty(ty).data("application/json", data);
@@ -141,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_story_holds_what_is_of_its_event_and_nothing_else() {
-        let retry = Passed::Retry { attempt: 1, status: Some(503), delay: Duration::ZERO };
+        let retry = Passed::Retry { attempt: 1, status: Some(503), delay_seconds: 0.0 };
         let steps = [received("1"), received("2"), step(retry, PENDING, "1", Value::Null), done("2"), done("1")];
         let story = Story::of(&steps, "/s", "1");
         assert_eq!((story.sent, story.retries, story.answers.len()), (1, 1, 1));

@@ -1,14 +1,13 @@
 //! The HTML: `templates/page.html`, and what it shows. Every text that comes from an event or a Pod is escaped by `askama`.
 
 use askama::Template;
-use cloudevents::event::ExtensionValue;
 use provisioner::pod::EVENT_ID;
 use provisioner::state::EndReason;
 
+use super::act::Weather;
 use super::clients::{Clients, Progress};
 use super::draft::Draft;
 use super::story::Story;
-use super::weather::Weather;
 use super::{PageConfig, Watched};
 use crate::broker::{BrokerEvent, Totals, json_data};
 use crate::kubernetes::WHAT_IT_IS_NOT;
@@ -91,7 +90,7 @@ fn gateways(watched: &Watched, clients: &Clients) -> Vec<(String, Option<String>
 /// The attributes of a step's event, the extensions last.
 fn attributes(step: &BrokerEvent) -> Vec<(&str, String)> {
     let mut rows: Vec<_> = step.event.iter().map(|(name, value)| (name, value.to_string())).collect();
-    rows.sort_by_key(|(name, _)| (step.event.extension(name).map(ExtensionValue::to_string).is_some(), *name));
+    rows.sort_by_key(|(name, _)| (step.event.extension(name).is_some(), *name));
     rows
 }
 
