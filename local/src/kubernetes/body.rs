@@ -9,7 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::Request;
 use http::header::CONTENT_TYPE;
-use provisioner::pod::{each, text};
+use provisioner::pod::text;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -87,10 +87,9 @@ impl Asked<'_> {
                     .map_err(|error| Status::unknown(format!("couldn't get version/kind; json parse error: {error}")))?
             }
         };
-        let dry = is_dry_run("DeleteOptions", each(&body["dryRun"]).next().map(text).unwrap_or_default())?;
-        let mut options: DeleteOptions =
+        let options: DeleteOptions =
             serde_json::from_value(body).map_err(|error| Status::unknown(error.to_string()))?;
-        options.dry = dry;
+        is_dry_run("DeleteOptions", options.dry_run.first().map_or("", String::as_str))?;
         Ok(options)
     }
 }
@@ -158,6 +157,15 @@ mod tests {
             assert_eq!(read("application/json", body).unwrap_err().code, 400, "{body}");
         }
         assert_eq!(read("application/yaml", "{}").unwrap_err().code, 415);
+    }
+
+    #[test]
+    fn dry_run_that_is_no_list_deletes_nothing() {
+        for (body, is_understood) in [(r#"{"dryRun": ["All"]}"#, true), (r#"{"dryRun": "All"}"#, false)] {
+            let request = Request::new(Bytes::from(body));
+            let asked = Asked { request: &request, query: Query::default(), now: Utc::now() };
+            assert_eq!(asked.delete_options().is_ok(), is_understood, "{body}");
+        }
     }
 
     #[test]

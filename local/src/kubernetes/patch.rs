@@ -5,7 +5,6 @@
 //! `merge`) and `$deleteFromPrimitiveList`. What a patch may change is `update`'s part.
 
 use super::status::Status;
-use provisioner::pod::text;
 use serde_json::{Map, Value};
 
 /// A media type of patch.
@@ -47,14 +46,16 @@ impl PatchType {
     }
 
     fn merge_map(self, target: &mut Value, patch: &Map<String, Value>) {
-        if !target.is_object() || directive(patch).is_some_and(|directive| directive != "merge") {
+        // A merge patch has no directives: its members are what they are.
+        let is_strategic = self == Self::StrategicMerge;
+        if !target.is_object() || is_strategic && directive(patch).is_some_and(|directive| directive != "merge") {
             *target = Value::Object(Map::new());
         }
         let Some(target) = target.as_object_mut() else { return };
         for (key, value) in patch {
-            match key.strip_prefix("$deleteFromPrimitiveList/") {
+            match key.strip_prefix("$deleteFromPrimitiveList/").filter(|_| is_strategic) {
                 Some(list) => delete_from_primitives(target, list, value),
-                None if key.starts_with('$') => {}
+                None if is_strategic && key.starts_with('$') => {}
                 None if value.is_null() => drop(target.remove(key)),
                 None => self.merge(key, target.entry(key).or_insert(Value::Null), value),
             }
@@ -109,12 +110,12 @@ fn merge_list(field: &str, target: &mut Value, patch: &[Value]) {
 }
 
 fn merge_item(key: &str, mut items: Vec<Value>, patch: &Value) -> Vec<Value> {
-    let found = items.iter().position(|item| item[key] == patch[key]);
-    match (found, text(&patch["$patch"]) == "delete") {
-        (Some(index), true) => drop(items.remove(index)),
-        (None, true) => {}
-        (Some(index), false) => PatchType::StrategicMerge.merge("", &mut items[index], patch),
-        (None, false) => items.push(patch.clone()),
+    if patch["$patch"] == "delete" {
+        items.retain(|item| item[key] != patch[key]);
+    } else if let Some(item) = items.iter_mut().find(|item| item[key] == patch[key]) {
+        PatchType::StrategicMerge.merge("", item, patch);
+    } else {
+        items.push(patch.clone());
     }
     items
 }
@@ -186,5 +187,16 @@ mod tests {
     fn json_merge_patch_replaces_lists() {
         let patch = json!({"gates": [{"name": "b"}]});
         check(PatchType::Merge, json!({"gates": [{"name": "a"}]}), patch.clone(), patch);
+    }
+
+    #[test]
+    fn json_merge_patch_has_no_directives() {
+        let patch = json!({"labels": {"$patch": "replace"}});
+        check(
+            PatchType::Merge,
+            json!({"labels": {"a": "1"}}),
+            patch,
+            json!({"labels": {"a": "1", "$patch": "replace"}}),
+        );
     }
 }

@@ -47,9 +47,8 @@ pub fn time(at: DateTime<Utc>) -> Value {
 pub struct DeleteOptions {
     preconditions: BTreeMap<String, String>,
     grace_period_seconds: Option<i64>,
-    /// Whether nothing is to be deleted.
-    #[serde(skip)]
-    pub dry: bool,
+    /// `All`, where nothing is to be deleted.
+    pub dry_run: Vec<String>,
 }
 
 impl DeleteOptions {
@@ -180,7 +179,7 @@ impl Store {
             metadata["deletionTimestamp"] = time(now + TimeDelta::seconds(grace));
             metadata["deletionGracePeriodSeconds"] = json!(grace);
             let kind = if is_held(&pod) { ChangeKind::Updated } else { ChangeKind::Deleted };
-            if !options.dry {
+            if !options.dry_run.iter().any(|what| what == "All") {
                 self.number(&mut pod);
                 self.write(kind, &pod);
             }
@@ -246,7 +245,7 @@ mod tests {
         assert!(store.create(other.clone(), Utc::now(), true).unwrap()["metadata"]["uid"].is_string());
         other["metadata"]["name"] = json!("x");
         store.update(other, true).unwrap();
-        let dry = DeleteOptions { dry: true, ..DeleteOptions::default() };
+        let dry = DeleteOptions { dry_run: vec!["All".to_owned()], ..DeleteOptions::default() };
         assert!(is_being_deleted(&store.delete(first.clone(), &dry, Utc::now()).unwrap()));
         assert_eq!((store.resource_version().as_str(), store.get("n", "x")), ("1", Ok(&first)));
     }
