@@ -67,7 +67,11 @@ impl AllowedHost {
         };
         let is_known = scheme == "*" || own_port(scheme).is_some();
         ensure!(is_known, "it has the scheme {scheme:?}; this host takes http, https or \"*\"");
-        check_host(host)?;
+        let is_own = matches!(host, "self" | "self.alt") || host.ends_with(".spin.internal");
+        ensure!(!is_own, "it is a component of the application, and this host runs one that can't be called so");
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        let is_name = host == "*" || !name.contains(['*', '{', '@']) && name.parse::<Authority>().is_ok();
+        ensure!(is_name, "it has the host {host:?}; this host takes a name, an address, \"*.domain\" or \"*\"");
         Ok(Self { scheme: scheme.to_owned(), host: host.to_owned(), port })
     }
 
@@ -84,15 +88,6 @@ impl AllowedHost {
         };
         Some(is_scheme && is_port && is_host)
     }
-}
-
-fn check_host(host: &str) -> Result<()> {
-    let is_own = matches!(host, "self" | "self.alt") || host.ends_with(".spin.internal");
-    ensure!(!is_own, "it is a component of the application, and this host runs one that can't be called so");
-    let name = host.strip_prefix("*.").unwrap_or(host);
-    let is_name = host == "*" || !name.contains(['*', '{', '@']) && name.parse::<Authority>().is_ok();
-    ensure!(is_name, "it has the host {host:?}; this host takes a name, an address, \"*.domain\" or \"*\"");
-    Ok(())
 }
 
 fn own_port(scheme: &str) -> Option<u16> {

@@ -122,6 +122,7 @@ impl Application {
         }
         let (sender, answer) = oneshot::channel();
         let mut guest = JoinSet::new();
+        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         guest.spawn(self.clone().run(request, sender));
         if let Ok(answer) = answer.await {
             let observer = self.setup.observer.clone();
@@ -139,10 +140,7 @@ impl Application {
     }
 
     /// Runs an instance, once there is room for it, to its end.
-    async fn run<B>(self, request: Request<B>, answer: oneshot::Sender<Answer>) -> wasmtime::Result<()>
-    where
-        B: http_body::Body<Data = Bytes, Error: Into<wasmtime_wasi_http::Error>> + Send + 'static,
-    {
+    async fn run(self, request: Request<WasiBody>, answer: oneshot::Sender<Answer>) -> wasmtime::Result<()> {
         // Given back after the store, which takes the room.
         let _room = self.code.room.acquire().await?;
         let mut store = Store::new(self.code.linked.engine(), State::new(&self.setup)?);

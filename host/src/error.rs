@@ -6,7 +6,10 @@ use anyhow::{Context, Result, anyhow};
 use serde::de::DeserializeOwned;
 
 /// Reads a file.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// It can't be read: which one, and why.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 

@@ -21,6 +21,7 @@ pub mod variables;
 
 pub use application::{Application, Options, Setup};
 pub use code::{Code, Compile};
+pub use error::read;
 pub use observer::{Observer, Stderr};
 pub use runtime_config::{ClientTls, Pem, RuntimeConfig};
 pub use server::serve;

@@ -21,8 +21,6 @@ pub type Mounts = BTreeMap<String, PathBuf>;
 /// An application with its one component.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    /// `[application] name`.
-    pub name: String,
     /// `[variables]`, by name.
     pub variables: BTreeMap<String, Variable>,
     /// The component that the HTTP trigger names.
@@ -31,12 +29,11 @@ pub struct Manifest {
 
 /// An application variable.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Variable {
     /// What it holds when nobody sets it. There is none when it is required.
     pub default: Option<String>,
     /// Whether it must be set.
-    #[serde(default)]
     pub required: bool,
     pub(crate) secret: Option<bool>,
     pub(crate) description: Option<String>,
@@ -44,7 +41,7 @@ pub struct Variable {
 
 /// The component.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Component {
     /// Its name in `[component.<id>]`.
     #[serde(skip)]
@@ -52,16 +49,12 @@ pub struct Component {
     /// The `.wasm` file.
     pub source: PathBuf,
     /// Directories that it may read.
-    #[serde(default)]
     pub files: Vec<FilesMount>,
     /// `allowed_outbound_hosts` as written, templates included.
-    #[serde(default)]
     pub allowed_outbound_hosts: Vec<String>,
     /// Its variables: names and templates.
-    #[serde(default)]
     pub variables: BTreeMap<String, String>,
     /// Its environment.
-    #[serde(default)]
     pub environment: BTreeMap<String, String>,
     pub(crate) description: Option<IgnoredAny>,
     pub(crate) build: Option<IgnoredAny>,
@@ -145,7 +138,7 @@ impl Raw {
             bail!("component.{other}: this host takes the one component that the HTTP trigger names");
         }
         component.complete(id, root, mounts)?;
-        Ok(Manifest { name: self.application.name, variables: self.variables, component })
+        Ok(Manifest { variables: self.variables, component })
     }
 }
 
@@ -154,12 +147,12 @@ impl Component {
     fn complete(&mut self, id: &str, root: &Path, mounts: &Mounts) -> Result<()> {
         check_id("component", id, '-')?;
         self.variables.keys().try_for_each(|name| check_id(&format!("component.{id}.variables"), name, '_'))?;
+        ensure!(!self.source.as_os_str().is_empty(), "component.{id}.source: name its .wasm file");
         self.id = id.to_owned();
         self.source = root.join(&self.source);
-        let files = &mut self.files;
-        let mounted = files.iter_mut().try_for_each(|mount| mount.complete(root, mounts));
+        let mounted = self.files.iter_mut().try_for_each(|mount| mount.complete(root, mounts));
         mounted.with_context(|| format!("component.{id}.files"))?;
-        if let Some(over) = mounts.keys().find(|over| files.iter().all(|mount| mount.destination != **over)) {
+        if let Some(over) = mounts.keys().find(|over| self.files.iter().all(|mount| mount.destination != **over)) {
             bail!("component.{id}.files: no entry has the destination {over:?} to mount over");
         }
         Ok(())
@@ -168,12 +161,10 @@ impl Component {
 
 impl FilesMount {
     fn complete(&mut self, root: &Path, mounts: &Mounts) -> Result<()> {
-        let is_absolute = self.destination.starts_with('/');
-        ensure!(is_absolute, "destination {:?} must be absolute", self.destination);
+        ensure!(self.destination.starts_with('/'), "destination {:?} must be absolute", self.destination);
         let over = mounts.get(&self.destination);
         let source = over.cloned().unwrap_or_else(|| root.join(&self.source));
-        let is_directory = source.is_dir();
-        ensure!(is_directory, "{} is no directory, and only directories can be mounted", source.display());
+        ensure!(source.is_dir(), "{} is no directory, and only directories can be mounted", source.display());
         let inside = || Some(source.canonicalize().ok()?.starts_with(root.canonicalize().ok()?));
         let is_own = over.is_some() || self.source.is_relative() && inside() == Some(true);
         ensure!(is_own, "source {:?} must be relative, and inside the application's directory", self.source);

@@ -13,6 +13,11 @@ pub trait Observer: Send + Sync {
     /// One write of the component's, to its stdout or stderr, or one line of the host's own.
     fn wrote(&self, bytes: &[u8]);
 
+    /// Writes a line of the host's own.
+    fn line(&self, line: std::fmt::Arguments) {
+        self.wrote(format!("{line}\n").as_bytes());
+    }
+
     /// An instance has ended that used so much fuel, about one unit for an instruction. Only code that was compiled to
     /// count it tells.
     fn ended(&self, _fuel: u64) {}
@@ -25,13 +30,6 @@ impl Observer for Stderr {
     fn wrote(&self, bytes: &[u8]) {
         // Nobody is left to be told that stderr is gone.
         _ = std::io::stderr().write_all(bytes);
-    }
-}
-
-impl dyn Observer {
-    /// Writes a line of the host's own.
-    pub(crate) fn line(&self, line: impl std::fmt::Display) {
-        self.wrote(format!("{line}\n").as_bytes());
     }
 }
 

@@ -58,11 +58,10 @@ impl Outbound {
         observer: Arc<dyn Observer>,
     ) -> Self {
         let mut by_host = HashMap::new();
-        for tls in config.client_tls.into_iter().filter(|tls| tls.is_for(id)) {
+        // The first that names a host counts, so it comes last.
+        for tls in config.client_tls.into_iter().rev().filter(|tls| tls.is_for(id)) {
             let client = client(tls.config, config.connection_pooling);
-            for host in tls.hosts {
-                by_host.entry(host).or_insert_with(|| client.clone());
-            }
+            by_host.extend(tls.hosts.into_iter().map(|host| (host, client.clone())));
         }
         let public = client(public_tls(), config.connection_pooling);
         Self(Arc::new(Inner { component_id: id.to_owned(), allowed_hosts: hosts, by_host, public, observer }))
@@ -93,16 +92,12 @@ impl Outbound {
         let Inner { component_id, allowed_hosts, observer, .. } = &*self.0;
         let authority = uri.authority().map_or("", uri::Authority::as_str);
         let to = format!("{}://{authority}", uri.scheme_str().unwrap_or("http"));
-        match allowed_hosts {
+        let why = match allowed_hosts {
             Ok(allowed) if allowed.allows(uri) => return Ok(()),
-            Ok(_) => observer.line(format_args!(
-                "denied: component {component_id:?} may not call {to}; to allow it, add {to:?} to its \
-                 allowed_outbound_hosts"
-            )),
-            Err(error) => observer.line(format_args!(
-                "denied: component {component_id:?} may call nothing until this is put right: {error:#}"
-            )),
-        }
+            Ok(_) => format!("may not call {to}; to allow it, add {to:?} to its allowed_outbound_hosts"),
+            Err(error) => format!("may call nothing until this is put right: {error:#}"),
+        };
+        observer.line(format_args!("denied: component {component_id:?} {why}"));
         Err(ErrorCode::HttpRequestDenied)
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
+use futures::FutureExt as _;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 /// Serves until `shutdown` is ready and the running requests have ended, or have had `patience` for it.
 pub async fn serve(
@@ -16,13 +16,10 @@ pub async fn serve(
 ) {
     // The rest of an answer must not wait until its head is acknowledged.
     let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
-    let (stopping, stopped) = oneshot::channel();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-        shutdown.await;
-        _ = stopping.send(());
-    });
+    let shutdown = shutdown.shared();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone());
     let late = async {
-        _ = stopped.await;
+        shutdown.await;
         tokio::time::sleep(patience).await;
     };
     tokio::select! {

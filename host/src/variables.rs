@@ -31,7 +31,10 @@ pub(crate) struct Variables {
 impl Variables {
     /// Finds every variable's value.
     pub(crate) fn resolve(manifest: &Manifest, sources: &VariableSources) -> Result<Self> {
-        check_flags(manifest, sources)?;
+        if let Some(name) = sources.flags.keys().find(|name| !manifest.variables.contains_key(*name)) {
+            let known = manifest.variables.keys().cloned().collect::<Vec<_>>().join(", ");
+            bail!("--variable {name}: the application declares no variable of that name; it has: {known}");
+        }
         let value =
             |(name, variable): (&String, &Variable)| anyhow::Ok((name.clone(), value(name, variable, sources)?));
         let application = manifest.variables.iter().map(value).collect::<Result<_>>()?;
@@ -75,13 +78,6 @@ impl Variables {
     }
 }
 
-fn check_flags(manifest: &Manifest, sources: &VariableSources) -> Result<()> {
-    let declared = &manifest.variables;
-    let Some(name) = sources.flags.keys().find(|name| !declared.contains_key(*name)) else { return Ok(()) };
-    let known = declared.keys().cloned().collect::<Vec<_>>().join(", ");
-    bail!("--variable {name}: the application declares no variable of that name; it has: {known}")
-}
-
 fn value(name: &str, variable: &Variable, sources: &VariableSources) -> Result<String> {
     let upper = name.to_ascii_uppercase();
     let env = || sources.env.get(&format!("SPIN_VARIABLE_{upper}"));
@@ -103,7 +99,7 @@ pub(crate) mod tests {
         });
         let handed = variables.iter().map(|(name, _)| (name.to_string(), format!("{{{{ {name} }}}}")));
         let component = Component { variables: handed.collect(), ..Component::default() };
-        Manifest { name: "app".into(), variables: declared.collect(), component }
+        Manifest { variables: declared.collect(), component }
     }
 
     pub(crate) fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {

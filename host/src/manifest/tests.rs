@@ -83,6 +83,7 @@ fn what_is_not_supported_is_named() {
     refused(&MINIMAL.replace("\"one.wasm\"", "{ url = \"https://x\", digest = \"sha256:0\" }"), "source: invalid");
     refused(&with("[[trigger.http]]\nroute = \"/...\"\ncomponent = \"one\""), "exactly one");
     refused(&MINIMAL.replace("component = \"one\"", "component = \"other\""), "no [component.other]");
+    refused(&MINIMAL.replace("source =", "description ="), "component.one.source: name its");
 }
 
 #[test]
