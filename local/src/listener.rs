@@ -27,7 +27,7 @@ pub(crate) type Bound = (TcpListener, SocketAddr);
 /// A router that is being served, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
-    local_addr: SocketAddr,
+    pub(crate) local_addr: SocketAddr,
     stop: DropGuard,
     task: JoinHandle<()>,
 }
@@ -37,10 +37,6 @@ impl Server {
         let stop = CancellationToken::new();
         let serving = host::serve(listener, router, stop.clone().cancelled_owned(), DRAIN);
         Self { local_addr, stop: stop.drop_guard(), task: tokio::spawn(serving) }
-    }
-
-    pub(crate) fn local_addr(&self) -> SocketAddr {
-        self.local_addr
     }
 
     pub(crate) async fn shutdown(self) {

@@ -5,16 +5,17 @@
 //! does not take makes a dead letter of the event it answers; and what a dead letter sink answers is thrown away.
 
 use super::journal::{Journal, Passed};
-use super::retry::can_heal;
 use super::sender::{Answer, Failure, Sender};
-use super::{BrokerConfig, Delivery, Trigger, ttl};
+use super::trigger::can_heal;
+use super::{BrokerConfig, Delivery, PATH, Trigger, ttl};
 use bytes::Bytes;
 use chrono::Utc;
 use cloudevents::{AttributesReader, Event};
+use futures::future::BoxFuture;
 use http::Uri;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,7 +24,6 @@ use tokio_util::task::TaskTracker;
 pub struct Dispatcher {
     /// What passed.
     pub journal: Journal,
-    pub(super) path: String,
     url: String,
     triggers: Vec<Trigger>,
     sender: Sender,
@@ -31,20 +31,16 @@ pub struct Dispatcher {
     pub(super) stopped: CancellationToken,
 }
 
-type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 impl Dispatcher {
     pub(super) fn new(config: BrokerConfig, address: SocketAddr) -> Self {
         let deliveries = TaskTracker::new();
         // Of one that is open, `wait` would wait for more.
         deliveries.close();
-        let path = format!("/{}/{}", config.namespace, config.name);
         Self {
-            journal: Journal::default(),
-            url: format!("http://{address}{path}"),
-            path,
+            journal: Journal::new(),
+            url: format!("http://{address}{PATH}"),
             triggers: config.triggers,
-            sender: Sender::new(&config.namespace),
+            sender: Sender::new(),
             deliveries,
             stopped: CancellationToken::new(),
         }
@@ -87,7 +83,7 @@ impl Dispatcher {
     }
 
     // Boxed, because a reply makes a delivery start another.
-    fn deliver(self: Arc<Self>, trigger: Trigger, event: Event) -> Task {
+    fn deliver(self: Arc<Self>, trigger: Trigger, event: Event) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let mut sent = event.clone();
             let ttl = ttl::take(&mut sent);
@@ -128,9 +124,11 @@ impl Dispatcher {
         let Delivery { retry, timeout, .. } = trigger.delivery;
         let mut retries = 0;
         loop {
-            let failure = match self.sender.attempt(destination, event, timeout).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
+            let attempt = self.sender.attempt(destination, event);
+            let failure = match tokio::time::timeout(timeout.unwrap_or(Duration::MAX), attempt).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::no_answer("the attempt timed out"),
             };
             let status = failure.status;
             if !can_heal(status) || retries == retry {

@@ -9,6 +9,7 @@ use cloudevents::{Event, EventBuilder, EventBuilderV10};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use provisioner::cloudevents::{BYTE_ORDER_MARK, Mode, ReadError, is_attribute_name, read as judge};
+use serde::de::Error as _;
 use serde_json::{Map, Value};
 use thiserror::Error;
 use uuid::Uuid;
@@ -21,9 +22,6 @@ pub enum EventError {
     Read(#[from] ReadError),
     /// An attribute that the component doesn't use is not as its type says.
     Attribute(#[from] serde_json::Error),
-    /// An attribute's name has other characters than those of attributes.
-    #[error("not a CloudEvent: {0:?} is no attribute's name: those are of lower-case letters and digits")]
-    Name(String),
 }
 
 /// Reads a message.
@@ -36,7 +34,8 @@ pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Event, EventError> {
     members.retain(|_, value| !value.is_null());
     let is_name = |name: &&String| is_attribute_name(name) || *name == "data_base64";
     if let Some(name) = members.keys().find(|name| !is_name(name)) {
-        return Err(EventError::Name(name.clone()));
+        let rule = "is no attribute's name: those are of lower-case letters and digits";
+        return Err(serde_json::Error::custom(format_args!("{name:?} {rule}")).into());
     }
     let mut event: Event = serde_json::from_value(members.into())?;
     if mode == Mode::Binary && !body.is_empty() {

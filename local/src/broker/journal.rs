@@ -183,13 +183,12 @@ impl Totals {
     }
 }
 
-impl Default for Journal {
-    fn default() -> Self {
+impl Journal {
+    /// One in which nothing has passed.
+    pub(super) fn new() -> Self {
         Self { kept: Mutex::default(), sender: broadcast::Sender::new(1024) }
     }
-}
 
-impl Journal {
     /// Notes a step, and the subscriber where it is that of one Trigger among several.
     pub(super) fn note(&self, subscriber: Option<String>, kind: Passed, event: &Event) {
         let mut kept = lock(&self.kept);
@@ -242,7 +241,7 @@ mod tests {
 
     #[track_caller]
     fn check(kind: Passed, expect: &str) {
-        let journal = Journal::default();
+        let journal = Journal::new();
         journal.note(None, kind, &pending());
         let line = journal.events()[0].to_string();
         assert_eq!(&line[14..], expect);
@@ -254,16 +253,13 @@ mod tests {
         check(Passed::Delivered { status: 200 }, "delivered    3f2a1b2c  it was answered 200");
         let retry = Passed::Retry { attempt: 1, status: Some(503), delay_seconds: 0.2 };
         check(retry, "retry        3f2a1b2c  1 in 0.2 s, because it was answered 503");
-        let ty = "io.podgateway.client.scheduling.done".to_owned();
-        check(Passed::Reply { ty }, "reply        3f2a1b2c  done");
-        let reason = "no answer after 10 retries".to_owned();
-        let expect = "dead letter  3f2a1b2c  no answer after 10 retries";
-        check(Passed::DeadLettered { reason }, expect);
+        check(Passed::Reply { ty: "x.scheduling.done".to_owned() }, "reply        3f2a1b2c  done");
+        check(Passed::DeadLettered { reason: "no answer".to_owned() }, "dead letter  3f2a1b2c  no answer");
     }
 
     #[test]
     fn step_of_one_trigger_among_several_says_whose_it_is() {
-        let journal = Journal::default();
+        let journal = Journal::new();
         journal.note(Some("http://h/".to_owned()), Passed::Delivered { status: 200 }, &pending());
         let step = journal.events().remove(0);
         assert!(step.to_string().ends_with("answered 200  at http://h/"), "{step}");
@@ -272,7 +268,7 @@ mod tests {
 
     #[test]
     fn totals_count_what_is_no_longer_kept() {
-        let journal = Journal::default();
+        let journal = Journal::new();
         let event = |ty: &str| EventBuilderV10::new().id("1").source("/s").ty(ty).build().unwrap();
         // An answer about an end is none about a client.
         journal.note(None, Passed::Received, &event("io.podgateway.client.termination.done"));
@@ -291,7 +287,7 @@ mod tests {
 
     #[test]
     fn step_is_json_with_its_kind_and_event() {
-        let journal = Journal::default();
+        let journal = Journal::new();
         let mut event = pending();
         event.set_data_unchecked(br#"{"gateway_name": "foo"}"#.to_vec());
         journal.note(None, Passed::Delivered { status: 202 }, &event);

@@ -1,7 +1,7 @@
 //! An in-memory broker: one Broker with its Triggers, as Knative's behave.
 //!
 //! A producer POSTs a CloudEvent to `ingress`; for each `trigger` whose filter it matches, `dispatch` delivers it through
-//! `sender` with the retries of `retry`, takes a reply in as a new event, and sends what cannot be delivered to the dead
+//! `sender` with the Trigger's retries, takes a reply in as a new event, and sends what cannot be delivered to the dead
 //! letter sink. `event` is the HTTP binding, `ttl` what the broker writes on events, `journal` what a person or a test
 //! sees of it all.
 //!
@@ -12,7 +12,6 @@ mod dispatch;
 mod event;
 mod ingress;
 mod journal;
-mod retry;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -22,8 +21,7 @@ mod ttl;
 pub use dispatch::Dispatcher;
 pub use event::{json_data, new_event};
 pub use journal::{BrokerEvent, Passed, Totals, last_word};
-pub use retry::{BackoffPolicy, Delivery};
-pub use trigger::{Filter, Trigger};
+pub use trigger::{BackoffPolicy, Delivery, Filter, Trigger};
 
 use crate::doors::Doors;
 use crate::{Server, listen};
@@ -34,15 +32,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 use tokio_util::sync::DropGuard;
 
+/// The namespace of the Broker and its Triggers.
+const NAMESPACE: &str = "default";
+/// Where the Broker is: it is the one that is called `default`.
+const PATH: &str = "/default/default";
+
 /// The configuration of a Broker and its Triggers.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
     /// Where producers reach it; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The Broker's and its Triggers' namespace.
-    pub namespace: String,
-    /// The Broker's name.
-    pub name: String,
     /// Who may reach it there.
     pub doors: Doors,
     /// Its Triggers. An event goes to each whose filter it matches.
@@ -54,8 +53,6 @@ impl BrokerConfig {
     pub fn new(subscriber: Uri, filter_type: &str) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            namespace: "default".to_owned(),
-            name: "default".to_owned(),
             doors: Doors::default(),
             triggers: vec![Trigger::new(subscriber, Filter::of_type(filter_type))],
         }
@@ -99,7 +96,7 @@ impl Broker {
 
     /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
-        self.server.local_addr()
+        self.server.local_addr
     }
 
     /// Stops it; what is being delivered, or waits for a retry, is lost.

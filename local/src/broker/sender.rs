@@ -4,6 +4,7 @@
 //! is one, or a failure with what Knative says of it. How often to try is
 //! `dispatch`'s part.
 
+use super::NAMESPACE;
 use super::event::{self, EventError};
 use bytes::Bytes;
 use cloudevents::Event;
@@ -13,7 +14,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use provisioner::cloudevents::{ReadError, write_verbatim};
-use std::time::Duration;
 
 /// The largest answer that is read.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
@@ -39,7 +39,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn no_answer(why: &str) -> Self {
+    /// What Knative makes of it where there is no status.
+    pub fn no_answer(why: &str) -> Self {
         let body = Bytes::from(format!("dispatch error: {why}"));
         Self { status: None, error: Some((500, body)), why: format!("no answer: {why}") }
     }
@@ -54,29 +55,16 @@ impl Failure {
 #[derive(Debug)]
 pub struct Sender {
     client: Client<HttpConnector, Full<Bytes>>,
-    namespace: HeaderValue,
 }
 
 impl Sender {
-    /// A sender for the Triggers of this namespace.
-    pub fn new(namespace: &str) -> Self {
-        let namespace = HeaderValue::from_str(namespace).expect("a namespace's name is ASCII");
-        Self { client: Client::builder(TokioExecutor::new()).build_http(), namespace }
+    /// A sender that has no connections yet.
+    pub fn new() -> Self {
+        Self { client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    /// Delivers an event once, in binary mode; without a `timeout` it may take for ever.
-    pub async fn attempt(
-        &self,
-        destination: &Uri,
-        event: &Event,
-        timeout: Option<Duration>,
-    ) -> Result<Answer, Failure> {
-        let attempt = self.exchange(destination, event);
-        let ended = tokio::time::timeout(timeout.unwrap_or(Duration::MAX), attempt).await;
-        ended.unwrap_or_else(|_| Err(Failure::no_answer("the attempt timed out")))
-    }
-
-    async fn exchange(&self, destination: &Uri, event: &Event) -> Result<Answer, Failure> {
+    /// Delivers an event once, in binary mode, however long it takes.
+    pub async fn attempt(&self, destination: &Uri, event: &Event) -> Result<Answer, Failure> {
         let request = self.request(destination, event);
         let request = request.ok_or_else(|| Failure::no_answer("an attribute can't be a header's value"))?;
         let response = self.client.request(request).await;
@@ -85,8 +73,7 @@ impl Sender {
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
         let body = Limited::new(body, ANSWER_LIMIT).collect().await;
-        let body = body.map_err(|error| Failure::no_answer(&error.to_string()))?;
-        let body = body.to_bytes();
+        let body = body.map_err(|error| Failure::no_answer(&error.to_string()))?.to_bytes();
         if !parts.status.is_success() {
             return Err(Failure::status(status, body));
         }
@@ -104,7 +91,7 @@ impl Sender {
     fn request(&self, destination: &Uri, event: &Event) -> Option<Request<Full<Bytes>>> {
         let (mut headers, body) = write_verbatim(event)?;
         headers.insert("prefer", HeaderValue::from_static("reply"));
-        headers.insert("kn-namespace", self.namespace.clone());
+        headers.insert("kn-namespace", HeaderValue::from_static(NAMESPACE));
         let mut request = Request::post(destination).body(Full::new(body.into())).ok()?;
         *request.headers_mut() = headers;
         Some(request)

@@ -1,15 +1,18 @@
-//! A Trigger: which events go to which subscriber, and how.
+//! A Trigger: which events go to which subscriber, and how: what is retried, and after how long.
+//!
+//! The rules of delivery are Knative's `SelectiveRetry` and its backoff; `Retry-After` is not honoured, as in Knative without
+//! `retryAfterMax`.
 //!
 //! As text, for the command line: `SUBSCRIBER[,ATTRIBUTE=VALUE]…`, for example
 //! `http://127.0.0.1:9000/,type=io.podgateway.client.scheduling.done`.
 
-use super::retry::Delivery;
 use anyhow::{Context, ensure};
 use cloudevents::Event;
 use http::Uri;
 use provisioner::cloudevents::is_attribute_name;
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// A Trigger of a Broker.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,19 +38,17 @@ impl Trigger {
 /// value stands for any, as long as the attribute is there. Without attributes every event matches, the subscriber's own
 /// replies too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    attributes: BTreeMap<String, String>,
-}
+pub struct Filter(BTreeMap<String, String>);
 
 impl Filter {
     /// A filter on `type` alone.
     pub fn of_type(ty: &str) -> Self {
-        Self { attributes: BTreeMap::from([("type".to_owned(), ty.to_owned())]) }
+        Self(BTreeMap::from([("type".to_owned(), ty.to_owned())]))
     }
 
     /// Whether an event matches every attribute.
     pub fn matches(&self, event: &Event) -> bool {
-        self.attributes.iter().all(|(name, expected)| {
+        self.0.iter().all(|(name, expected)| {
             let is_expected = |value: String| expected.is_empty() || *expected == value;
             event.iter().any(|(attribute, value)| attribute == name && is_expected(value.to_string()))
         })
@@ -71,11 +72,63 @@ impl FromStr for Trigger {
                 pair.with_context(|| format!("{part:?} is no ATTRIBUTE=VALUE; a value can hold no comma"))?;
             const RULE: &str = "those are of lower-case letters and digits, without \"ce-\"";
             ensure!(is_attribute_name(name), "{name:?} is no attribute's name: {RULE}");
-            let before = filter.attributes.insert(name.to_owned(), value.to_owned());
+            let before = filter.0.insert(name.to_owned(), value.to_owned());
             ensure!(before.is_none(), "{name} stands there twice: an event has one, so write two triggers");
         }
         Ok(Self::new(subscriber, filter))
     }
+}
+
+/// How delays grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackoffPolicy {
+    /// Delay, twice the delay, four times the delay.
+    Exponential,
+    /// Nothing, the delay, twice the delay.
+    Linear,
+}
+
+/// A Trigger's `spec.delivery`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// How many attempts follow the first.
+    pub retry: u32,
+    /// How delays grow.
+    pub backoff_policy: BackoffPolicy,
+    /// Where they start.
+    pub backoff_delay: Duration,
+    /// How long one attempt may take; without one, for ever.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for Delivery {
+    /// What a Broker has that says nothing: ten retries, exponential from
+    /// PT0.2S, about 205 seconds in all.
+    fn default() -> Self {
+        Self {
+            retry: 10,
+            backoff_policy: BackoffPolicy::Exponential,
+            backoff_delay: Duration::from_millis(200),
+            timeout: None,
+        }
+    }
+}
+
+impl Delivery {
+    /// The delay before the retry that follows `retries` others.
+    pub fn delay(&self, retries: u32) -> Duration {
+        let factor = match self.backoff_policy {
+            BackoffPolicy::Exponential => 2u32.saturating_pow(retries),
+            BackoffPolicy::Linear => retries,
+        };
+        self.backoff_delay.saturating_mul(factor)
+    }
+}
+
+/// Whether another attempt may succeed, by the status of what was no success; `None` is no answer at all.
+pub fn can_heal(status: Option<u16>) -> bool {
+    // 404: a subscriber that is becoming ready answers so.
+    matches!(status, None | Some(404 | 408 | 409 | 429 | 500..))
 }
 
 /// Whether a URI can be reached by plain HTTP.
@@ -120,7 +173,7 @@ mod tests {
         let trigger: Trigger = "http://127.0.0.1:9000/a?b=c,type=t,source=/s=1".parse().unwrap();
         assert_eq!(trigger.subscriber, "http://127.0.0.1:9000/a?b=c");
         let attributes = [("source", "/s=1"), ("type", "t")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(trigger.filter.attributes, BTreeMap::from(attributes));
+        assert_eq!(trigger.filter, Filter(BTreeMap::from(attributes)));
         assert_eq!("http://h".parse::<Trigger>().unwrap().filter, Filter::default());
         assert_eq!(filter(",type=t"), Filter::of_type("t"));
     }
@@ -141,5 +194,29 @@ mod tests {
             let error = text.parse::<Trigger>().unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn every_status_is_judged_as_knative_judges_it() {
+        let retried = [404, 408, 409, 429].into_iter().chain(500..=599);
+        assert!((300..=599).filter(|status| can_heal(Some(*status))).eq(retried));
+        assert!(can_heal(None));
+    }
+
+    #[test]
+    fn default_delays_double_and_add_up_to_205_seconds() {
+        let delivery = Delivery::default();
+        let delays: Vec<_> = (0..delivery.retry).map(|n| delivery.delay(n)).collect();
+        assert_eq!(delays[0], Duration::from_millis(200));
+        assert_eq!(delays[3], Duration::from_millis(1600));
+        assert_eq!(delays.iter().sum::<Duration>(), Duration::from_millis(204_600));
+    }
+
+    #[test]
+    fn linear_delays_start_at_once() {
+        let backoff_policy = BackoffPolicy::Linear;
+        let delivery = Delivery { backoff_policy, ..Delivery::default() };
+        assert_eq!(delivery.delay(0), Duration::ZERO);
+        assert_eq!(delivery.delay(3), Duration::from_millis(600));
     }
 }

@@ -21,10 +21,7 @@ const ERROR_DATA_LIMIT: usize = 1024;
 pub fn arrive(event: &mut Event, now: DateTime<Utc>) -> bool {
     let time = now.to_rfc3339_opts(SecondsFormat::Nanos, true);
     event.set_extension(ARRIVAL_TIME, time);
-    let ttl = match read(event) {
-        Some(ttl) => (ttl - 1).max(0),
-        None => DEFAULT_TTL,
-    };
+    let ttl = read(event).map_or(DEFAULT_TTL, |ttl| (ttl - 1).max(0));
     set(event, ttl);
     ttl > 0
 }

@@ -66,17 +66,17 @@ pub async fn check(gateways: &[String], config: &Config, token: &Token, outbound
         // An event that nobody has sent, for a Pod that nobody has.
         let context = Context { source: "/check".to_owned(), id: Uuid::new_v4().to_string(), ..Context::default() };
         let pending = Pending::new(&context, gateway, config);
-        let others: Vec<&str> = gateways.iter().map(String::as_str).filter(|other| other != gateway).collect();
         let Findings { problem, advice } = match (&webhooks, &pending) {
             (Ok(Some(webhooks)), Ok(pending)) => {
-                webhooks.judge(&manifest(pending, config, None)["metadata"]["labels"], &others)
+                webhooks.judge(&manifest(pending, config, None)["metadata"]["labels"], gateways)
             }
             (Err(advice), _) => Findings { advice: vec![advice.clone()], problem: None },
             _ => Findings::default(),
         };
-        let (address, failed) = rehearse(pending, &cluster).await;
-        let (gateway, injected) = (gateway.clone(), address.is_some());
-        rows.push(Row { gateway, injected, address, problem: failed.or(problem), advice });
+        let rehearsed = rehearse(pending, &cluster).await;
+        let problem = rehearsed.clone().err().or(problem);
+        let address = rehearsed.unwrap_or_default();
+        rows.push(Row { gateway: gateway.clone(), injected: address.is_some(), address, problem, advice });
     }
     rows
 }
@@ -105,20 +105,20 @@ async fn webhooks(cluster: &Cluster<'_, impl Outbound>) -> Result<Option<Webhook
     Ok(Some(Webhooks::of(&list, &namespace, &config.gateway_key)))
 }
 
-/// The address of the gateway that takes the client, and why it can't be used.
+/// The address of the gateway that takes the client, where it is told; or why none does.
 async fn rehearse(
     pending: Result<Pending<'_>, Failure>,
     cluster: &Cluster<'_, impl Outbound>,
-) -> (Option<String>, Option<String>) {
+) -> Result<Option<String>, String> {
     let rehearsed = match pending {
         Ok(pending) => Provisioning { pending: &pending, cluster }.rehearse().await,
         Err(failure) => Err(failure.into()),
     };
     match settled(rehearsed) {
-        Ok(Ok(pod)) => (injected_address(&pod).ok().map(str::to_owned), None),
-        Ok(Err(failure)) => (None, Some(explain(&failure, cluster).await)),
+        Ok(Ok(pod)) => Ok(injected_address(&pod).ok().map(str::to_owned)),
+        Ok(Err(failure)) => Err(explain(&failure, cluster).await),
         // Nobody has given up on anything: this is what heals, or what somebody has to heal.
-        Err(retry) => (None, Some(format!("events would wait: {}", retry.cause))),
+        Err(retry) => Err(format!("events would wait: {}", retry.cause)),
     }
 }
 

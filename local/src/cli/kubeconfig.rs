@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use base64::prelude::{BASE64_STANDARD, Engine};
-use host::Pem;
+use host::{Pem, read};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -36,7 +36,7 @@ impl Cluster {
             false => std::env::split_paths(path).filter(|file| !file.as_os_str().is_empty()).collect(),
         };
         let files_there = files.iter().filter(|file| files.len() == 1 || file.exists());
-        resolve(files_there.map(|file| Kubeconfig::read(file)).collect::<Result<_>>()?)
+        resolve(&files_there.map(|file| Kubeconfig::read(file)).collect::<Result<Vec<_>>>()?)
     }
 }
 
@@ -47,6 +47,9 @@ struct Kubeconfig {
     contexts: Vec<Named<Context>>,
     clusters: Vec<Named<ClusterEntry>>,
     users: Vec<Named<User>>,
+    /// Where it is.
+    #[serde(skip)]
+    directory: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -54,9 +57,6 @@ struct Named<T> {
     name: String,
     #[serde(alias = "context", alias = "cluster", alias = "user")]
     value: T,
-    /// Where the kubeconfig is that says this.
-    #[serde(skip)]
-    directory: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -101,35 +101,34 @@ impl Kubeconfig {
             let reason = error.to_string();
             anyhow!("{} is not a kubeconfig: {}", path.display(), reason.lines().next().unwrap_or_default())
         })?;
-        let directory = path.parent().unwrap_or(Path::new("."));
-        config.clusters.iter_mut().for_each(|cluster| cluster.directory = directory.to_owned());
-        config.users.iter_mut().for_each(|user| user.directory = directory.to_owned());
+        config.directory = path.parent().unwrap_or(Path::new(".")).to_owned();
         Ok(config)
     }
 }
 
-fn resolve(all: Vec<Kubeconfig>) -> Result<Cluster> {
-    let (mut current, mut contexts, mut clusters, mut users) = (String::new(), Vec::new(), Vec::new(), Vec::new());
-    for one in all {
-        current = if current.is_empty() { one.current_context } else { current };
-        contexts.extend(one.contexts);
-        clusters.extend(one.clusters);
-        users.extend(one.users);
-    }
-    let context = find(contexts, "context", &current)?.value;
-    let Named { value: cluster, directory, .. } = find(clusters, "cluster", &context.cluster)?;
-    let user = find(users, "user", &context.user)?;
-    let (token, certificate) = user.value.credentials(&user.directory)?;
+fn resolve(all: &[Kubeconfig]) -> Result<Cluster> {
+    let current = all.iter().map(|one| one.current_context.as_str()).find(|name| !name.is_empty());
+    let (context, _) = find(all, |one| &one.contexts, "context", current.unwrap_or_default())?;
+    let (cluster, directory) = find(all, |one| &one.clusters, "cluster", &context.cluster)?;
+    let (user, home) = find(all, |one| &one.users, "user", &context.user)?;
+    let (token, certificate) = user.credentials(home)?;
     let (url, host) = cluster.url()?;
     let ca =
-        pem(&directory, "certificate-authority", cluster.certificate_authority_data, cluster.certificate_authority)?;
+        pem(directory, "certificate-authority", &cluster.certificate_authority_data, &cluster.certificate_authority)?;
     Ok(Cluster { url, host, ca, token, certificate })
 }
 
-fn find<T>(list: Vec<Named<T>>, what: &str, name: &str) -> Result<Named<T>> {
-    let found = list.into_iter().find(|named| named.name == name);
+/// The first of this name, and the directory of the file that it is in.
+fn find<'a, T>(
+    all: &'a [Kubeconfig],
+    list: fn(&Kubeconfig) -> &Vec<Named<T>>,
+    what: &str,
+    name: &str,
+) -> Result<(&'a T, &'a Path)> {
+    let named =
+        |one: &'a Kubeconfig| Some((&list(one).iter().find(|named| named.name == name)?.value, &*one.directory));
     let missing = "choose a context with kubectl config use-context";
-    found.with_context(|| format!("the kubeconfig has no {what} named {name:?}: {missing}"))
+    all.iter().find_map(named).with_context(|| format!("the kubeconfig has no {what} named {name:?}: {missing}"))
 }
 
 impl ClusterEntry {
@@ -151,13 +150,14 @@ impl ClusterEntry {
 }
 
 impl User {
-    fn credentials(self, directory: &Path) -> Result<(Option<String>, Option<[Pem; 2]>)> {
-        let certificate = pem(directory, "client-certificate", self.client_certificate_data, self.client_certificate)?;
-        let key = pem(directory, "client-key", self.client_key_data, self.client_key)?;
+    fn credentials(&self, directory: &Path) -> Result<(Option<String>, Option<[Pem; 2]>)> {
+        let certificate =
+            pem(directory, "client-certificate", &self.client_certificate_data, &self.client_certificate)?;
+        let key = pem(directory, "client-key", &self.client_key_data, &self.client_key)?;
         let certificate = certificate.zip(key).map(|(certificate, key)| [certificate, key]);
-        let token = match (self.token, self.token_file) {
+        let token = match (&self.token, &self.token_file) {
             (None, Some(file)) => Some(String::from_utf8_lossy(&read(&directory.join(file))?).trim().to_owned()),
-            (token, _) => token,
+            (token, _) => token.clone(),
         };
         let is_usable = token.is_some() || certificate.is_some();
         let what = match () {
@@ -173,7 +173,7 @@ impl User {
 }
 
 /// Inline data wins over a file, as in kubectl.
-fn pem(directory: &Path, what: &str, data: Option<String>, file: Option<PathBuf>) -> Result<Option<Pem>> {
+fn pem(directory: &Path, what: &str, data: &Option<String>, file: &Option<PathBuf>) -> Result<Option<Pem>> {
     let bytes = match (data, file) {
         (Some(data), _) => BASE64_STANDARD
             .decode(data.trim())
@@ -182,10 +182,6 @@ fn pem(directory: &Path, what: &str, data: Option<String>, file: Option<PathBuf>
         (None, None) => return Ok(None),
     };
     Ok(Some((format!("the kubeconfig's {what}"), bytes)))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ mod console;
 mod kubeconfig;
 mod output;
 mod progress;
-mod reach;
 mod run;
 pub mod sources;
 mod webhooks;

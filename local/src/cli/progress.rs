@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-/// What takes less is not worth a word, and what takes more is told again after as much.
+/// Work that takes less is not shown. The line of what takes longer is written again each time that this has passed.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Waits for `work`; `what` is the line's beginning, such as `compiling the component`.

@@ -12,17 +12,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use provisioner::config::Config as Settings;
-use provisioner::event::PENDING;
 use provisioner::kubernetes::Token;
 
 use super::args::Args;
 use super::check::{check, lines};
-use super::client::Client;
+use super::client::{Client, reach};
 use super::kubeconfig::Cluster;
 use super::output::{Output, print_bytes, print_json, print_line};
 use super::progress::shown;
-use super::reach::reach;
-use super::sources::{triggers, uri};
+use super::sources::triggers;
 use super::{console, sources};
 use crate::broker::{Broker, BrokerConfig};
 use crate::doors;
@@ -76,7 +74,9 @@ async fn serve(args: Args) -> Result<()> {
     let code = unless_stopped(&mut stop, load(&args, &setup, &kubernetes)).await?;
     let (listener, provisioner) = listen(args.listen).await?;
     let settling = listen(ANY_PORT.into()).await?;
-    let broker = Arc::new(broker(&args, provisioner, settling.1).await?);
+    let triggers = triggers(provisioner, settling.1).chain(args.triggers.clone()).collect();
+    let broker = Broker::bind(BrokerConfig { listen: args.broker_listen, doors: args.doors(), triggers }).await;
+    let broker = Arc::new(broker?);
     let has_sink = !setup.variable("k_sink").unwrap_or_default().is_empty();
     let application = Application::new(setup, code.clone());
     let with_sink = if has_sink { application.clone() } else { with_sink(&args, options, code, &broker)? };
@@ -84,15 +84,15 @@ async fn serve(args: Args) -> Result<()> {
     let page = page(&args, provisioner, &broker, &kubernetes).await?;
     // Subscribed to before the addresses are told: from then on nothing that happens is missed.
     let (events, changes) = (broker.journal.subscribe(), kubernetes.embedded.as_ref().map(|api| api.subscribe()));
-    introduce(args.output, &page, provisioner, &broker, &kubernetes).context(NO_STDOUT)?;
-    tokio::spawn(console::print_events(events, args.output));
-    if let Some(changes) = changes {
-        tokio::spawn(console::print_pods(changes, args.output));
-    }
     if let Some(api) = &kubernetes.embedded {
         let (changes, broker) = (api.subscribe(), Arc::downgrade(&broker));
         tokio::spawn(sources::tell_changes(changes, api.url(), broker.clone()));
         tokio::spawn(sources::ping(broker));
+    }
+    introduce(args.output, &page, provisioner, &broker, &kubernetes).context(NO_STDOUT)?;
+    tokio::spawn(console::print_events(events, args.output));
+    if let Some(changes) = changes {
+        tokio::spawn(console::print_pods(changes, args.output));
     }
     // What runs around it is there until its last request has ended.
     host::serve(listener, args.doors().guard(application.router(), doors::refuse), stop, PATIENCE).await;
@@ -182,13 +182,6 @@ fn options(args: &Args) -> Result<Options> {
     let runtime_config = args.runtime_config_file.as_deref().map(RuntimeConfig::from_file).transpose()?;
     let variables = VariableSources { env: std::env::vars().collect(), ..VariableSources::default() };
     Ok(Options { variables, runtime_config: runtime_config.unwrap_or_default(), ..Options::default() })
-}
-
-/// The broker with the Triggers of `deploy/`, and those that were asked for.
-async fn broker(args: &Args, provisioner: SocketAddr, settling: SocketAddr) -> Result<Broker> {
-    let triggers = triggers(provisioner, settling).chain(args.triggers.clone()).collect();
-    let reached = BrokerConfig::new(uri(provisioner, "/"), PENDING);
-    Broker::bind(BrokerConfig { listen: args.broker_listen, doors: args.doors(), triggers, ..reached }).await
 }
 
 /// Where the Pods go. Keeps what the provisioner needs for it alive.

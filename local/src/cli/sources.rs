@@ -72,7 +72,7 @@ pub fn told(change: &PodChange, api: &str) -> Option<Event> {
 }
 
 /// A path at an address.
-pub fn uri(address: SocketAddr, path: &str) -> Uri {
+fn uri(address: SocketAddr, path: &str) -> Uri {
     format!("http://{address}{path}").parse().expect("an address makes a URI")
 }
 

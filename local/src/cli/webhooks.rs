@@ -5,6 +5,7 @@
 
 use provisioner::pod::{each, text};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Where a gateway's admission controller serves. It has no other path.
 const PATH: &str = "/wh/mutating/setgateway";
@@ -48,8 +49,8 @@ impl Webhooks {
         Self { key: key.to_owned(), found }
     }
 
-    /// Judges those that are asked for a client with these `labels`, beside whose gateway there are `others`.
-    pub fn judge(&self, labels: &Value, others: &[&str]) -> Findings {
+    /// Judges those that are asked for a client with these `labels`, whose gateway is one of `gateways`.
+    pub fn judge(&self, labels: &Value, gateways: &[String]) -> Findings {
         let asked: Vec<_> = self.found.iter().filter(|webhook| webhook.asks_for(labels, &self.key)).collect();
         if asked.is_empty() {
             let gateway = text(&labels[&self.key]);
@@ -57,7 +58,7 @@ impl Webhooks {
                 format!("no webhook that is known for a gateway's, at {PATH}, is asked for clients of {gateway}");
             return Findings { problem: None, advice: vec![advice] };
         }
-        let advice = asked.iter().flat_map(|webhook| webhook.advice(labels, &self.key, others)).collect();
+        let advice = asked.iter().flat_map(|webhook| webhook.advice(labels, &self.key, gateways)).collect();
         Findings { problem: asked.iter().find_map(|webhook| webhook.problem()), advice }
     }
 }
@@ -81,9 +82,9 @@ impl Webhook {
         })
     }
 
-    fn advice(&self, labels: &Value, key: &str, others: &[&str]) -> Vec<String> {
+    fn advice(&self, labels: &Value, key: &str, gateways: &[String]) -> Vec<String> {
         let (title, policy) = (&self.title, &self.registered["failurePolicy"]);
-        let whose = self.whose(labels, key, others).map(|whose| {
+        let whose = self.whose(labels, key, gateways).map(|whose| {
             format!(
                 "{title} is asked for the clients of {whose}: each create waits for it, and while it is down none of them \
                  starts. Give it an objectSelector with its own {key} (docs/operations.md, \"Many gateways\")"
@@ -98,8 +99,8 @@ impl Webhook {
         whose.into_iter().chain(lenient).collect()
     }
 
-    /// Whose clients it is asked for beside those of the one gateway that the `labels` name.
-    fn whose(&self, labels: &Value, key: &str, others: &[&str]) -> Option<String> {
+    /// Whose clients it is asked for, where those are not of one gateway alone.
+    fn whose(&self, labels: &Value, key: &str, gateways: &[String]) -> Option<String> {
         let asks_for = |gateway: &str| {
             let mut labels = labels.clone();
             labels[key] = json!(gateway);
@@ -108,13 +109,8 @@ impl Webhook {
         if asks_for(NOBODYS) {
             return Some("every gateway".to_owned());
         }
-        let mut all: Vec<&str> = others.iter().copied().filter(|other| asks_for(other)).collect();
-        if all.is_empty() {
-            return None;
-        }
-        all.push(text(&labels[key]));
-        all.sort_unstable();
-        Some(all.join(", "))
+        let all = gateways.iter().map(String::as_str).filter(|gateway| asks_for(gateway)).collect::<BTreeSet<_>>();
+        (all.len() > 1).then(|| Vec::from_iter(all).join(", "))
     }
 }
 

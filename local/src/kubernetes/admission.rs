@@ -59,31 +59,27 @@ impl Gateway {
         self
     }
 
-    fn webhook(&self) -> String {
-        format!("pod-gateway-{}.gateway-system.svc.cluster.local", self.name)
-    }
-
-    fn matches(&self, pod: &Value) -> bool {
-        let [annotation, label] = ["annotations", "labels"].map(|field| pod["metadata"][field][KEY].as_str());
-        annotation.or(label) == Some(self.name.as_str())
-    }
-
     fn admit(&self, pod: &mut Value, namespace: &str) -> Result<(), Status> {
+        let webhook = format!("pod-gateway-{}.gateway-system.svc.cluster.local", self.name);
+        let [annotation, label] = ["annotations", "labels"].map(|field| pod["metadata"][field][KEY].as_str());
+        let is_asked_for = annotation.or(label) == Some(self.name.as_str());
         match &self.mode {
-            Mode::Down(why) => Err(Status::webhook_failed(&self.webhook(), why)),
-            _ if !self.matches(pod) => Ok(()),
-            Mode::Deny(message) => Err(Status::denied_by_webhook(&self.webhook(), message)),
-            Mode::Inject => {
-                self.inject(pod, namespace);
-                Ok(())
-            }
+            Mode::Down(why) => return Err(Status::webhook_failed(&webhook, why)),
+            Mode::Deny(message) if is_asked_for => return Err(Status::denied_by_webhook(&webhook, message)),
+            Mode::Inject if is_asked_for => self.inject(pod, namespace),
+            _ => {}
         }
+        Ok(())
     }
 
     fn inject(&self, pod: &mut Value, namespace: &str) {
         let spec = &mut pod["spec"];
         spec["dnsPolicy"] = json!("None");
-        spec["dnsConfig"] = dns_config(namespace);
+        spec["dnsConfig"] = json!({
+            "nameservers": [GATEWAY_IP],
+            "searches": [format!("{namespace}.svc.cluster.local"), "svc.cluster.local", "cluster.local"],
+            "options": [{"name": "ndots", "value": "5"}],
+        });
         append(&mut spec["initContainers"], container("init", &self.address));
         append(&mut spec["containers"], container("sidecar", &self.address));
         let source = json!({"name": format!("pod-gateway-{}", self.name), "defaultMode": 0o777});
@@ -109,14 +105,6 @@ fn append(list: &mut Value, item: Value) {
         Value::Array(items) => items.push(item),
         other => *other = json!([item]),
     }
-}
-
-fn dns_config(namespace: &str) -> Value {
-    json!({
-        "nameservers": [GATEWAY_IP],
-        "searches": [format!("{namespace}.svc.cluster.local"), "svc.cluster.local", "cluster.local"],
-        "options": [{"name": "ndots", "value": "5"}],
-    })
 }
 
 fn container(part: &str, address: &str) -> Value {

@@ -4,18 +4,19 @@
 //! webhooks, validation, and at last the store. So a webhook that is down fails the creation of a Pod that is there
 //! already.
 
-use super::body::Asked;
+use super::body::{self, Asked};
 use super::config::Config;
 use super::kubelet::{self, Fate, Next};
 use super::patch::PatchType;
 use super::route::{self, Kind, Query, Resource};
 use super::status::{Cause, Status};
 use super::store::{DeleteOptions, Store};
-use super::{admission, defaults, list, table, types, update, validation};
+use super::{admission, defaults, list, table, update, validation};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{Method, Request, StatusCode};
 use provisioner::pod::text;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -43,11 +44,11 @@ impl Api {
     /// An API without Pods.
     pub fn new(config: Config, started: DateTime<Utc>) -> Self {
         let seeded = config.seeded(started);
-        Self { config, store: Store::default(), calls: BTreeMap::new(), available: true, seeded }
+        Self { config, store: Store::new(), calls: BTreeMap::new(), available: true, seeded }
     }
 
     /// Answers a request.
-    pub fn answer(&mut self, request: &Request<Bytes>, now: DateTime<Utc>) -> Response<Bytes> {
+    pub fn answer(&mut self, request: &Request<Bytes>, now: DateTime<Utc>) -> Response {
         match self.route(request, now) {
             Ok((code, Value::String(text))) => respond(code, "text/plain; charset=utf-8", text),
             Ok((code, object)) => {
@@ -66,8 +67,6 @@ impl Api {
         }
         let user = self.authenticate(request)?;
         let path = request.uri().path();
-        let no_resource =
-            || Err(Status::new(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource"));
         let parts = route::parts(path);
         let found = match &parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()[..] {
             ["healthz" | "livez" | "readyz", ..] => return ok(json!("ok")),
@@ -75,15 +74,15 @@ impl Api {
             ["api"] => ok(json!({"kind": "APIVersions", "versions": ["v1"]})),
             ["apis"] => ok(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": []})),
             ["api", "v1"] => ok(route::core_resources()),
-            ["api", "v1", rest @ ..] => match Resource::of(rest) {
-                Some(resource) => {
-                    let asked = Asked { request, query: Query::of(request.uri()), now };
-                    return self.resource(&asked, &resource, &user);
-                }
-                None => no_resource(),
-            },
+            ["api", "v1", rest @ ..] if let Some(resource) = Resource::of(rest) => {
+                let asked = Asked { request, query: Query::of(request.uri()), now };
+                return self.resource(&asked, &resource, &user);
+            }
             ["apis", "authentication.k8s.io", "v1", "tokenreviews"] if user != ANONYMOUS => self.review(request),
-            ["api" | "apis", ..] => no_resource(),
+            ["api" | "apis", ..] => {
+                let message = "the server could not find the requested resource";
+                Err(Status::new(StatusCode::NOT_FOUND, "NotFound", message))
+            }
             _ => Ok((StatusCode::NOT_FOUND, json!("404 page not found"))),
         };
         let message = format!("forbidden: User {ANONYMOUS:?} cannot get path {path:?}");
@@ -93,13 +92,13 @@ impl Api {
     /// Who asks: whoever has the token, or somebody without any.
     fn authenticate(&self, request: &Request<Bytes>) -> Result<String, Status> {
         let value = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        match value.and_then(|value| value.split_once(' ')) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => match token == self.config.token {
-                true => Ok(self.config.user.clone()),
-                false => Err(Status::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")),
-            },
-            _ if self.config.open_to.is_some() => Ok(self.config.user.clone()),
-            _ => Ok(ANONYMOUS.to_owned()),
+        let credentials = value.and_then(|value| value.split_once(' '));
+        match credentials.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) {
+            Some((_, token)) if token != self.config.token => {
+                Err(Status::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized"))
+            }
+            None if self.config.open_to.is_none() => Ok(ANONYMOUS.to_owned()),
+            _ => Ok(self.config.user.clone()),
         }
     }
 
@@ -120,9 +119,7 @@ impl Api {
                 let found = self.objects(resource).find(|object| object["metadata"]["name"] == name);
                 ok(found.ok_or_else(|| Status::not_found(kind.plural(), name))?.clone())
             }
-            (kind, "list", _, None) => {
-                ok(list::page(kind, self.objects(resource), &self.store.resource_version(), &asked.query)?)
-            }
+            (kind, "list", _, None) => ok(list::page(kind, self.objects(resource), self.store.version, &asked.query)?),
             _ => Err(not_allowed()),
         }
     }
@@ -185,8 +182,8 @@ impl Api {
         }
         let mut new = old.clone();
         patch_type.apply(&mut new, &patch)?;
-        types::check(&new)
-            .map_err(|status| Status::invalid("", "", &[Cause::invalid_value("patch", patch, &status.message)]))?;
+        body::check_types(&new)
+            .map_err(|status| Status::invalid("", "", &[Cause::invalid("patch", patch, &status.message)]))?;
         let new = update::prepare(old, new)?;
         ok(self.store.update(new, dry)?)
     }
@@ -233,14 +230,11 @@ fn ok(body: Value) -> Result<Answer, Status> {
     Ok((StatusCode::OK, body))
 }
 
-fn respond(code: StatusCode, media_type: &'static str, body: String) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = code;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response
+fn respond(code: StatusCode, media_type: &'static str, body: String) -> Response {
+    (code, [(CONTENT_TYPE, media_type)], body).into_response()
 }
 
 /// A failure as a response.
-pub fn failure(status: &Status) -> Response<Bytes> {
+pub fn failure(status: &Status) -> Response {
     respond(status.code, "application/json", status.json().to_string())
 }

@@ -49,7 +49,12 @@ impl Config {
 
     /// The objects that are there from the start and are only read, as JSON: Namespaces and PodTemplates.
     pub(super) fn seeded(&self, created: DateTime<Utc>) -> Vec<Value> {
-        let namespaces = self.namespaces.iter().map(|(name, labels)| namespace(name, labels, created));
+        let namespaces = self.namespaces.iter().map(|(name, labels)| {
+            let mut labels = json!(labels);
+            labels["kubernetes.io/metadata.name"] = json!(name);
+            let metadata = json!({"name": name, "labels": labels, "creationTimestamp": time(created)});
+            json!({"kind": "Namespace", "apiVersion": "v1", "metadata": metadata, "status": {"phase": "Active"}})
+        });
         let templates = self.pod_templates.iter().cloned().map(|mut template| {
             template["kind"] = json!("PodTemplate");
             template["apiVersion"] = json!("v1");
@@ -57,13 +62,6 @@ impl Config {
         });
         namespaces.chain(templates).collect()
     }
-}
-
-fn namespace(name: &str, labels: &BTreeMap<String, String>, created: DateTime<Utc>) -> Value {
-    let mut labels = json!(labels);
-    labels["kubernetes.io/metadata.name"] = json!(name);
-    let metadata = json!({"name": name, "labels": labels, "creationTimestamp": time(created)});
-    json!({"kind": "Namespace", "apiVersion": "v1", "metadata": metadata, "status": {"phase": "Active"}})
 }
 
 /// What a Role in one namespace allows.

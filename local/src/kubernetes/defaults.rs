@@ -17,27 +17,21 @@ pub const SCHEDULING_GATED: &str = "SchedulingGated";
 pub fn spec(pod: &mut Value) {
     let spec = &mut pod["spec"];
     let tolerations = ["not-ready", "unreachable"].map(toleration);
-    fill(
-        spec,
-        json!({
-            "restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst",
-            "serviceAccountName": "default", "securityContext": {}, "schedulerName": "default-scheduler", "priority": 0,
-            "preemptionPolicy": "PreemptLowerPriority", "enableServiceLinks": true,
-            "tolerations": tolerations,
-        }),
-    );
+    let defaults = json!({
+        "restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst",
+        "serviceAccountName": "default", "securityContext": {}, "schedulerName": "default-scheduler", "priority": 0,
+        "preemptionPolicy": "PreemptLowerPriority", "enableServiceLinks": true, "tolerations": tolerations,
+    });
+    fill(spec, defaults);
     let account = json!({"serviceAccount": spec["serviceAccountName"]});
     fill(spec, account);
     for list in ["containers", "initContainers"] {
         for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
-            let policy = pull_policy(text(&container["image"]));
-            fill(
-                container,
-                json!({
-                    "imagePullPolicy": policy, "resources": {},
-                    "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
-                }),
-            );
+            let defaults = json!({
+                "imagePullPolicy": pull_policy(text(&container["image"])), "resources": {},
+                "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+            });
+            fill(container, defaults);
         }
     }
 }
@@ -71,11 +65,8 @@ fn fill(object: &mut Value, defaults: Value) {
 
 fn pull_policy(image: &str) -> &'static str {
     let name = image.rsplit('/').next().unwrap_or_default();
-    match name.split_once(':') {
-        _ if name.contains('@') => "IfNotPresent",
-        None | Some((_, "latest")) => "Always",
-        Some(_) => "IfNotPresent",
-    }
+    let is_latest = name.split_once(':').is_none_or(|(_, tag)| tag == "latest");
+    if is_latest && !name.contains('@') { "Always" } else { "IfNotPresent" }
 }
 
 fn toleration(condition: &str) -> Value {

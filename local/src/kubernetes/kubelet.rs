@@ -37,19 +37,25 @@ pub enum Fate {
 
 /// What becomes of a Pod by itself; nothing where it stays as it is.
 pub fn next(pod: &Value, now: DateTime<Utc>) -> Option<Next> {
-    let (status, is_placed) = (&pod["status"], is_set(&pod["spec"]["nodeName"]));
+    let (mut next, is_placed) = (pod.clone(), is_set(&pod["spec"]["nodeName"]));
     match () {
         () if is_being_deleted(pod) && is_placed => {
             let is_asked = is_set(&pod["metadata"]["deletionGracePeriodSeconds"]);
-            stopped(pod, now).map(Next::Changed).or(is_asked.then_some(Next::Removed))
+            if !stop(&mut next, now) {
+                return is_asked.then_some(Next::Removed);
+            }
         }
-        () if is_gated(pod) || is_being_deleted(pod) => None,
-        () if has_ended(pod) => each(&status["conditions"]).any(|it| it["reason"] == LOST).then_some(Next::Removed),
-        () if !is_placed => Some(Next::Changed(scheduled(pod.clone(), now))),
-        () if !is_set(&status["startTime"]) => Some(Next::Changed(started(pod.clone(), now))),
-        () if is_late(pod, now) => Some(Next::Changed(out_of_time(pod, now))),
-        () => restarted(pod, now).map(Next::Changed),
+        () if is_gated(pod) || is_being_deleted(pod) => return None,
+        () if has_ended(pod) => {
+            let is_lost = each(&pod["status"]["conditions"]).any(|condition| condition["reason"] == LOST);
+            return is_lost.then_some(Next::Removed);
+        }
+        () if !is_placed => schedule(&mut next, now),
+        () if !is_set(&pod["status"]["startTime"]) => start(&mut next, now),
+        () if is_late(pod, now) => run_out_of_time(&mut next, now),
+        () => restart(&mut next, now),
     }
+    (next != *pod).then_some(Next::Changed(next))
 }
 
 /// What becomes of a Pod whose client meets its fate; nothing where the client doesn't run.
@@ -68,14 +74,13 @@ pub fn meet(pod: &Value, fate: Fate, now: DateTime<Utc>) -> Option<Value> {
     Some(pod)
 }
 
-fn scheduled(mut pod: Value, now: DateTime<Utc>) -> Value {
+fn schedule(pod: &mut Value, now: DateTime<Utc>) {
     pod["spec"]["nodeName"] = json!(NODE);
     pod["status"]["conditions"] = json!([]);
-    add_condition(&mut pod, json!({"type": "PodScheduled", "status": "True"}), now);
-    pod
+    add_condition(pod, json!({"type": "PodScheduled", "status": "True"}), now);
 }
 
-fn started(mut pod: Value, now: DateTime<Utc>) -> Value {
+fn start(pod: &mut Value, now: DateTime<Utc>) {
     let running = json!({"running": {"startedAt": time(now)}});
     let ended =
         json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": time(now), "finishedAt": time(now)}});
@@ -95,19 +100,19 @@ fn started(mut pod: Value, now: DateTime<Utc>) -> Value {
     pod["status"]["initContainerStatuses"] = json!(inits);
     pod["status"]["containerStatuses"] = json!(containers);
     for condition in ["Initialized", "ContainersReady", "Ready"] {
-        add_condition(&mut pod, json!({"type": condition, "status": "True"}), now);
+        add_condition(pod, json!({"type": condition, "status": "True"}), now);
     }
-    pod
 }
 
-/// The Pod with its containers ended, as after a SIGTERM; nothing where none runs.
-fn stopped(pod: &Value, now: DateTime<Utc>) -> Option<Value> {
-    let mut pod = pod.clone();
-    let mut running = statuses(&mut pod).filter(|status| is_running(status)).peekable();
-    running.peek()?;
+/// Ends the containers of a Pod, as after a SIGTERM; false where none runs.
+fn stop(pod: &mut Value, now: DateTime<Utc>) -> bool {
+    let mut running = statuses(pod).filter(|status| is_running(status)).peekable();
+    let is_any = running.peek().is_some();
     running.for_each(|status| end(status, SIGTERM, now));
-    pod["status"]["phase"] = json!("Failed");
-    Some(pod)
+    if is_any {
+        pod["status"]["phase"] = json!("Failed");
+    }
+    is_any
 }
 
 fn is_late(pod: &Value, now: DateTime<Utc>) -> bool {
@@ -116,27 +121,22 @@ fn is_late(pod: &Value, now: DateTime<Utc>) -> bool {
     started.ok().zip(deadline).is_some_and(|(started, deadline)| started + deadline <= now)
 }
 
-fn out_of_time(pod: &Value, now: DateTime<Utc>) -> Value {
-    let mut pod = stopped(pod, now).unwrap_or_else(|| pod.clone());
+fn run_out_of_time(pod: &mut Value, now: DateTime<Utc>) {
+    stop(pod, now);
     pod["status"]["phase"] = json!("Failed");
     pod["status"]["reason"] = json!("DeadlineExceeded");
     pod["status"]["message"] = json!("Pod was active on the node longer than the specified deadline");
-    pod
 }
 
-/// The Pod with every container started again that has ended and is not to; nothing where there is none.
-fn restarted(pod: &Value, now: DateTime<Utc>) -> Option<Value> {
+/// Starts every container of a Pod again that has ended and is not to.
+fn restart(pod: &mut Value, now: DateTime<Utc>) {
     let policy = text(&pod["spec"]["restartPolicy"]).to_owned();
-    let mut pod = pod.clone();
-    let mut ended = list(&mut pod, "containerStatuses").filter(|it| is_restarted(&policy, it)).peekable();
-    ended.peek()?;
-    for status in ended {
+    for status in list(pod, "containerStatuses").filter(|it| is_restarted(&policy, it)) {
         status["lastState"] = status["state"].take();
         status["state"] = json!({"running": {"startedAt": time(now)}});
         status["ready"] = json!(true);
         status["restartCount"] = json!(status["restartCount"].as_u64().unwrap_or_default() + 1);
     }
-    Some(pod)
 }
 
 fn is_restarted(policy: &str, status: &Value) -> bool {

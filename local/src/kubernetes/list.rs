@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub fn page<'a>(
     kind: Kind,
     objects: impl Iterator<Item = &'a Value>,
-    version: &str,
+    version: u64,
     query: &Query,
 ) -> Result<Value, Status> {
     let selector = Selector::parse(query.get("labelSelector"), query.get("fieldSelector"))?;
@@ -27,7 +27,7 @@ pub fn page<'a>(
     {
         items.extend(selector.selects(object).then_some(object));
     }
-    let mut metadata = json!({"resourceVersion": version});
+    let mut metadata = json!({"resourceVersion": version.to_string()});
     if objects.peek().is_some() {
         metadata["continue"] = json!(items.last().map(|last| BASE64.encode(json!(key(last)).to_string())));
         if selector.is_empty() {
@@ -62,7 +62,7 @@ mod tests {
         let (mut names, mut next, mut pages) = (Vec::new(), String::new(), 0);
         loop {
             let query = Query::of(&format!("/?limit=2&continue={next}").parse().unwrap());
-            let list = page(Kind::Pod, objects.iter(), "1", &query).unwrap();
+            let list = page(Kind::Pod, objects.iter(), 1, &query).unwrap();
             names.extend(list["items"].as_array().unwrap().iter().map(|item| key(item).1));
             pages += 1;
             match list["metadata"]["continue"].as_str() {

@@ -5,7 +5,7 @@
 //! authentication, a Role's refusals, validation, the gateways' admission
 //! webhooks, defaults, scheduling gates, patches and preconditions.
 //!
-//! `server` reads a request and hands it to `api`, which decides with the help of `route`, `body`, `types`, `validation`,
+//! `server` reads a request and hands it to `api`, which decides with the help of `route`, `body`, `validation`,
 //! `admission`, `defaults`, `patch`, `update`, `list` and `store`. All but `server` are pure; failures are `status`es. Where
 //! it is wanted, `kubelet` says what becomes of a released Pod; that too is written by `store`, which reports every change.
 //!
@@ -28,7 +28,6 @@ mod store;
 mod table;
 #[cfg(test)]
 mod tests;
-mod types;
 mod update;
 mod validation;
 

@@ -43,11 +43,8 @@ impl Requirement {
     }
 
     fn is_met(&self, found: Option<&str>) -> bool {
-        let is_found = match (&self.values, found) {
-            (Some(values), Some(found)) => values.iter().any(|value| value == found),
-            (_, found) => found.is_some() && self.values.is_none(),
-        };
-        is_found != self.is_negated
+        let is_wanted = |found| self.values.as_ref().is_none_or(|values| values.iter().any(|value| value == found));
+        found.is_some_and(is_wanted) != self.is_negated
     }
 }
 
@@ -84,26 +81,20 @@ fn terms(selector: &str) -> Vec<&str> {
 fn equation(term: &str) -> Option<Requirement> {
     let (key, value) = term.split_once('=')?;
     let value = Some(value.strip_prefix('=').unwrap_or(value));
-    Some(match key.strip_suffix('!') {
-        Some(key) => Requirement::new(key, true, value),
-        None => Requirement::new(key, false, value),
-    })
+    let plain = key.strip_suffix('!');
+    Some(Requirement::new(plain.unwrap_or(key), plain.is_some(), value))
 }
 
 fn set(term: &str) -> Option<Requirement> {
     let (left, values) = term.strip_suffix(')')?.split_once('(')?;
-    match left.trim().rsplit_once(' ')? {
-        (key, "in") => Some(Requirement::new(key, false, Some(values))),
-        (key, "notin") => Some(Requirement::new(key, true, Some(values))),
-        _ => None,
-    }
+    let (key, operator) = left.trim().rsplit_once(' ')?;
+    ["in", "notin"].contains(&operator).then(|| Requirement::new(key, operator == "notin", Some(values)))
 }
 
 fn label(term: &str) -> Result<Requirement, Status> {
-    let wanted = set(term).or_else(|| equation(term)).unwrap_or_else(|| match term.strip_prefix('!') {
-        Some(key) => Requirement::new(key, true, None),
-        None => Requirement::new(term, false, None),
-    });
+    let absent = term.strip_prefix('!');
+    let presence = || Requirement::new(absent.unwrap_or(term), absent.is_some(), None);
+    let wanted = set(term).or_else(|| equation(term)).unwrap_or_else(presence);
     let values = wanted.values.iter().flatten().flat_map(|value| names::label_value(value));
     match names::qualified_name(&wanted.key).into_iter().chain(values).next() {
         Some(broken) => Err(Status::bad_request(format!("unable to parse requirement: {:?}: {broken}", wanted.key))),

@@ -13,8 +13,9 @@ use crate::{Server, listen};
 use anyhow::Result;
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::response::Response;
 use chrono::Utc;
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -58,7 +59,7 @@ impl EmbeddedApi {
 
     /// The address as `kube_api_url`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.server.local_addr())
+        format!("http://{}", self.server.local_addr)
     }
 
     /// The Pods of a namespace, or of all of them, by name.
@@ -124,17 +125,16 @@ async fn run_kubelet(api: Weak<Mutex<Api>>, step: Duration) {
 fn router(api: Shared) -> Router {
     Router::new().fallback(async move |request: Request<Body>| {
         let (parts, body) = request.into_parts();
-        let response = match to_bytes(body, BODY_LIMIT).await {
+        match to_bytes(body, BODY_LIMIT).await {
             Ok(body) => lock(&api).answer(&Request::from_parts(parts, body), Utc::now()),
             Err(_) => {
                 let message = format!("Request entity too large: limit is {BODY_LIMIT}");
                 api::failure(&Status::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message))
             }
-        };
-        response.map(Body::from)
+        }
     })
 }
 
-fn refuse(why: String) -> Response<Body> {
-    api::failure(&Status::new(StatusCode::FORBIDDEN, "Forbidden", why)).map(Body::from)
+fn refuse(why: String) -> Response {
+    api::failure(&Status::new(StatusCode::FORBIDDEN, "Forbidden", why))
 }

@@ -59,12 +59,10 @@ impl Status {
             "" => "at the cluster scope".to_owned(),
             namespace => format!("in the namespace {namespace:?}"),
         };
-        let what = match name {
-            "" => resource.to_owned(),
-            name => format!("{resource} {name:?}"),
-        };
+        let named = if name.is_empty() { String::new() } else { format!(" {name:?}") };
         let who = format!("User {user:?} cannot {verb} resource {resource:?} in API group \"\" {scope}");
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", format!("{what} is forbidden: {who}")).about(resource, name)
+        let message = format!("{resource}{named} is forbidden: {who}");
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(resource, name)
     }
 
     /// 400: an admission webhook says no and gives no code.
@@ -142,20 +140,14 @@ impl Cause {
         Self { reason, message, field: field.into() }
     }
 
-    /// A text that breaks a rule.
-    pub fn invalid(field: impl Into<String>, value: &str, rule: &str) -> Self {
-        Self::invalid_value(field, format!("{value:?}"), rule)
-    }
-
     /// A value, as an API server prints it, that breaks a rule.
-    pub fn invalid_value(field: impl Into<String>, value: impl fmt::Display, rule: &str) -> Self {
+    pub fn invalid(field: impl Into<String>, value: impl fmt::Display, rule: &str) -> Self {
         Self::new("FieldValueInvalid", field, format!("Invalid value: {value}: {rule}"))
     }
 
-    /// A value that is missing.
+    /// A value that is missing; `detail` begins with a colon, or is empty.
     pub fn required(field: impl Into<String>, detail: &str) -> Self {
-        let colon = if detail.is_empty() { "" } else { ": " };
-        Self::new("FieldValueRequired", field, format!("Required value{colon}{detail}"))
+        Self::new("FieldValueRequired", field, format!("Required value{detail}"))
     }
 
     /// A value that must be unique and is not.
@@ -208,7 +200,7 @@ mod tests {
 
     #[test]
     fn one_cause_stands_alone_and_several_stand_in_brackets() {
-        let cause = Cause::invalid("metadata.labels", "a/b", "no");
+        let cause = Cause::invalid("metadata.labels", "\"a/b\"", "no");
         let one = Status::invalid("Pod", "x", std::slice::from_ref(&cause));
         assert_eq!(one.message, r#"Pod "x" is invalid: metadata.labels: Invalid value: "a/b": no"#);
         let two = Status::invalid("Pod", "x", &[cause, Cause::required("spec.y", "")]);

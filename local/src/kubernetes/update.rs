@@ -50,7 +50,7 @@ pub fn prepare(old: &Value, mut new: Value) -> Result<Value, Status> {
 fn immutable_metadata(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
     let (was, is) = (&old["metadata"], &new["metadata"]);
     if was["uid"] != is["uid"] {
-        causes.push(Cause::invalid("metadata.uid", text(&is["uid"]), "field is immutable"));
+        causes.push(Cause::invalid("metadata.uid", &is["uid"], "field is immutable"));
     }
     let added: Vec<_> = added(&was["finalizers"], &is["finalizers"]).map(|(_, it)| it.to_string()).collect();
     if is_being_deleted(old) && !added.is_empty() {

@@ -23,7 +23,7 @@ pub fn validate(pod: &Value) -> Vec<Cause> {
 
 fn metadata(metadata: &Value, causes: &mut Vec<Cause>) {
     match text(&metadata["name"]) {
-        "" => causes.push(Cause::required("metadata.name", "name or generateName is required")),
+        "" => causes.push(Cause::required("metadata.name", ": name or generateName is required")),
         name => causes.extend(broken("metadata.name", name, names::subdomain(name))),
     }
     for (key, value) in members(&metadata["labels"]) {
@@ -50,7 +50,7 @@ fn members(map: &Value) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn broken(field: &str, value: &str, rules: impl IntoIterator<Item = String>) -> impl Iterator<Item = Cause> {
-    rules.into_iter().map(move |rule| Cause::invalid(field, value, &rule))
+    rules.into_iter().map(move |rule| Cause::invalid(field, format!("{value:?}"), &rule))
 }
 
 fn required(field: String, value: &Value) -> Option<Cause> {
@@ -79,7 +79,7 @@ fn container(field: &str, container: &Value, volumes: &BTreeSet<&str>, causes: &
     causes.extend(required(format!("{field}.image"), &container["image"]));
     if image.trim() != image {
         let rule = "must not have leading or trailing whitespace";
-        causes.push(Cause::invalid(format!("{field}.image"), image, rule));
+        causes.push(Cause::invalid(format!("{field}.image"), format!("{image:?}"), rule));
     }
     for (index, env) in each(&container["env"]).enumerate() {
         causes.extend(required(format!("{field}.env[{index}].name"), &env["name"]));
@@ -112,7 +112,7 @@ fn policies(spec: &Value, causes: &mut Vec<Cause>) {
     let deadline = spec["activeDeadlineSeconds"].as_i64();
     if let Some(seconds) = deadline.filter(|seconds| !(1..=i64::from(i32::MAX)).contains(seconds)) {
         let rule = "must be between 1 and 2147483647, inclusive";
-        causes.push(Cause::invalid_value("spec.activeDeadlineSeconds", seconds, rule));
+        causes.push(Cause::invalid("spec.activeDeadlineSeconds", seconds, rule));
     }
 }
 

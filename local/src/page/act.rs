@@ -67,10 +67,8 @@ impl Weather {
 
     /// Makes it so.
     pub fn set(self, api: &EmbeddedApi) {
-        let mode = match self {
-            Self::WebhooksDown => Mode::Down("dial tcp: connect: connection refused".to_owned()),
-            Self::Fair | Self::ApiFails => Mode::Inject,
-        };
+        let down = Mode::Down("dial tcp: connect: connection refused".to_owned());
+        let mode = if self == Self::WebhooksDown { down } else { Mode::Inject };
         api.set_gateways(api.gateways().into_iter().map(|gateway| gateway.with_mode(mode.clone())).collect());
         api.set_available(self != Self::ApiFails);
     }

@@ -63,10 +63,7 @@ impl Page {
         let clients = Mutex::new(Clients::of(&api.as_ref().map(|api| api.pods(None)).unwrap_or_default()));
         let watched = Arc::new(Watched { config, broker, api, clients, changed: watch::Sender::new(()) });
         let shown = Arc::downgrade(&watched);
-        tokio::spawn(for_each(steps, move |_| {
-            shown.upgrade()?.changed.send_replace(());
-            Some(())
-        }));
+        tokio::spawn(for_each(steps, move |_| shown.upgrade().map(|shown| shown.changed.send_replace(()))));
         let shown = Arc::downgrade(&watched);
         if let Some(pods) = pods {
             tokio::spawn(for_each(pods, move |change| {
@@ -81,6 +78,6 @@ impl Page {
 
     /// Where it is.
     pub fn url(&self) -> String {
-        format!("http://{}/", self.0.local_addr())
+        format!("http://{}/", self.0.local_addr)
     }
 }

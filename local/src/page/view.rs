@@ -78,13 +78,10 @@ impl<'a> View<'a> {
 
 fn gateways(watched: &Watched, clients: &Clients) -> Vec<(String, Option<String>)> {
     let known = watched.api.as_ref().map(|api| api.gateways()).unwrap_or_default();
-    let mut all: Vec<_> = known.into_iter().map(|gateway| (gateway.name, Some(gateway.address))).collect();
-    for name in clients.gateways() {
-        if all.iter().all(|(known, _)| *known != name) {
-            all.push((name.to_owned(), None));
-        }
-    }
-    all
+    let asked = clients.gateways().into_iter();
+    let unknown: Vec<_> = asked.filter(|name| known.iter().all(|gateway| gateway.name != *name)).collect();
+    let known = known.into_iter().map(|gateway| (gateway.name, Some(gateway.address)));
+    known.chain(unknown.into_iter().map(|name| (name.to_owned(), None))).collect()
 }
 
 /// The attributes of a step's event, the extensions last.

@@ -42,7 +42,7 @@ impl Subscriber {
     }
 
     pub fn uri(&self) -> Uri {
-        let uri = format!("http://{}/", self.server.local_addr());
+        let uri = format!("http://{}/", self.server.local_addr);
         uri.parse().unwrap()
     }
 

@@ -47,7 +47,7 @@ fn findings(configurations: &[Value]) -> Findings {
         json!({"metadata": {"labels": {"routed-gateway": "true", "kubernetes.io/metadata.name": "clients"}}});
     let webhooks = Webhooks::of(&json!({"items": configurations}), &namespace, KEY);
     let labels = json!({"app.kubernetes.io/managed-by": "cloudevents-podgateway-client-provisioner", KEY: "foo"});
-    webhooks.judge(&labels, &["bar"])
+    webhooks.judge(&labels, &["bar", "foo"].map(str::to_owned))
 }
 
 #[track_caller]
