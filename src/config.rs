@@ -187,7 +187,7 @@ fn is_optional_name(value: &str) -> bool {
 
 fn is_pattern(value: &str) -> bool {
     let rest = value.replace(GATEWAY_PLACEHOLDER, "");
-    !rest.contains(['{', '}']) && !rest.contains(char::is_whitespace)
+    !rest.contains(['{', '}', '$']) && !rest.contains(char::is_whitespace)
 }
 
 fn is_audience(value: &str) -> bool {

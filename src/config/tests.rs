@@ -130,7 +130,7 @@ fn each_variable_has_its_grammar() {
     check_grammar("client_image", &["r.example:5000/a/b@sha256:0"], &["", "a b"]);
     check_grammar("client_pod_template", &["", "a.b"], &["a_b"]);
     check_grammar("gateway_key", &["example.com/gateway"], &["", "a b", "podgateway.io/event-id"]);
-    check_grammar("gateway_address", &["", "10.0.0.1", "{gateway}"], &["gw-{name}", "a b", "{", "gateway}"]);
+    check_grammar("gateway_address", &["", "10.0.0.1", "{gateway}"], &["gw-{name}", "a b", "{", "gateway}", "$(NAME)"]);
     check_grammar("gateway_verification", &["required", "off"], &["", "Required", "on"]);
     check_grammar("kube_api_url", &["http://127.0.0.1:8001"], &["kubernetes", "http://a/b"]);
     check_grammar("kube_api_timeout", &["1ms", "10m"], &["", "0s", "15", "11m", "-1s"]);
