@@ -18,7 +18,7 @@ const ABOUT: &str = "Runs the provisioner on this machine: CloudEvents in, Pods 
 const SURROUNDINGS: &str = "\
 It loads the same component and the same spin.toml as Spin and SpinKube do, and starts two things around it: an \
 embedded Kubernetes API with the gateways `foo` and `bar`, and an in-memory broker that delivers as Knative's does. A \
-node and Knative's sources are played, so that a client runs and ends, as far as anybody is told. \
+node and Knative's sources are simulated, so that clients run, end, and are reported. \
 With --kubeconfig a real cluster takes the place of the embedded API.";
 
 const EXAMPLES: &str = include_str!("examples.txt");

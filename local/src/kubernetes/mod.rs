@@ -38,4 +38,4 @@ pub use server::EmbeddedApi;
 pub use store::{ChangeKind, PodChange, is_gated};
 
 /// What nobody should take it for.
-pub const WHAT_IT_IS_NOT: &str = "The embedded Kubernetes API keeps Pods in memory and admits them as a cluster would; it is not a cluster: a client is said to run on a node that is played, no container ever runs, there is no network, and everything is gone when it stops.";
+pub const WHAT_IT_IS_NOT: &str = "The embedded Kubernetes API keeps Pods in memory and admits them as a cluster would. It is not a cluster: the node is simulated, no container runs, there is no network, and everything is gone when it stops.";
