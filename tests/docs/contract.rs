@@ -1,11 +1,13 @@
 //! docs/contract.md: its tables are complete, and its examples are events with the names that it says.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use provisioner::config::Verification;
 use provisioner::context::name_based_uuid;
-use provisioner::event::{PENDING, TERMINATION};
+use provisioner::event::{PENDING, Pending, TERMINATION};
 use provisioner::reason::Reason;
 use provisioner::reply::{self, DONE, ENDED, NOT_TERMINATED, RUNNING, TERMINATED};
-use provisioner::state::EndReason;
+use provisioner::state::{EndReason, Observed};
+use provisioner::testing::{client_running, config, context, now, released, routed, wanted};
 use serde_json::Value;
 use tests::markdown::{Page, first_column};
 use tests::schema;
@@ -110,6 +112,26 @@ fn the_names_are_those_that_the_code_gives() {
         (&done["data"]["pod_name"], &done["subject"]),
         (&name.clone().into(), &format!("default/{name}").into())
     );
+}
+
+/// The message of the example of a termination that fails is written elsewhere, and not compared.
+#[test]
+fn the_messages_are_those_that_the_code_writes() {
+    let (context, required) = (context("/me", "1"), Verification::Required);
+    let refused = Pending::new(&context, "nope", &config(&[("gateways", "foo,bar")])).unwrap_err();
+    let pod: Observed = serde_json::from_value(client_running(released(routed(wanted(&[]))))).unwrap();
+    for event in [
+        reply::scheduling(&context, Some("foo"), &Ok(pod.metadata.clone()), required, now()),
+        reply::scheduling(&context, Some("nope"), &Err(refused), required, now()),
+        reply::running(&pod, &context, "foo", required, now()),
+        reply::ended(&pod, &context, "foo", &pod.end(), now()),
+        reply::termination(&context, Some(&context), &Ok(true), now()),
+    ] {
+        let written = serde_json::to_value(event).unwrap();
+        let mut examples = structured_examples().into_iter();
+        let example = examples.find(|example| example["type"] == written["type"]).unwrap();
+        assert_eq!(example["data"]["message"], written["data"]["message"], "{}", written["type"]);
+    }
 }
 
 #[test]
