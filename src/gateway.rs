@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::event::Pending;
 use crate::pod::{
     CLIENT_CONTAINER, EVENT_ID, EVENT_SOURCE, MANAGED_BY, MANAGED_BY_LABEL, Pod, all_containers, each,
-    gateway_variables, names_gateway, text,
+    gateway_variables, has_client, names_gateway, text,
 };
 use crate::reason::{Failure, Reason};
 use crate::text::cut;
@@ -80,8 +80,11 @@ fn check_gate(pod: &Pod) -> Result<(), Failure> {
 
 /// Nothing tells of a client whose container has another name.
 fn check_client(spec: &Value) -> Result<(), Failure> {
-    let is_there = each(&spec["containers"]).any(|container| container["name"] == CLIENT_CONTAINER);
-    if is_there { Ok(()) } else { Err(unsafe_pod(&format!("its container {CLIENT_CONTAINER} was removed or renamed"))) }
+    if has_client(spec) {
+        Ok(())
+    } else {
+        Err(unsafe_pod(&format!("its container {CLIENT_CONTAINER} was removed or renamed")))
+    }
 }
 
 /// The labels and annotations by which gateways and we know our clients are unchanged.

@@ -127,6 +127,11 @@ pub fn all_containers(spec: &Value) -> impl Iterator<Item = &Value> {
     ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(|list| each(&spec[list]))
 }
 
+/// Whether a PodSpec has the client's own container.
+pub fn has_client(spec: &Value) -> bool {
+    each(&spec["containers"]).any(|container| container["name"] == CLIENT_CONTAINER)
+}
+
 /// A container's variables named `gateway`, by which a gateway's containers are known.
 pub fn gateway_variables(container: &Value) -> impl Iterator<Item = &Value> {
     each(&container["env"]).filter(|variable| variable["name"] == GATEWAY_VARIABLE)

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use crate::bypass::{self, Subject};
-use crate::pod::{CLIENT_CONTAINER, each, is_set, names_gateway, text};
+use crate::pod::{CLIENT_CONTAINER, each, has_client, is_set, names_gateway, text};
 use crate::reason::{Failure, Reason};
 
 /// The containers that a gateway's admission controller adds.
@@ -82,7 +82,7 @@ fn check(base: &Base) -> Result<(), String> {
     })?;
     check_fields(&base.spec)?;
     each(&base.spec["volumes"]).try_for_each(check_volume)?;
-    if !each(&base.spec["containers"]).any(|container| container["name"] == CLIENT_CONTAINER) {
+    if !has_client(&base.spec) {
         return Err(format!("name one of its containers {CLIENT_CONTAINER}"));
     }
     each(&base.spec["containers"]).try_for_each(check_container)

@@ -15,12 +15,12 @@ pub struct BaseUrl {
 impl BaseUrl {
     /// Takes an `http` or `https` URL that has a host, perhaps a port, and neither user nor path.
     pub fn parse(text: &str) -> Option<Self> {
-        // The parser drops a fragment; Spin reads it as part of the host.
-        let parts = Some(text).filter(|text| !text.contains('#'))?.parse::<Uri>().ok()?.into_parts();
+        let parts = text.parse::<Uri>().ok()?.into_parts();
         let scheme = parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)?;
         let authority = parts.authority.filter(is_host)?;
-        let path = parts.path_and_query;
-        path.is_none_or(|path| path == "/").then_some(Self { scheme, authority })
+        // The parser drops a fragment; Spin reads it as part of the host.
+        let is_bare = parts.path_and_query.is_none_or(|path| path == "/") && !text.contains('#');
+        is_bare.then_some(Self { scheme, authority })
     }
 
     /// Whether it is an IPv6 address without a port.
