@@ -9,6 +9,7 @@ mod output;
 mod progress;
 mod run;
 pub mod sources;
+mod triggers;
 mod webhooks;
 
 pub use args::Args;

@@ -20,7 +20,7 @@ use super::client::{Client, reach};
 use super::kubeconfig::Cluster;
 use super::output::{Output, print_bytes, print_json, print_line};
 use super::progress::shown;
-use super::sources::triggers;
+use super::triggers::triggers;
 use super::{console, sources};
 use crate::broker::{Broker, BrokerConfig};
 use crate::doors;
