@@ -13,21 +13,31 @@ fn client(mut client: Value) -> Value {
     spec(json!({"containers": [client]}))
 }
 
+fn context(context: Value) -> Value {
+    client(json!({ "securityContext": context }))
+}
+
+fn annotation(key: &str) -> Value {
+    json!({"metadata": {"annotations": {key: "default/second"}}})
+}
+
 /// What leads past a gateway: an entry's field, and a change that uses it when merged into a routed Pod (see
 /// [`merged`]). Every entry has at least one. An API server accepts all but `nodeName`, which it refuses in a gated
 /// Pod.
 pub fn examples() -> Vec<(&'static str, Value)> {
-    let context = |context: Value| client(json!({ "securityContext": context }));
-    let network = |key: &str| json!({"metadata": {"annotations": {key: "default/second"}}});
-    let mut examples = vec![
-        ("annotation", network("k8s.v1.cni.cncf.io/networks")),
-        ("annotation", network("v1.multus-cni.io/default-network")),
-        ("annotation", network("danm.k8s.io/interfaces")),
-        ("annotation", network("networking.gke.io/interfaces")),
-        ("annotation", network("network.v1alpha1.isovalent.com/pod-networks")),
-        ("annotation", network("k8s.amazonaws.com/nicConfig")),
-        ("annotation", network("ovn.kubernetes.io/routes")),
-        ("annotation", network("ipam.spidernet.io/routes")),
+    [of_pods(), of_containers(), of_capabilities()].concat()
+}
+
+fn of_pods() -> Vec<(&'static str, Value)> {
+    vec![
+        ("annotation", annotation("k8s.v1.cni.cncf.io/networks")),
+        ("annotation", annotation("v1.multus-cni.io/default-network")),
+        ("annotation", annotation("danm.k8s.io/interfaces")),
+        ("annotation", annotation("networking.gke.io/interfaces")),
+        ("annotation", annotation("network.v1alpha1.isovalent.com/pod-networks")),
+        ("annotation", annotation("k8s.amazonaws.com/nicConfig")),
+        ("annotation", annotation("ovn.kubernetes.io/routes")),
+        ("annotation", annotation("ipam.spidernet.io/routes")),
         ("hostNetwork", spec(json!({"hostNetwork": true}))),
         ("hostPID", spec(json!({"hostPID": true}))),
         ("hostIPC", spec(json!({"hostIPC": true}))),
@@ -39,6 +49,11 @@ pub fn examples() -> Vec<(&'static str, Value)> {
             "volumes.hostPath",
             spec(json!({"volumes": [{"name": "cri", "hostPath": {"path": "/run/containerd/containerd.sock"}}]})),
         ),
+    ]
+}
+
+fn of_containers() -> Vec<(&'static str, Value)> {
+    vec![
         (
             "ports.hostPort",
             spec(json!({"containers": [
@@ -74,6 +89,17 @@ pub fn examples() -> Vec<(&'static str, Value)> {
             "securityContext.seLinuxOptions.type",
             spec(json!({"securityContext": {"seLinuxOptions": {"type": "spc_t"}}})),
         ),
+    ]
+}
+
+fn of_capabilities() -> Vec<(&'static str, Value)> {
+    #[rustfmt::skip]
+    let capabilities = [
+        "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", "MKNOD", "BPF",
+        "PERFMON", "CHECKPOINT_RESTORE", "ALL",
+    ];
+    let add = |capability: &str| context(json!({"capabilities": {"add": [capability]}}));
+    let mut examples = vec![
         ("securityContext.capabilities.drop", context(json!({"capabilities": {"drop": ["CHOWN"]}}))),
         ("securityContext.capabilities.drop", context(json!({"capabilities": {"drop": null}}))),
         ("securityContext.capabilities.drop", context(json!(null))),
@@ -82,20 +108,12 @@ pub fn examples() -> Vec<(&'static str, Value)> {
             spec(json!({"containers": [{"name": "further", "image": "registry.example/further:1"}]})),
         ),
     ];
-    #[rustfmt::skip]
-    let capabilities = [
-        "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", "MKNOD", "BPF",
-        "PERFMON", "CHECKPOINT_RESTORE", "ALL",
-    ];
-    let add = |capability: &str| context(json!({"capabilities": {"add": [capability]}}));
     examples.extend(capabilities.map(|capability| ("securityContext.capabilities.add", add(capability))));
     examples
 }
 
 /// For each entry, what looks like it and is harmless. An API server accepts it.
 pub fn harmless() -> Vec<(&'static str, Value)> {
-    let context = |context: Value| client(json!({ "securityContext": context }));
-    let annotation = |key: &str| json!({"metadata": {"annotations": {key: "x"}}});
     vec![
         ("annotation", annotation("k8s.v1.cni.cncf.io")),
         ("annotation", annotation("x.k8s.v1.cni.cncf.io/networks")),
