@@ -104,3 +104,12 @@ fn work_is_the_same_when_it_is_measured_again() {
         assert_eq!((growth(name, *fuel, again[name].0), growth(name, again[name].0, *fuel)), (None, None));
     }
 }
+
+/// `host/Cargo.toml` gives both sides the same features, for the version that wasmtime has.
+#[test]
+fn wasmparser_is_built_once_for_wasmtime_and_its_macros() {
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    cargo.args(["tree", "--package=local", "--edges=normal,build", "--duplicates", "--depth=0"]);
+    let twice = String::from_utf8(cargo.output().expect("cargo runs").stdout).expect("names are ASCII");
+    assert!(twice.contains(" v") && !twice.contains("wasmparser"), "{twice}");
+}
