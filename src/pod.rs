@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 use serde_json::Value;
 
 use crate::context::Context;
@@ -66,8 +67,10 @@ pub struct Metadata {
     /// Changes with every change of the object.
     pub resource_version: Option<String>,
     /// When it was created.
+    #[serde(default, deserialize_with = "time")]
     pub creation_timestamp: Option<DateTime<Utc>>,
     /// Set once it is being deleted.
+    #[serde(default, deserialize_with = "time")]
     pub deletion_timestamp: Option<DateTime<Utc>>,
     /// The grace period in seconds, while it is being deleted.
     pub deletion_grace_period_seconds: Option<i64>,
@@ -77,6 +80,15 @@ pub struct Metadata {
     pub labels: Option<BTreeMap<String, String>>,
     /// Its annotations.
     pub annotations: Option<BTreeMap<String, String>>,
+}
+
+/// Reads a meta/v1 Time: RFC 3339, or nothing.
+///
+/// # Errors
+/// It is another text. chrono's own deserializer takes other forms too, whose parsers are 24 KB of the component.
+pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = <Option<String>>::deserialize(deserializer)?;
+    text.map(|text| DateTime::parse_from_rfc3339(&text).map(|time| time.to_utc()).map_err(D::Error::custom)).transpose()
 }
 
 impl AsRef<Metadata> for Pod {

@@ -301,13 +301,13 @@ fn a_pod_that_is_gone_ended_when_its_client_did_or_when_it_was_deleted() {
 /// Anybody may write anything into a hint.
 #[test]
 fn a_time_at_the_end_of_the_calendar_ends_nothing() {
-    for (timestamp, grace) in [("-262143-01-01T00:00:00Z", 4_000_000_000_i64), (EXIT, i64::MAX), (EXIT, 1 << 62)] {
+    for (timestamp, grace) in [("0000-01-01T00:00:00Z", i64::MAX / 1_000), (EXIT, i64::MAX), (EXIT, 1 << 62)] {
         let metadata = json!({"metadata": {"deletionTimestamp": timestamp, "deletionGracePeriodSeconds": grace}});
         let deleted = merged(with_client(exited(0, "Completed"), &never()), &metadata);
         assert_eq!(Observed::deserialize(&deleted).unwrap().end().reason, EndReason::Deleted);
     }
-    let deadline = json!({"spec": {"activeDeadlineSeconds": u32::MAX}, "status": {
-        "phase": "Failed", "reason": "DeadlineExceeded", "startTime": "+262142-12-31T00:00:00Z",
+    let deadline = json!({"spec": {"activeDeadlineSeconds": i64::MAX / 1_000}, "status": {
+        "phase": "Failed", "reason": "DeadlineExceeded", "startTime": "9999-12-31T00:00:00Z",
     }});
     let late = merged(with_client(exited(0, "Completed"), &never()), &deadline);
     assert_eq!(Observed::deserialize(&late).unwrap().end().reason, EndReason::DeadlineExceeded);

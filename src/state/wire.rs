@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
+use crate::pod::time;
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Spec {
@@ -49,6 +51,7 @@ pub(super) struct Status {
     pub(super) phase: String,
     pub(super) reason: String,
     pub(super) message: Option<String>,
+    #[serde(default, deserialize_with = "time")]
     pub(super) start_time: Option<DateTime<Utc>>,
     #[serde(rename = "podIP")]
     pub(super) pod_ip: Option<String>,
@@ -65,6 +68,7 @@ pub(super) struct Condition {
     #[serde(default)]
     pub(super) reason: String,
     pub(super) message: Option<String>,
+    #[serde(default, deserialize_with = "time")]
     pub(super) last_transition_time: Option<DateTime<Utc>>,
 }
 
@@ -84,6 +88,7 @@ pub(super) struct ContainerState {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Running {
+    #[serde(default, deserialize_with = "time")]
     pub(super) started_at: Option<DateTime<Utc>>,
 }
 
@@ -94,6 +99,7 @@ pub(super) struct Exit {
     #[serde(default)]
     pub(super) reason: String,
     pub(super) message: Option<String>,
+    #[serde(default, deserialize_with = "time")]
     pub(super) finished_at: Option<DateTime<Utc>>,
 }
 
