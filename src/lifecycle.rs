@@ -34,16 +34,12 @@ pub struct Lifecycle<'a, O> {
 /// A report on a client.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The name of its Pod.
-    pub name: String,
-    /// The uid of that Pod.
-    pub uid: String,
     /// The event.
     pub event: Event,
     /// Whether the client has ended.
     pub is_end: bool,
-    /// Whether the Pod still exists, and can be annotated.
-    pub is_there: bool,
+    /// The Pod that is annotated once the report is sent; `None` if it is gone.
+    pub pod: Option<Metadata>,
 }
 
 impl<O: Outbound> Lifecycle<'_, O> {
@@ -61,13 +57,15 @@ impl<O: Outbound> Lifecycle<'_, O> {
             self.cluster.pod(Call::Get, &metadata.name, self.cluster.api.get(&metadata.name)).await;
         match found {
             Ok(found) if !is_deletion || found.metadata.uid == metadata.uid => {
-                let context = found.metadata.context();
-                Ok(context.and_then(|context| self.report_of(&found, &context, &found.state(), true)))
+                let Some(context) = found.metadata.context() else { return Ok(None) };
+                let due = self.due(&found, &context, &found.state());
+                Ok(due.map(|(event, is_end)| Report { event, is_end, pod: Some(found.metadata) }))
             }
             // A gated client never ran, so it has no end.
             Ok(_) | Err(Verdict::NotFound(_)) if is_deletion => {
                 let state = if hint.is_gated() { hint.state() } else { State::Ended(hint.end()) };
-                Ok(self.report_of(hint, &context, &state, false))
+                let due = self.due(hint, &context, &state);
+                Ok(due.map(|(event, is_end)| Report { event, is_end, pod: None }))
             }
             Ok(_) | Err(Verdict::NotFound(_)) => Ok(None),
             Err(verdict) => Err(verdict.into()),
@@ -78,17 +76,13 @@ impl<O: Outbound> Lifecycle<'_, O> {
     ///
     /// # Errors
     /// Why the Pod can't be changed.
-    pub async fn note(&self, report: &Report) -> Result<(), Retry> {
-        if !report.is_there {
-            return Ok(());
-        }
-        let state = if report.is_end { "ended" } else { "running" };
-        self.annotate(&report.name, &report.uid, REPORTED, Some(state)).await
+    pub async fn note(&self, pod: &Metadata, is_end: bool) -> Result<(), Retry> {
+        self.annotate(pod, REPORTED, Some(if is_end { "ended" } else { "running" })).await
     }
 
-    async fn annotate(&self, name: &str, uid: &str, key: &str, value: Option<&str>) -> Result<(), Retry> {
-        let request = self.cluster.api.annotate(name, Some(uid), key, value);
-        Ok(or_gone(self.cluster.pod::<Observed>(Call::Annotate, name, request).await)?)
+    async fn annotate(&self, pod: &Metadata, key: &str, value: Option<&str>) -> Result<(), Retry> {
+        let request = self.cluster.api.annotate(&pod.name, Some(&pod.uid), key, value);
+        Ok(or_gone(self.cluster.pod::<Observed>(Call::Annotate, &pod.name, request).await)?)
     }
 
     /// Ends the client of a pending event in any state, and returns whether it had a Pod. `answer_id` is the id of the
@@ -155,9 +149,9 @@ impl<O: Outbound> Lifecycle<'_, O> {
             self.send_owed(&pod.metadata, &context, tell).await?;
         }
         let state = pod.state();
-        if let Some(report) = self.report_of(pod, &context, &state, true) {
-            tell(report.event.clone()).await?;
-            self.note(&report).await?;
+        if let Some((event, is_end)) = self.due(pod, &context, &state) {
+            tell(event).await?;
+            self.note(&pod.metadata, is_end).await?;
         }
         if self.is_due(pod, &state) {
             self.delete(Call::Delete, &pod.metadata, false).await?;
@@ -214,7 +208,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
         tell: &impl AsyncFn(Event) -> Result<(), Retry>,
     ) -> Result<(), Retry> {
         tell(self.answer(pod, context, &Ok(pod.clone()))).await?;
-        self.annotate(&pod.name, &pod.uid, OWED, None).await
+        self.annotate(pod, OWED, None).await
     }
 
     fn answer(&self, pod: &Metadata, context: &Context, outcome: &Result<Metadata, Failure>) -> Event {
@@ -237,21 +231,22 @@ impl<O: Outbound> Lifecycle<'_, O> {
         is_over && self.is_old(&pod.metadata) && !pod.metadata.is_being_deleted()
     }
 
-    fn report_of(&self, pod: &Observed, context: &Context, state: &State, is_there: bool) -> Option<Report> {
+    /// The report that has not been sent, and whether it says that the client has ended.
+    fn due(&self, pod: &Observed, context: &Context, state: &State) -> Option<(Event, bool)> {
         let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key).unwrap_or_default();
         let told = pod.metadata.annotation(REPORTED);
         let verification = self.cluster.config.gateway_verification;
         // A Pod without a gateway's container, which isn't ours then, runs behind none.
         let may_be_routed = pod.has_init_containers() || verification == Verification::Off;
-        let (event, is_end) = match state {
+        match state {
             State::Running(since) if told.is_none() && may_be_routed => {
-                (reply::running(pod, context, gateway, verification, since.unwrap_or(self.now)), false)
+                Some((reply::running(pod, context, gateway, verification, since.unwrap_or(self.now)), false))
             }
-            State::Ended(end) if told != Some("ended") => (reply::ended(pod, context, gateway, end, self.now), true),
-            _ => return None,
-        };
-        let (name, uid) = (pod.metadata.name.clone(), pod.metadata.uid.clone());
-        Some(Report { name, uid, event, is_end, is_there })
+            State::Ended(end) if told != Some("ended") => {
+                Some((reply::ended(pod, context, gateway, end, self.now), true))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::event::{self, Pending, expired, is_expired, undeliverable};
 use crate::kubernetes::{Api, Retry, Token, settled};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, Report};
 use crate::log::{Entry, Kind};
 use crate::outbound::{Answer, Bounds, Outbound};
 use crate::provision::Provisioning;
@@ -258,15 +258,15 @@ impl<'a, O: Outbound> Means<'a, O> {
     async fn report(&self, pod: &Observed, is_deletion: bool) -> Result<End, Retry> {
         let cluster = self.cluster()?;
         let lifecycle = Lifecycle { cluster: &cluster, now: self.now };
-        let Some(report) = lifecycle.report(pod, is_deletion).await? else {
+        let Some(Report { event, is_end, pod }) = lifecycle.report(pod, is_deletion).await? else {
             return Ok(End { response: response::empty(StatusCode::ACCEPTED), outcome: Kind::Ignored, failure: None });
         };
-        let response = self.tell(report.event.clone()).await?;
+        let response = self.tell(event).await?;
         // Nobody knows whether a response arrives, so only what a sink has taken is recorded.
-        if self.config.sink.is_some() {
-            lifecycle.note(&report).await?;
+        if let Some(pod) = pod.filter(|_| self.config.sink.is_some()) {
+            lifecycle.note(&pod, is_end).await?;
         }
-        let outcome = if report.is_end { Kind::Ended } else { Kind::Running };
+        let outcome = if is_end { Kind::Ended } else { Kind::Running };
         Ok(End { response, outcome, failure: None })
     }
 
