@@ -58,9 +58,10 @@ RUST_COMMIT := $(shell rustc --version --verbose 2>/dev/null | sed -n 's/^commit
 # Spin keeps the memory of as many instances as ever ran at once, so the stack is a sixteenth of the linker's mebibyte. An
 # event needs less than 24 KiB of it, whatever it holds, because what isn't used is skipped without recursion. An answer of the
 # API server with the deepest nesting that is read, 127 levels, needs less than 64 KiB.
-# Inlining only small functions makes the component 5 % smaller, and an event takes 3 % more instructions.
+# Inlining only small functions, even those that are marked for it, and unrolling only short loops makes the component 10 %
+# smaller, and an event takes 4 % more instructions.
 export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS := -C link-arg=--compress-relocations -C link-arg=-zstack-size=65536 \
-	-C llvm-args=--inline-threshold=75 \
+	-C llvm-args=--inline-threshold=75 -C llvm-args=--inlinehint-threshold=100 -C llvm-args=--unroll-threshold=20 \
 	--remap-path-prefix=$(CARGO_DIRECTORY)=/cargo \
 	--remap-path-prefix=$(CARGO_DIRECTORY)/registry/src= \
 	--remap-path-prefix=$(RUST_SOURCES)=/rustc/$(RUST_COMMIT)

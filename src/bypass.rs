@@ -93,7 +93,7 @@ pub const CONTAINER: [Rule; 9] = [
     rule(DROP, "NET_RAW, which a runtime gives by default, writes packets past every route", |_, container| {
         let dropped = &container["securityContext"]["capabilities"]["drop"];
         let drops = |name: &str| each(dropped).any(|dropped| text(dropped).eq_ignore_ascii_case(name));
-        (!drops("NET_RAW") && !drops("ALL")).then(|| dropped.to_string())
+        (!drops("NET_RAW") && !drops("ALL")).then(|| json(dropped))
     }),
 ];
 
@@ -195,7 +195,12 @@ pub fn plain(capability: &str) -> String {
 }
 
 fn set(value: &Value) -> Option<String> {
-    is_set(value).then(|| value.to_string())
+    is_set(value).then(|| json(value))
+}
+
+/// A value as JSON. The `Display` of [`Value`] would be a second serializer in the component.
+fn json(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn is(value: &Value, leading: &str) -> Option<String> {
