@@ -79,11 +79,8 @@ impl<O: Outbound> Provisioning<'_, O> {
 
     async fn settle_found(&self, pod: Pod) -> Outcome {
         if !pod.metadata.belongs_to(self.pending.context) {
-            let name = &self.pending.pod_name;
-            return failed(
-                Reason::PodNameConflict,
-                format!("a Pod {name} exists that belongs to another event: remove it"),
-            );
+            let message = format!("a Pod {} exists that belongs to another event: remove it", self.pending.pod_name);
+            return failed(Reason::PodNameConflict, message);
         }
         match (pod.is_gated(), pod.metadata.is_being_deleted()) {
             (true, true) => heals("the Pod is being removed by another delivery"),
@@ -98,13 +95,11 @@ impl<O: Outbound> Provisioning<'_, O> {
         let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key);
         // A second event with the same id but another gateway must not end the first one's client.
         if let Some(other) = gateway.filter(|gateway| *gateway != self.pending.gateway) {
-            return failed(
-                Reason::PodNameConflict,
-                format!(
-                    "the event with this source and id has its client already, at the gateway {other}: give each event an \
-                 id of its own"
-                ),
+            let message = format!(
+                "the event with this source and id has its client already, at the gateway {other}: \
+                 give each event an id of its own"
             );
+            return failed(Reason::PodNameConflict, message);
         }
         if !self.is_verifying() || has_gateway(&pod) {
             return Ok(pod.metadata);

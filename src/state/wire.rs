@@ -31,7 +31,7 @@ pub(super) struct Container {
     pub(super) restart_policy_rules: Vec<Rule>,
 }
 
-/// A core/v1 ContainerRestartRule. Its action is not read: the only one restarts the container.
+/// A core/v1 ContainerRestartRule. Its action is not read: every action restarts the container.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Rule {
