@@ -9,7 +9,7 @@ mod wire;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use self::wire::{Condition, Exit, Spec, Status, status_of};
+use self::wire::{Condition, ContainerStatus, Exit, Spec, Status, status_of};
 use crate::pod::{CLIENT_CONTAINER, GATE, Metadata, TERMINATION};
 
 /// Why a client has ended: a closed list.
@@ -138,14 +138,25 @@ impl Observed {
     pub fn end(&self) -> End {
         let exit = self.exit();
         let disruption = self.disruption_target().and_then(|condition| condition.message.as_ref());
-        let messages = [exit.and_then(|exit| exit.message.as_ref()), self.status.message.as_ref(), disruption];
+        let reason = self.reason(exit);
+        let failed = if exit.is_none() && reason == EndReason::Error { self.failed_init() } else { None };
+        let said = [exit.and_then(|exit| exit.message.as_ref()), self.status.message.as_ref(), disruption];
+        let messages = said.into_iter().chain([failed.as_ref()]).flatten();
         End {
-            reason: self.reason(exit),
+            reason,
             // Of a container that it lost the kubelet knows no exit code, and writes 137.
             exit_code: exit.filter(|exit| exit.reason != "ContainerStatusUnknown").map(|exit| exit.exit_code),
-            message: messages.into_iter().flatten().find(|message| !message.is_empty()).cloned(),
+            message: messages.into_iter().find(|message| !message.is_empty()).cloned(),
             ended_at: exit.and_then(|exit| exit.finished_at).or_else(|| self.ended_at()),
         }
+    }
+
+    /// Which init container kept the client from starting, of which Kubernetes says nothing else.
+    fn failed_init(&self) -> Option<String> {
+        self.status.init_container_statuses.iter().find_map(|ContainerStatus { name, state }| {
+            let code = state.terminated.as_ref()?.exit_code;
+            (code != 0).then(|| format!("it never started: its init container {name} ended with {code}"))
+        })
     }
 
     /// When the Pod ended, if its client doesn't say.

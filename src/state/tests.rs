@@ -266,8 +266,14 @@ fn a_client_that_could_not_start_ended_in_an_error() {
         "containerStatuses": [container("client", waiting("PodInitializing"))],
         "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": AFTER}],
     }});
-    let end = end_of(&pod(&merged(never(), &failed)));
+    let failed = pod(&merged(never(), &failed));
+    let end = end_of(&failed);
     assert_eq!((end.reason, end.exit_code, end.ended_at), (EndReason::Error, None, Some(time(AFTER))));
+    assert_eq!(end.message.as_deref(), Some("it never started: its init container gateway-init ended with 1"));
+    // Then its init container is not to blame.
+    assert_eq!(observed(&deleted(failed.clone(), BEFORE)).end().message, None);
+    let said = json!({"status": {"message": "because"}});
+    assert_eq!(end_of(&merged(failed, &said)).message.as_deref(), Some("because"));
 }
 
 #[test]
