@@ -27,8 +27,8 @@ pub const ADDED: &str = "dev.knative.apiserver.resource.add";
 pub const UPDATED: &str = "dev.knative.apiserver.resource.update";
 /// The type of an ApiServerSource's events about a deleted object.
 pub const DELETED: &str = "dev.knative.apiserver.resource.delete";
-/// The types of an ApiServerSource's events.
-pub const HINTS: [&str; 3] = [ADDED, UPDATED, DELETED];
+/// What the types of all events of an ApiServerSource begin with, in any mode.
+pub const HINTS: &str = "dev.knative.apiserver.";
 /// The type of the events of a PingSource.
 pub const PING: &str = "dev.knative.sources.ping";
 

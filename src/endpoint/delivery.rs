@@ -99,7 +99,7 @@ impl Delivery {
         outbound: &impl Outbound,
     ) -> Answered {
         let Some(command) = &self.command else {
-            let is_hint = self.route == Route::Subscriber && event::HINTS.contains(&self.ty.as_str());
+            let is_hint = self.route == Route::Subscriber && self.ty.starts_with(event::HINTS);
             let entry = Entry { message: is_hint.then(|| NO_POD.to_owned()), ..self.entry(Kind::Ignored) };
             return Answered::logged(response::empty(StatusCode::ACCEPTED), entry);
         };

@@ -101,15 +101,16 @@ fn a_hint_that_cannot_be_looked_into_stays_with_the_broker() {
     assert_eq!((ended.header("retry-after"), ended.log().pod.as_deref()), ("3", Some(POD)));
 }
 
-/// In the mode Reference an ApiServerSource says no more than a name.
+/// In the mode Reference an ApiServerSource says no more than a name, in events of other types.
 #[test]
 fn a_hint_without_a_pod_is_acknowledged_whatever_is_missing() {
     let reference = json!({"apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": POD}).to_string();
     let strange = merged(runs(), &json!({"status": {"startTime": "yesterday"}})).to_string();
     for data in ["", "{}", "[]", "null", "\"x\"", "\u{1f}\u{8b}", &reference, &strange] {
-        for ty in [ADDED, UPDATED, DELETED] {
+        for ty in [ADDED, UPDATED, DELETED, "dev.knative.apiserver.ref.update"] {
             let case = Case::event(ty, data).without_token().configured(&[("client_image", "")]);
-            check(case, 202, Some(Kind::Ignored));
+            let said = check(case, 202, Some(Kind::Ignored)).log().message.clone().unwrap_or_default();
+            assert!(said.contains("needs mode Resource, and only Pods"), "{ty}: {said}");
         }
     }
 }
