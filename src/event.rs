@@ -226,9 +226,8 @@ pub fn undeliverable(context: &Context) -> Failure {
     let data = context.knativeerrordata.as_deref().unwrap_or_default();
     let data = BASE64_STANDARD.decode(data).map_or(data.into(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
     let quoted = if data.is_empty() { String::new() } else { format!(": {}", cut(&data, LONGEST_QUOTE)) };
-    let message = format!(
-        "the broker gave up on the event: its last delivery ended{code}{quoted}; it has no Pod: send a new event"
-    );
+    let ended = if code.is_empty() && quoted.is_empty() { "" } else { ": its last delivery ended" };
+    let message = format!("the broker gave up on the event{ended}{code}{quoted}; it has no Pod: send a new event");
     Failure::new(Reason::Undeliverable, message)
 }
 
