@@ -38,6 +38,9 @@ const LARGEST_HINT: usize = 512 << 10;
 /// The longest quotation from a dead letter's last answer, in bytes.
 const LONGEST_QUOTE: usize = 512;
 
+/// What an error calls an event's data.
+const DATA: &str = "the event's data";
+
 /// The longest `gateway_name` that an answer repeats, in bytes. No valid one is a tenth as long.
 const LONGEST_REPEATED: usize = 1_024;
 
@@ -89,20 +92,17 @@ pub fn requested_gateway(data: &Data) -> Result<String, Failure> {
 /// `InvalidEventData` if there is none.
 pub fn pending_event(data: &Data) -> Result<Context, Failure> {
     #[derive(Deserialize)]
-    #[serde(expecting = "an object with the member pending_event")]
     struct TerminationData<'a> {
         #[serde(borrow)]
         pending_event: &'a RawValue,
     }
     #[derive(Deserialize)]
-    #[serde(expecting = "an object with the members source and id")]
     struct PendingEvent {
         source: String,
         id: String,
     }
-    let why = |error: serde_json::Error| error.to_string();
-    let data = json(data).and_then(|json| object::<TerminationData>(json, "the event's data", why));
-    let read = data.and_then(|data| object(data.pending_event.get().as_bytes(), "pending_event", why));
+    let data = json(data).and_then(|json| object::<TerminationData>(json, DATA));
+    let read = data.and_then(|data| object(data.pending_event.get().as_bytes(), "pending_event"));
     let identity = read.and_then(|PendingEvent { source, id }| match source.is_empty() || id.is_empty() {
         true => Err("source or id of pending_event is empty".to_owned()),
         false => Ok((source, id)),
@@ -131,19 +131,14 @@ fn json<'a>(data: &'a Data) -> Result<&'a [u8], String> {
 }
 
 /// Reads an object. serde's derive would also accept a list, item by item.
-fn object<'a, T: Deserialize<'a>>(
-    json: &'a [u8],
-    what: &str,
-    why: impl Fn(serde_json::Error) -> String,
-) -> Result<T, String> {
+fn object<'a, T: Deserialize<'a>>(json: &'a [u8], what: &str) -> Result<T, String> {
     match json.trim_ascii_start().starts_with(b"[") {
         true => Err(format!("{what} is a list and not an object")),
-        false => serde_json::from_slice(json).map_err(why),
+        false => serde_json::from_slice(json).map_err(|error| not_an_object(json, what, &error)),
     }
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "an object")]
 struct PendingData<'a> {
     #[serde(borrow, default, deserialize_with = "given")]
     gateway_name: Option<&'a RawValue>,
@@ -155,7 +150,7 @@ fn given<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'
 }
 
 fn gateway_name(json: &[u8]) -> Result<String, String> {
-    let data: PendingData = object(json, "the event's data", |error| not_an_object(json, &error))?;
+    let data: PendingData = object(json, DATA)?;
     match data.gateway_name.map(RawValue::get) {
         None => Err("the event's data has no gateway_name".to_owned()),
         Some("null") => Err("gateway_name is null".to_owned()),
@@ -163,17 +158,17 @@ fn gateway_name(json: &[u8]) -> Result<String, String> {
     }
 }
 
-/// Why data is not an object. A string that contains JSON was encoded twice, as several bindings and tools do.
-fn not_an_object(json: &[u8], error: &serde_json::Error) -> String {
+/// Why `what` is not the object. A string that contains JSON was encoded twice, as several bindings and tools do.
+fn not_an_object(json: &[u8], what: &str, error: &serde_json::Error) -> String {
     let Ok(whole) = serde_json::from_slice::<&RawValue>(json) else {
-        return format!("the event's data is not JSON ({error})");
+        return format!("{what} is not JSON ({error})");
     };
     let inner: Option<String> = serde_json::from_str(whole.get()).ok();
     match inner.map(|text| text.trim_start().starts_with(['{', '"'])) {
-        Some(true) => "the event's data is a string that holds JSON, so it was encoded twice".to_owned(),
-        Some(false) => "the event's data is a string and not an object".to_owned(),
-        None if whole.get().starts_with('{') => format!("the event's data can't be read ({error})"),
-        None => "the event's data is JSON but not an object".to_owned(),
+        Some(true) => format!("{what} is a string that holds JSON, so it was encoded twice"),
+        Some(false) => format!("{what} is a string and not an object"),
+        None if whole.get().starts_with('{') => format!("{what} can't be read ({error})"),
+        None => format!("{what} is JSON but not an object"),
     }
 }
 
