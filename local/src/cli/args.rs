@@ -46,7 +46,8 @@ pub struct Args {
 
     /// Use the cluster of this kubeconfig, by its current context, instead of the embedded Kubernetes API
     ///
-    /// It takes users with a token, a token file or a client certificate. The token is read once, at the start.
+    /// It takes users with a token, a token file or a client certificate. The token is read once, at the start. A server
+    /// over http, such as `kubectl proxy`, needs none of them.
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub kubeconfig: Option<PathBuf>,
 

@@ -4,6 +4,7 @@
 //! trusts the CA that it is given and takes a client certificate from a file, but it runs no credential plugin and
 //! skips no verification. Source of the format: Kubernetes, "client-go/tools/clientcmd/api/v1".
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -78,7 +79,7 @@ struct ClusterEntry {
     proxy_url: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct User {
     token: Option<String>,
@@ -110,9 +111,13 @@ fn resolve(all: &[Kubeconfig]) -> Result<Cluster> {
     let current = all.iter().map(|one| one.current_context.as_str()).find(|name| !name.is_empty());
     let (context, _) = find(all, |one| &one.contexts, "context", current.unwrap_or_default())?;
     let (cluster, directory) = find(all, |one| &one.clusters, "cluster", &context.cluster)?;
-    let (user, home) = find(all, |one| &one.users, "user", &context.user)?;
-    let (token, certificate) = user.credentials(home)?;
     let (url, host) = cluster.url()?;
+    let nobody = User::default();
+    let (user, home) = match context.user.is_empty() {
+        true => (&nobody, directory),
+        false => find(all, |one| &one.users, "user", &context.user)?,
+    };
+    let (token, certificate) = user.credentials(home, &url)?;
     let ca =
         pem(directory, "certificate-authority", &cluster.certificate_authority_data, &cluster.certificate_authority)?;
     Ok(Cluster { url, host, ca, token, certificate })
@@ -136,8 +141,8 @@ impl ClusterEntry {
         let uri = self.server.parse::<http::Uri>().unwrap_or_default();
         let cannot = [
             (self.insecure_skip_tls_verify, "cluster skips TLS verification: give it certificate-authority"),
-            (self.tls_server_name.is_some(), "cluster has a tls-server-name: use that name as the server"),
-            (self.proxy_url.is_some(), "cluster has a proxy-url: run kubectl proxy and use its address"),
+            (given(&self.tls_server_name).is_some(), "cluster has a tls-server-name: use that name as the server"),
+            (given(&self.proxy_url).is_some(), "cluster has a proxy-url: run kubectl proxy and use its address"),
             (!["", "/"].contains(&uri.path()), "server has a path: run kubectl proxy and use its address"),
         ];
         if let Some((_, what)) = cannot.iter().find(|(is_so, _)| *is_so) {
@@ -150,31 +155,38 @@ impl ClusterEntry {
 }
 
 impl User {
-    fn credentials(&self, directory: &Path) -> Result<(Option<String>, Option<[Pem; 2]>)> {
+    /// The user's credentials for the API server at `url`. Over http none are needed, as `kubectl proxy` has its own.
+    fn credentials(&self, directory: &Path, url: &str) -> Result<(Option<String>, Option<[Pem; 2]>)> {
         let certificate =
             pem(directory, "client-certificate", &self.client_certificate_data, &self.client_certificate)?;
         let key = pem(directory, "client-key", &self.client_key_data, &self.client_key)?;
         let certificate = certificate.zip(key).map(|(certificate, key)| [certificate, key]);
-        let token = match (&self.token, &self.token_file) {
+        let token = match (given(&self.token), given(&self.token_file)) {
             (None, Some(file)) => Some(String::from_utf8_lossy(&read(&directory.join(file))?).trim().to_owned()),
-            (token, _) => token.clone(),
+            (token, _) => token.cloned(),
         };
         let is_usable = token.is_some() || certificate.is_some();
         let what = match () {
-            () if self.r#as.is_some() => "impersonates another, which is not supported",
+            () if given(&self.r#as).is_some() => "impersonates another, which is not supported",
             () if is_usable => return Ok((token, certificate)),
             () if self.exec.is_some() => "runs a credential plugin (exec), which Spin can't",
             () if self.auth_provider.is_some() => "has an auth-provider, which Spin can't use",
-            () if self.username.is_some() => "has a password, which is not supported",
+            () if given(&self.username).is_some() => "has a password, which is not supported",
+            () if url.starts_with("http:") => return Ok((Some(String::new()), None)),
             () => "has neither a token nor a client certificate",
         };
         bail!("the kubeconfig's user {what}: use a service account's token, as kubectl create token prints it")
     }
 }
 
+/// A value that isn't empty: an empty one is as good as none, as in kubectl.
+fn given<T: AsRef<OsStr>>(value: &Option<T>) -> Option<&T> {
+    value.as_ref().filter(|value| !value.as_ref().is_empty())
+}
+
 /// Inline data wins over a file, as in kubectl.
 fn pem(directory: &Path, what: &str, data: &Option<String>, file: &Option<PathBuf>) -> Result<Option<Pem>> {
-    let bytes = match (data, file) {
+    let bytes = match (given(data), given(file)) {
         (Some(data), _) => BASE64_STANDARD
             .decode(data.trim())
             .map_err(|_| anyhow!("the kubeconfig's {what}-data is not base64: write it anew"))?,

@@ -45,6 +45,33 @@ fn a_certificate_user_and_inline_data_are_taken() {
     assert_eq!(cluster.certificate.unwrap().map(|pem| pem.1), [b"cert".to_vec(), b"key".to_vec()]);
 }
 
+/// `kubectl proxy` has its own credentials, and would pass on any other.
+#[test]
+fn a_server_over_http_needs_no_credentials() {
+    let server = "server: 'http://127.0.0.1:8001'";
+    assert_eq!(load(server, "").unwrap().token.as_deref(), Some(""));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config");
+    let text = format!(
+        "current-context: c\ncontexts: [{{name: c, context: {{cluster: k, user: ''}}}}]\n\
+         clusters: [{{name: k, cluster: {{{server}}}}}]\nusers: null\n"
+    );
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(Cluster::load(&path).unwrap().token.as_deref(), Some(""));
+    std::fs::write(&path, text.replace("http:", "https:")).unwrap();
+    assert!(Cluster::load(&path).err().unwrap().to_string().contains("neither a token nor"));
+    check_error(server, "exec: {command: aws}", "kubectl create token");
+}
+
+#[test]
+fn what_is_empty_is_not_there() {
+    let server = "server: 'https://h', proxy-url: '', tls-server-name: '', certificate-authority-data: ''";
+    let user = "as: '', token: '', username: '', client-certificate-data: '', tokenFile: token";
+    let cluster = load(&format!("{server}, certificate-authority: ca.crt"), user).unwrap();
+    assert_eq!((cluster.ca.unwrap().1, cluster.token.as_deref()), (b"the ca".to_vec(), Some("from a file")));
+    assert!(load(&format!("{server}, certificate-authority: ''"), user).unwrap().ca.is_none());
+}
+
 #[test]
 fn what_spin_cannot_do_is_said() {
     check_error("server: 'https://h', insecure-skip-tls-verify: true", "token: a", "certificate-authority");
