@@ -86,10 +86,10 @@ async fn webhooks(cluster: &Cluster<'_, impl Outbound>) -> Result<Option<Webhook
     let Cluster { config, api, outbound } = cluster;
     let unseen = |verdict: Verdict| {
         format!(
-            "how the gateways' webhooks are registered was not looked at, which takes the rights to list \
-             mutatingwebhookconfigurations and to get the Namespace {}: {}",
-            config.client_namespace,
-            Retry::from(verdict).cause
+            "how the gateways' webhooks are registered was not looked at: {}. It takes the rights to list \
+             mutatingwebhookconfigurations and to get the Namespace {}",
+            Retry::from(verdict).cause,
+            config.client_namespace
         )
     };
     let bounds = Bounds { answer: LARGEST_LIST, ..config.bounds() };
