@@ -9,8 +9,9 @@ use cloudevents::{Event, EventBuilder, EventBuilderV10};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use provisioner::cloudevents::{BYTE_ORDER_MARK, Mode, ReadError, is_attribute_name, read as judge};
+use serde::Deserialize;
 use serde::de::Error as _;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -37,11 +38,23 @@ pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Event, EventError> {
         let rule = "is no attribute's name: those are of lower-case letters and digits";
         return Err(serde_json::Error::custom(format_args!("{name:?} {rule}")).into());
     }
-    let mut event: Event = serde_json::from_value(members.into())?;
+    let members = Value::from(members);
+    let mut event = Event::deserialize(&members).map_err(|error| named(&members, &error))?;
     if mode == Mode::Binary && !body.is_empty() {
         event.set_data_unchecked(Data::Binary(body.to_vec()));
     }
     Ok(event)
+}
+
+/// The same error with the attribute that alone spoils an event.
+fn named(members: &Value, error: &serde_json::Error) -> serde_json::Error {
+    let spoils = |(name, value): &(&String, &Value)| {
+        let mut event = json!({"specversion": "1.0", "id": "1", "source": "/", "type": "t"});
+        event[name.as_str()] = (*value).clone();
+        Event::deserialize(&event).is_err()
+    };
+    let name = members.as_object().into_iter().flatten().find(spoils).map_or("", |(name, _)| name);
+    serde_json::Error::custom(format_args!("the attribute {name} can't be read: {error}"))
 }
 
 fn attributes(headers: &HeaderMap) -> Map<String, Value> {

@@ -25,13 +25,13 @@ async fn broker(subscriber: &Subscriber, retry: u32) -> Broker {
     Broker::bind(config).await.unwrap()
 }
 
-async fn post(uri: &str, headers: &[(&str, &str)], body: &'static str) -> (u16, HeaderMap, Bytes) {
+async fn post(uri: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> (u16, HeaderMap, Bytes) {
     let method = if headers.is_empty() { "OPTIONS" } else { "POST" };
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::new(Bytes::from(body))).unwrap();
+    let request = request.body(Full::new(body.into())).unwrap();
     let client = Client::builder(TokioExecutor::new()).build_http();
     let (parts, body) = client.request(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
@@ -227,10 +227,16 @@ async fn ingress_refuses_what_is_no_event_for_this_broker() {
         r#"{"specversion": "9.9", "id": "1", "source": "/s", "type": "t"}"#,
         r#"{"specversion": "1.0", "id": "", "source": "/s", "type": "t"}"#,
         r#"{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "a_b": "x"}"#,
-        r#"{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "time": "now"}"#,
         r#"{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": 1, "data_base64": "AAE="}"#,
     ] {
         assert_eq!(post(broker.url(), &event, wrong).await.0, 400, "{wrong}");
+    }
+    // What the component doesn't read, but every other consumer.
+    for (name, value) in [("time", "\"now\""), ("dataschema", "\"a b\""), ("subject", "5"), ("other", "{}")] {
+        let wrong = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","{name}":{value},"data":""}}"#);
+        let (status, _, said) = post(broker.url(), &event, wrong).await;
+        let expected = format!("not a CloudEvent: the attribute {name} can't be read: ");
+        assert!(status == 400 && said.starts_with(expected.as_bytes()), "{said:?}");
     }
     assert_eq!(post(&format!("{root}/"), &event, body).await.0, 404);
     assert_eq!(post(&format!("{root}/default/other"), &event, body).await.0, 404);
