@@ -104,6 +104,9 @@ fn a_check_says_for_each_gateway_what_would_become_of_a_client() {
     assert!(text(&well.stdout).contains("pod-gateway-bar.gateway-system.svc.cluster.local  none"));
     let gone = check(&["--client-namespace=gone"]);
     assert!(text(&gone.stdout).contains("NamespaceNotFound"), "{gone:?}");
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = check(&["--variable", &format!("kube_api_url=http://{nobody}")]);
+    assert!(text(&refused.stdout).contains(": the connection is refused; is this the right cluster"), "{refused:?}");
     let unwell = check(&["--variable", "gateways=foo,nope"]);
     assert!(text(&unwell.stdout).contains("no webhook acts on setGateway in default"), "{unwell:?}");
 

@@ -25,7 +25,7 @@ impl CoreOutbound for Client {
     async fn send(&self, request: Request<Vec<u8>>, bounds: Bounds) -> Answer {
         let exchange = async {
             let response = self.0.send(request.map(boxed), options(bounds.call)).await;
-            let (parts, body) = response.map_err(|code| NoAnswer::Host(format!("{code:?}")))?.into_parts();
+            let (parts, body) = response.map_err(|code| NoAnswer::Host(judged(&code).1))?.into_parts();
             let body = Limited::new(body, bounds.answer).collect().await;
             let body = body.map_err(|_| NoAnswer::CutOff)?;
             Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
