@@ -250,8 +250,9 @@ fn kube_api_url(value: &str) -> Result<BaseUrl, ConfigError> {
     }
 }
 
+/// An `M` would be a month, and whoever writes `20M` means minutes.
 fn duration(value: &str) -> Option<Duration> {
-    humantime::parse_duration(value).ok().filter(|time| *time <= LONGEST_TIME)
+    humantime::parse_duration(value).ok().filter(|time| *time <= LONGEST_TIME && !value.contains('M'))
 }
 
 fn time(variable: &'static str, value: &str) -> Result<TimeDelta, ConfigError> {

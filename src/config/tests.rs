@@ -179,8 +179,8 @@ fn a_clients_times_are_read() {
     assert_eq!(times(&[("client_retention", "off")]).2, None);
     // The most seconds that Kubernetes accepts.
     assert_eq!(times(&[("client_ttl", "2147483647s")]).0, Some(i32::MAX as u64));
-    check_grammar("client_ttl", &["", "1s", "365d"], &["0s", "999ms", "12", "off", "-1s", "2147483648s"]);
-    check_grammar("client_patience", &["0s", "20m"], &["", "20", "off", "100years"]);
+    check_grammar("client_ttl", &["", "1s", "365d"], &["0s", "999ms", "12", "off", "-1s", "30M", "2147483648s"]);
+    check_grammar("client_patience", &["0s", "20m"], &["", "20", "20M", "off", "100years"]);
     check_grammar("client_retention", &["off", "0s", "1h"], &["", "Off", "1", "100years"]);
     check_error("client_ttl", "0s", "is \"0s\": use a time of 1s or more, such as 12h, or leave it empty");
     check_error("client_patience", "soon", "is \"soon\": use a time such as 20m or 1h30m");
