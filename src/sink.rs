@@ -111,7 +111,7 @@ fn url(text: &str) -> Result<Uri, String> {
 
 /// Knative's `CloudEventOverrides`.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Overrides {
     extensions: Option<BTreeMap<String, String>>,
 }

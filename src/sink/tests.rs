@@ -105,6 +105,7 @@ fn overrides_are_extensions_and_strings() {
     for overrides in ["{", r#"{"extensions":{"k":1}}"#, r#"{"extension":{}}"#] {
         check_error(URL, overrides, ORIGIN, "k_ce_overrides", "is not JSON");
     }
+    check_error(URL, "null", ORIGIN, "k_ce_overrides", "invalid type: null, expected an object");
     check_error(URL, r#"{"extensions":{"A-b":"c"}}"#, ORIGIN, "k_ce_overrides", "lower-case");
     // Even without a sink, which may come later.
     for name in ["id", "source", "specversion", "type", "datacontenttype", "subject", "time", "data"] {
