@@ -156,7 +156,7 @@ impl Config {
 }
 
 const NO_NAMESPACE: &str = ", which is not a namespace: use up to 63 of a-z, 0-9 and -";
-const NO_IMAGE: &str = ", which is not an image: write it as in registry/repository:tag";
+const NO_IMAGE: &str = ", which is not an image: use registry/repository:tag, without capitals in the repository";
 const NO_NAME: &str = ", which is not a PodTemplate's name: use lower-case letters, digits, - and .";
 const NO_KEY: &str = ", which can't be the key of a label: use a name such as setGateway or example.com/gateway";
 const RESERVED_KEY: &str = ", which the client Pod needs for itself: use a key of your own";
@@ -177,8 +177,11 @@ fn bad(variable: &'static str, value: &str, problem: &str) -> ConfigError {
     ConfigError { variable, problem: format!("is {value:?}{problem}") }
 }
 
+/// No node can pull from a repository with capitals, and the API server doesn't say so. A registry and a tag may have some.
 fn is_image(value: &str) -> bool {
-    !value.is_empty() && !value.contains(char::is_whitespace)
+    let path = value.split_once('/').map_or(value, |(_, path)| path);
+    let mut repository = path.bytes().take_while(|byte| !b":@".contains(byte));
+    !value.is_empty() && !value.contains(char::is_whitespace) && !repository.any(|byte| byte.is_ascii_uppercase())
 }
 
 fn is_optional_name(value: &str) -> bool {

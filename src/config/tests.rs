@@ -105,7 +105,11 @@ fn an_address_has_the_name_of_the_gateway_wherever_its_placeholder_is() {
 #[test]
 fn a_bad_value_is_an_error_that_names_its_variable() {
     check_error("client_namespace", "A", "is \"A\", which is not a namespace: use up to 63 of a-z, 0-9 and -");
-    check_error("client_image", "", "is \"\", which is not an image: write it as in registry/repository:tag");
+    check_error(
+        "client_image",
+        "",
+        "is \"\", which is not an image: use registry/repository:tag, without capitals in the repository",
+    );
     check_error("client_command", "", "is empty: write the command, or [] for the image's own entrypoint");
     check_error("client_command", "# x", "begins with #, as a comment does: quote the word");
     check_error("client_command", "a 'b", "can't be split into words: missing closing quote");
@@ -127,7 +131,8 @@ fn a_bad_value_is_an_error_that_names_its_variable() {
 #[test]
 fn each_variable_has_its_grammar() {
     check_grammar("client_namespace", &["a-1"], &["", "a.b", "-a"]);
-    check_grammar("client_image", &["r.example:5000/a/b@sha256:0"], &["", "a b"]);
+    let images = ["r.example:5000/a/b@sha256:0", "a:V1", "R.example:80/a/b:V1-B", "A/b"];
+    check_grammar("client_image", &images, &["", "a b", "A", "ghcr.io/Org/a:v1", "localhost:5000/A", "a/B@sha256:0"]);
     check_grammar("client_pod_template", &["", "a.b"], &["a_b"]);
     check_grammar("gateway_key", &["example.com/gateway"], &["", "a b", "podgateway.io/event-id"]);
     check_grammar("gateway_address", &["", "10.0.0.1", "{gateway}"], &["gw-{name}", "a b", "{", "gateway}", "$(NAME)"]);
