@@ -83,14 +83,16 @@ fn client_config(is_public: bool, ca_roots: Option<Pem>, client: Option<[Pem; 2]
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.expect("ring has them").with_root_certificates(roots);
     let Some([cert, (name, key)]) = client else { return Ok(builder.with_no_client_auth()) };
-    let told = || format!("client_tls: {name}");
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| anyhow!("{error}")).with_context(told)?;
-    builder.with_client_auth_cert(certificates(&cert)?, key).with_context(told)
+    let key = PrivateKeyDer::from_pem_slice(&key)
+        .map_err(|error| anyhow!("client_tls: {name} holds no key in PEM: {error}"))?;
+    builder.with_client_auth_cert(certificates(&cert)?, key).with_context(|| format!("client_tls: {name}"))
 }
 
 fn certificates((name, pem): &Pem) -> Result<Vec<CertificateDer<'static>>> {
-    let all = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>();
-    all.map_err(|error| anyhow!("client_tls: {name} is not PEM: {error}"))
+    let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let all = all.map_err(|error| anyhow!("client_tls: {name} is not PEM: {error}"))?;
+    ensure!(!all.is_empty(), "client_tls: {name} holds no certificate in PEM, which has a line BEGIN CERTIFICATE");
+    Ok(all)
 }
 
 #[derive(Deserialize)]
@@ -175,6 +177,7 @@ mod tests {
         std::fs::write(dir.path().join("sub/ca.crt"), signed.cert.pem()).unwrap();
         std::fs::write(dir.path().join("ca.key"), signed.signing_key.serialize_pem()).unwrap();
         std::fs::write(dir.path().join("bad.crt"), "-----BEGIN CERTIFICATE-----\n?").unwrap();
+        std::fs::write(dir.path().join("der.crt"), signed.cert.der()).unwrap();
         let path = dir.path().join("runtime-config.toml");
         std::fs::write(&path, text).unwrap();
         RuntimeConfig::from_file(&path).map_err(|error| format!("{error:#}"))
@@ -223,9 +226,15 @@ mod tests {
     fn client_tls_that_cannot_work_is_refused() {
         refused(&tls("ca_roots_file = \"gone.crt\""), "gone.crt");
         refused(&tls("ca_roots_file = \"bad.crt\""), "bad.crt is not PEM");
+        refused(&tls("ca_roots_file = \"der.crt\""), "der.crt holds no certificate in PEM");
+        let of_der = tls("client_cert_file = \"der.crt\"\nclient_private_key_file = \"ca.key\"");
+        refused(&of_der, "der.crt holds no certificate in PEM");
         refused(&tls("client_cert_file = \"sub/ca.crt\""), "need each other");
         refused(&tls("client_private_key_file = \"ca.key\""), "need each other");
-        refused(&tls("client_cert_file = \"sub/ca.crt\"\nclient_private_key_file = \"sub/ca.crt\""), "sub/ca.crt");
+        refused(
+            &tls("client_cert_file = \"sub/ca.crt\"\nclient_private_key_file = \"sub/ca.crt\""),
+            "sub/ca.crt holds no key",
+        );
         refused(&tls("verify = false"), "runtime-config.toml:4: verify: unknown field `verify`");
         refused(&tls("").replace("\"kube\"", "\"kube:443\""), "without a port");
         refused(&tls("").replace("\"kube\"", ""), "must not be empty");
