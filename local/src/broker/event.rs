@@ -38,23 +38,20 @@ pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Event, EventError> {
         let rule = "is no attribute's name: those are of lower-case letters and digits";
         return Err(serde_json::Error::custom(format_args!("{name:?} {rule}")).into());
     }
-    let members = Value::from(members);
-    let mut event = Event::deserialize(&members).map_err(|error| named(&members, &error))?;
+    let members = Value::Object(members);
+    let mut event = Event::deserialize(&members).map_err(|error| {
+        let spoils = |name: &&String| {
+            let mut event = json!({"specversion": "1.0", "id": "1", "source": "/", "type": "t"});
+            event[*name] = members[*name].clone();
+            Event::deserialize(&event).is_err()
+        };
+        let name = members.as_object().into_iter().flat_map(Map::keys).find(spoils).map_or("", String::as_str);
+        serde_json::Error::custom(format_args!("the attribute {name} can't be read: {error}"))
+    })?;
     if mode == Mode::Binary && !body.is_empty() {
         event.set_data_unchecked(Data::Binary(body.to_vec()));
     }
     Ok(event)
-}
-
-/// The same error with the attribute that alone spoils an event.
-fn named(members: &Value, error: &serde_json::Error) -> serde_json::Error {
-    let spoils = |(name, value): &(&String, &Value)| {
-        let mut event = json!({"specversion": "1.0", "id": "1", "source": "/", "type": "t"});
-        event[name.as_str()] = (*value).clone();
-        Event::deserialize(&event).is_err()
-    };
-    let name = members.as_object().into_iter().flatten().find(spoils).map_or("", |(name, _)| name);
-    serde_json::Error::custom(format_args!("the attribute {name} can't be read: {error}"))
 }
 
 fn attributes(headers: &HeaderMap) -> Map<String, Value> {

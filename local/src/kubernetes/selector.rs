@@ -9,15 +9,10 @@ use provisioner::pod::text;
 use serde_json::Value;
 
 /// The fields that can be selected by. There are no events, so theirs select nothing.
+#[rustfmt::skip]
 const FIELDS: [&str; 8] = [
-    "metadata.name",
-    "metadata.namespace",
-    "spec.nodeName",
-    "spec.restartPolicy",
-    "spec.schedulerName",
-    "spec.serviceAccountName",
-    "status.phase",
-    "involvedObject.name",
+    "metadata.name", "metadata.namespace", "spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
+    "spec.serviceAccountName", "status.phase", "involvedObject.name",
 ];
 
 /// Requirements that an object must all meet.
