@@ -201,7 +201,7 @@ test: ## Run the unit and the contract tests, and the model check
 	cargo test --workspace
 
 .PHONY: e2e
-e2e: $(WASM) examples servers $(CONTROL_PLANE) ## Test on a real kube-apiserver, in network namespaces, and the page in a browser (ARGS="--nocapture webhooks" runs some and shows their output)
+e2e: $(WASM) examples servers $(CONTROL_PLANE) ## Test on a real kube-apiserver, in network namespaces, and the page in a browser (ARGS=webhooks runs some)
 	@begin=$$SECONDS; $(BUILD_COMMAND) --test e2e --test network --test page && echo "$$((SECONDS - begin)) s  build of the tests"
 	@begin=$$SECONDS; for test in e2e network page; do \
 		cargo test --workspace --quiet --test $$test -- $(ARGS) || exit 1; done && echo "$$((SECONDS - begin)) s  tests"

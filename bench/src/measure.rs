@@ -169,14 +169,14 @@ async fn real(plan: &Plan, directory: &Path, report: &mut Value) {
     let cluster = start_cluster(directory).await;
     if plan.has("review") {
         let peer = Peer::real(&cluster, true).await;
-        report["review"]["kube-apiserver"] = review::measure(peer, plan, plan.real_turns, cluster.directory()).await;
+        report["review"]["kube-apiserver"] = review::measure(peer, plan, plan.real_turns, &cluster.directory).await;
     }
     for (name, is_verified) in [("kube-apiserver, verified", true), ("kube-apiserver, verification off", false)] {
         if !plan.has("compare") {
             continue;
         }
         let peer = Peer::real(&cluster, is_verified).await;
-        report["compare"][name] = compare(peer, plan, plan.real_turns, cluster.directory()).await;
+        report["compare"][name] = compare(peer, plan, plan.real_turns, &cluster.directory).await;
     }
 }
 

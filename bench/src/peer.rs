@@ -87,8 +87,8 @@ impl Peer {
 
     fn of(namespace: Namespace, webhooks: Vec<Webhook>, is_verified: bool) -> Self {
         let cluster = &namespace.cluster;
-        let mut setup = setup(cluster.directory(), &cluster.url(), &namespace.token, &namespace.name, is_verified);
-        setup.ca_file = cluster.ca_file();
+        let mut setup = setup(&cluster.directory, &cluster.url(), &namespace.token, &namespace.name, is_verified);
+        setup.ca_file = cluster.file("ca.crt");
         Self { setup, backing: Backing::Real { namespace, _webhooks: webhooks } }
     }
 
@@ -102,7 +102,7 @@ impl Peer {
                 admin.create(&format!("{RBAC}/clusterroles"), &role).await;
                 admin.create(&format!("{RBAC}/clusterrolebindings"), &binding).await;
                 let reviews = ("authentication.k8s.io", "tokenreviews");
-                until("the right to review", || namespace.may_in("", "create", reviews, "")).await;
+                until("the right to review", || namespace.may("", "create", reviews)).await;
                 token::request_for(&namespace.cluster, (&namespace.name, "default"), Some(audience)).await
             }
         }
@@ -112,7 +112,7 @@ impl Peer {
     pub async fn clear(&mut self) {
         match &mut self.backing {
             Backing::Embedded(child) => drop(child.ask("clear").await),
-            Backing::Real { namespace, .. } => drop(namespace.admin().delete(&namespace.path("pods")).await.object()),
+            Backing::Real { namespace, .. } => drop(namespace.admin().delete(&namespace.path("pods")).await),
         }
     }
 
@@ -157,7 +157,7 @@ async fn calls(namespace: &Namespace) -> u64 {
 
 /// Starts a real API server, whose files are below `directory`.
 pub async fn cluster(directory: &Path) -> Arc<Cluster> {
-    Arc::new(Cluster::start_default(directory).await)
+    Arc::new(Cluster::start(directory).await)
 }
 
 /// Where what is measured goes, and what processes write.

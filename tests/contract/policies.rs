@@ -1,5 +1,5 @@
 //! The admission policies of `deploy/` speak of the clients, the gateways and the account that there are. What they
-//! refuse is for a real API server to say: `tests/e2e/policy.rs`.
+//! refuse is for a real API server to say: `tests/e2e/deploy`.
 
 use provisioner::pod::{MANAGED_BY, MANAGED_BY_LABEL};
 use serde_json::{Value, json};

@@ -2,9 +2,8 @@
 //!
 //! `cases` is the table of requests. Each is sent to both servers, one after the other, and the two answers are compared
 //! by what `view` sees of them: the code, of a refusal the `reason`, the message and the causes, of a Pod all that the
-//! component reads, of a list its items, of a table what kubectl prints. Uids, versions and times are told apart only by
-//! whether they are there, and whether they changed. Where the embedded API is smaller on purpose, the table says so, and
-//! it has to refuse.
+//! component reads, of a list its items, of a table what kubectl prints. Uids and versions are compared by where the same
+//! one stands again. Where the embedded API is smaller on purpose, the table says so, and it has to refuse.
 
 mod cases;
 mod view;
@@ -15,65 +14,33 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Request;
 use local::kubernetes::{Config, EmbeddedApi, Gateway, Mode, Role};
+use provisioner::pod::text;
 use serde_json::Value;
+use tests::cluster::webhook::{Registration, State, Webhook, always};
+use tests::cluster::{Cluster, FOO, Namespace, ROUTED};
 use tests::fault::{Upstream, to_server};
 
-use crate::cluster::Cluster;
-use crate::cluster::webhook::{Registration, Webhook, always};
-use crate::gateway::FOO;
-use crate::harness::{Test, is_verbose};
-use crate::namespace::{Namespace, ROUTED, with_namespace};
-use crate::rights;
-use cases::{Case, Compared, Who};
+use cases::{Case, Compared};
+use view::View;
 
-/// The tests.
-pub fn tests() -> Vec<Test> {
-    crate::tests![
-        the_embedded_api_answers_as_a_real_one_does,
-        gateways_webhooks_that_are_up_are_the_same_to_a_pod,
-        gateways_webhooks_that_deny_are_the_same_to_a_pod,
-        gateways_webhooks_that_are_down_are_the_same_to_a_pod,
-    ]
+pub async fn the_embedded_api_answers_as_a_real_one_does(cluster: Arc<Cluster>) {
+    let namespace = Namespace::create(cluster, "embedded", &[ROUTED]).await;
+    compare(&namespace, Vec::new(), &cases::plain()).await;
 }
 
-async fn the_embedded_api_answers_as_a_real_one_does(cluster: Arc<Cluster>) {
-    with_namespace(cluster, "embedded", &[ROUTED], |namespace| async move {
-        compare(&namespace, Vec::new(), &cases::plain()).await;
-    })
-    .await;
-}
-
-async fn gateways_webhooks_that_are_up_are_the_same_to_a_pod(cluster: Arc<Cluster>) {
-    with_namespace(cluster, "embedded-up", &[ROUTED], |namespace| async move {
-        let _webhook = FOO.serve(&namespace).await;
-        compare(&namespace, vec![Gateway::new("foo")], &cases::routed()).await;
-    })
-    .await;
-}
-
-async fn gateways_webhooks_that_deny_are_the_same_to_a_pod(cluster: Arc<Cluster>) {
-    with_namespace(cluster, "embedded-deny", &[ROUTED], |namespace| async move {
-        let webhook = Webhook::start(&namespace, Arc::new(|_: &mut Value, _: &_| Err("it is full".to_owned()))).await;
-        webhook.register(&namespace, Registration::usual("foo")).await;
-        compare(&namespace, vec![Gateway::new("foo").with_mode(Mode::Deny("it is full".to_owned()))], &cases::denied())
-            .await;
-    })
-    .await;
-}
-
-async fn gateways_webhooks_that_are_down_are_the_same_to_a_pod(cluster: Arc<Cluster>) {
-    with_namespace(cluster, "embedded-down", &[ROUTED], |namespace| async move {
-        let mut webhook = Webhook::start(&namespace, always(|_| ())).await;
-        webhook.register(&namespace, Registration::usual("foo")).await;
+pub async fn gateways_webhooks_are_the_same_to_a_pod(cluster: Arc<Cluster>) {
+    let full = "it is full".to_owned();
+    for (mode, act, cases) in [
+        (Mode::Inject, always(|pod| FOO.inject(pod)), cases::routed()),
+        (Mode::Deny(full.clone()), Arc::new(move |_: &mut Value, _: &str| Err(full.clone())) as _, cases::denied()),
+        (Mode::Down("refused".to_owned()), always(|_| ()), cases::down()),
+    ] {
+        let namespace = Namespace::create(cluster.clone(), "embedded", &[ROUTED]).await;
         namespace.admin().create(&namespace.path("pods"), &cases::client("there")).await;
-        webhook.go_down().await;
-        // The API server keeps a connection to it, and learns by using it that it is closed.
-        crate::client::until("the webhook is known to be down", || async { namespace.try_out().await.code == 500 })
-            .await;
-        compare(&namespace, vec![Gateway::new("foo").with_mode(Mode::Down("refused".to_owned()))], &cases::down())
-            .await;
-    })
-    .await;
+        let webhook = Webhook::start(&namespace, Registration::usual("foo"), act).await;
+        webhook.set(if matches!(mode, Mode::Down(_)) { State::Down } else { State::Up });
+        compare(&namespace, vec![Gateway::new("foo").with_mode(mode)], &cases).await;
+    }
 }
 
 /// Sends every case to both; says all that differs, should anything.
@@ -82,93 +49,70 @@ async fn compare(namespace: &Namespace, gateways: Vec<Gateway>, cases: &[Case]) 
     let mut differences = Vec::new();
     for case in cases {
         let (ours, theirs) = (embedded.answer(case).await, real.answer(case).await);
-        if is_verbose() {
-            println!("{}: {theirs:#}", case.name);
+        let (is_well, why) = match case.compared {
+            Compared::Everything => (ours == theirs, ""),
+            Compared::ButWords(why) => (ours == theirs, why),
+            Compared::Refused(code, why) => (ours["code"] == code && theirs["code"] != code, why),
+        };
+        if !is_well {
+            differences.push(format!("- {} ({}) {why}:\n  {ours}\n  {theirs}", case.name, case.request));
         }
-        differences.extend(difference(case, &ours, &theirs));
     }
-    let count = differences.len();
-    assert!(differences.is_empty(), "{count} of {} answers differ:\n{}", cases.len(), differences.join("\n"));
-}
-
-fn difference(case: &Case, ours: &Value, theirs: &Value) -> Option<String> {
-    let problem = match case.compared {
-        Compared::Everything => (ours != theirs).then(|| view::differences(ours, theirs)),
-        Compared::ButWords(why) => {
-            let (ours, theirs) = (view::without_words(ours), view::without_words(theirs));
-            (ours != theirs).then(|| format!("    ({why})\n{}", view::differences(&ours, &theirs)))
-        }
-        Compared::Refused(code, why) => {
-            (ours["code"] != code || !ours["reason"].is_string() || ours["code"] == theirs["code"])
-                .then(|| format!("is no longer as the table says ({why}): {ours} and {theirs}"))
-        }
-    };
-    problem.map(|problem| format!("- {} ({}):\n{problem}", case.name, case.request))
+    assert!(differences.is_empty(), "{} of {} answers:\n{}", differences.len(), cases.len(), differences.join("\n"));
 }
 
 /// One of the two servers, and what is known of the Pods in it.
 struct Side {
     namespace: String,
-    callers: BTreeMap<Who, (Upstream, Option<String>)>,
-    known: BTreeMap<String, (String, String)>,
+    /// How each of `Who` calls, and with which token.
+    callers: [(Upstream, Option<String>); 4],
+    /// Uid and version of the Pods, by name.
+    known: BTreeMap<String, [String; 2]>,
     next_page: String,
+    view: View,
     _servers: Vec<EmbeddedApi>,
 }
 
 impl Side {
     /// The embedded API: one for those who may do everything, one for the provisioner with its Role.
     async fn embedded(namespace: &Namespace, gateways: Vec<Gateway>) -> Self {
-        let (home, account) = rights::service_account();
-        let labels = [(ROUTED.0.to_owned(), ROUTED.1.to_owned())].into();
-        let everything = Config {
-            user: format!("system:serviceaccount:{home}:{account}"),
-            namespaces: [(namespace.name.clone(), labels)].into(),
-            gateways,
-            ..Config::demo()
-        };
+        let labels = BTreeMap::from([ROUTED].map(|(key, value)| (key.to_owned(), value.to_owned())));
+        let namespaces = BTreeMap::from([(namespace.name.clone(), labels)]);
+        let config = Config { namespaces, gateways, ..Config::demo() };
         let rules = vec![(["create", "get", "list", "patch", "delete"].as_slice(), "pods")];
-        let role = Config { role: Some(Role { namespace: namespace.name.clone(), rules }), ..everything.clone() };
-        let token = Some(everything.token.clone());
-        let [all, some] = [everything, role].map(|config| EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()));
-        let (all, some) = (all.await.expect("a port is free"), some.await.expect("a port is free"));
-        let to_all = to_server(&all.url());
-        let callers = [
-            (Who::Admin, (to_all.clone(), token.clone())),
-            (Who::Provisioner, (to_server(&some.url()), token)),
-            (Who::Stranger, (to_all.clone(), Some("nobodys".to_owned()))),
-            (Who::Nobody, (to_all, None)),
-        ];
-        Self::new(namespace, callers, vec![all, some])
+        let role = Role { namespace: namespace.name.clone(), rules };
+        let token = Some(config.token.clone());
+        let bind = |role| EmbeddedApi::bind(Config { role, ..config.clone() }, ([127, 0, 0, 1], 0).into());
+        let servers = [bind(None).await, bind(Some(role)).await].map(|api| api.expect("a port is free"));
+        let [all, some] = servers.each_ref().map(|api| to_server(&api.url()));
+        let callers =
+            [(all.clone(), token.clone()), (some, token), (all.clone(), Some("nobodys".to_owned())), (all, None)];
+        Self { _servers: servers.into(), ..Self::new(namespace, callers) }
     }
 
     fn real(namespace: &Namespace) -> Self {
         let (admin, other) = (namespace.admin().upstream(), namespace.cluster.with_token("").upstream());
-        let callers = [
-            (Who::Admin, (admin, None)),
-            (Who::Provisioner, (other.clone(), Some(namespace.token.clone()))),
-            (Who::Stranger, (other.clone(), Some("nobodys".to_owned()))),
-            (Who::Nobody, (other, None)),
-        ];
-        Self::new(namespace, callers, Vec::new())
+        let token = Some(namespace.token.clone());
+        Self::new(
+            namespace,
+            [(admin, None), (other.clone(), token), (other.clone(), Some("nobodys".to_owned())), (other, None)],
+        )
     }
 
-    fn new(namespace: &Namespace, callers: [(Who, (Upstream, Option<String>)); 4], servers: Vec<EmbeddedApi>) -> Self {
-        let namespace = namespace.name.clone();
-        let callers = callers.into();
-        Self { namespace, callers, known: BTreeMap::new(), next_page: String::new(), _servers: servers }
+    fn new(namespace: &Namespace, callers: [(Upstream, Option<String>); 4]) -> Self {
+        let (namespace, known, next_page) = (namespace.name.clone(), BTreeMap::new(), String::new());
+        Self { namespace, callers, known, next_page, view: View::default(), _servers: Vec::new() }
     }
 
     /// Sends a request; gives what there is to see of the answer.
     async fn answer(&mut self, case: &Case) -> Value {
-        let (send, token) = &self.callers[&case.who];
+        let (send, token) = &self.callers[case.who as usize];
         let response = send(self.request(case, token.as_deref())).await;
         let response = response.unwrap_or_else(|error| panic!("{}: no answer: {error}", case.name));
-        let code = response.status().as_u16();
-        let text = || Value::String(String::from_utf8_lossy(response.body()).trim().to_owned());
-        let body = serde_json::from_slice(response.body()).unwrap_or_else(|_| text());
-        let seen = view::of(code, &body, &self.known);
+        let words = || Value::String(String::from_utf8_lossy(response.body()).trim().to_owned());
+        let body = serde_json::from_slice(response.body()).unwrap_or_else(|_| words());
         self.remember(&body);
-        seen
+        self.view.of(response.status().as_u16(), &body, matches!(case.compared, Compared::ButWords(_)))
     }
 
     fn request(&self, case: &Case, token: Option<&str>) -> Request<Bytes> {
@@ -185,25 +129,22 @@ impl Side {
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        request.body(self.body(case, &path)).unwrap_or_else(|error| panic!("{}: {error}", case.name))
-    }
-
-    /// The body, with the uid and the version of the Pod in the path in their places.
-    fn body(&self, case: &Case, path: &str) -> Bytes {
+        // Uid and version of the Pod in the path stand in their places.
         let name = path.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-        let (uid, version) = self.known.get(name).cloned().unwrap_or_default();
+        let [uid, version] = self.known.get(name).cloned().unwrap_or_default();
         let body = case.body.replace("{uid}", &uid).replace("{version}", &version);
-        body.replace("{namespace}", &self.namespace).into()
+        let body = body.replace("{namespace}", &self.namespace);
+        request.body(body.into()).unwrap_or_else(|error| panic!("{}: {error}", case.name))
     }
 
     fn remember(&mut self, body: &Value) {
         let metadata = &body["metadata"];
-        let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
         if body["kind"] == "Pod" && metadata["resourceVersion"].is_string() {
-            self.known.insert(text("name"), (text("uid"), text("resourceVersion")));
+            let known = ["uid", "resourceVersion"].map(|field| text(&metadata[field]).to_owned());
+            self.known.insert(text(&metadata["name"]).to_owned(), known);
         }
         if metadata["continue"].is_string() {
-            self.next_page = text("continue");
+            self.next_page = text(&metadata["continue"]).to_owned();
         }
     }
 }

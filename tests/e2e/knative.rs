@@ -5,32 +5,33 @@
 //! the data, and each event has an id of its own. It sends one at a time, but the channel `client-changes` takes each at
 //! once, so that many are under way. The PingSource sends when a test says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use provisioner::event::{ADDED, DELETED, PING, UPDATED};
-use serde_json::{Value, json};
+use provisioner::pod::text;
+use provisioner::reply::DONE;
+use serde_json::Value;
 use tests::Reply;
-use tests::events::{Delivery, body};
+use tests::cluster::Namespace;
+use tests::events::{Delivery, binary};
 use tests::fault::{Proxy, Upstream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-
-use crate::namespace::Namespace;
 
 /// How long anything may take of which a test is told.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 /// How many deliveries are under way at once.
 const AT_ONCE: usize = 32;
 const BACKOFF: Duration = Duration::from_millis(50);
-const CLIENTS: &str = "labelSelector=app.kubernetes.io/managed-by%3Dcloudevents-podgateway-client-provisioner";
+const CLIENTS: &str = "pods?labelSelector=app.kubernetes.io/managed-by%3Dcloudevents-podgateway-client-provisioner";
 
-/// What was told: by the type and by the id of the pending event, each event that had another id.
+/// What was told: by the type and by the id of the pending event, each event that had another id. What is done is told in
+/// the same words every time, or it counts as another.
 type Told = BTreeMap<(String, String), Vec<Value>>;
 
 /// A sink that takes every event and keeps one of each id.
@@ -41,20 +42,15 @@ pub struct Sink {
 
 impl Sink {
     /// One that listens.
-    pub async fn start() -> Arc<Self> {
+    pub async fn start() -> Self {
         let told = watch::Sender::default();
         let proxy = Proxy::start(recorder(told.clone()), Arc::new(|_| None)).await;
-        Arc::new(Self { told, proxy })
-    }
-
-    /// Where it is.
-    pub fn url(&self) -> String {
-        self.proxy.url()
+        Self { told, proxy }
     }
 
     /// The variables that name it.
     pub fn variables(&self) -> [(&'static str, String); 2] {
-        [("k_sink", format!("{}/default", self.url())), ("sink_origin", self.url())]
+        [("k_sink", format!("{}/default", self.proxy.url())), ("sink_origin", self.proxy.url())]
     }
 
     /// Waits until it is told this about the client of a pending event, and gives the event's data.
@@ -73,18 +69,14 @@ impl Sink {
 
     /// Waits until there were as many different events in all.
     pub async fn hears_in_all(&self, count: usize) {
-        let mut told = self.told.subscribe();
-        _ = told.wait_for(|told| told.values().map(Vec::len).sum::<usize>() >= count).await;
+        while self.total() < count {
+            _ = self.told.subscribe().changed().await;
+        }
     }
 
     /// How many different events there were in all.
     pub fn total(&self) -> usize {
         self.told.borrow().values().map(Vec::len).sum()
-    }
-
-    /// Every id of a pending event of which something was told.
-    pub fn ids(&self) -> BTreeSet<String> {
-        self.told.borrow().keys().map(|(_, id)| id.clone()).collect()
     }
 }
 
@@ -93,11 +85,12 @@ fn recorder(told: watch::Sender<Told>) -> Upstream {
         let (parts, body) = request.into_parts();
         tests::schema::note(&parts.headers, &body);
         let event = Reply::new(http::StatusCode::OK, parts.headers, body).event;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let key = (text(&event["type"]), text(&event["data"]["pending_event"]["id"]));
+        let key = (text(&event["type"]).to_owned(), text(&event["data"]["pending_event"]["id"]).to_owned());
         told.send_modify(|told| {
             let same = told.entry(key).or_default();
-            if !same.iter().any(|known| known["id"] == event["id"]) {
+            // An attempt that fails anew has a time of its own.
+            let is_known = |known: &Value| known["id"] == event["id"] && (event["type"] != DONE || *known == event);
+            if !same.iter().any(is_known) {
                 same.push(event);
             }
         });
@@ -107,43 +100,45 @@ fn recorder(told: watch::Sender<Told>) -> Upstream {
 }
 
 /// Delivers once; `None` where there is no answer.
-pub type Subscriber = Arc<dyn Fn(Delivery) -> BoxFuture<'static, Option<Reply>> + Send + Sync>;
+pub type Subscriber = Box<dyn Fn(Delivery) -> BoxFuture<'static, Option<Reply>> + Send + Sync>;
 
 /// The Broker, with its sources.
 pub struct Broker {
-    deliver: Deliver,
-    pings: AtomicUsize,
-    /// Whether the source watches already: of a change before that it says nothing.
-    watches: watch::Receiver<bool>,
+    deliver: Arc<Deliver>,
     _source: JoinSet<()>,
 }
 
 impl Broker {
-    /// Delivers to `subscriber` what happens to the clients of a namespace.
-    pub fn start(namespace: &Arc<Namespace>, subscriber: Subscriber) -> Self {
-        let deliver = Deliver { subscriber, places: Arc::new(Semaphore::new(AT_ONCE)) };
-        let (mut source, (begins, watches)) = (JoinSet::new(), watch::channel(false));
-        source.spawn(watch_clients(namespace.clone(), deliver.clone(), begins));
-        Self { deliver, pings: AtomicUsize::default(), watches, _source: source }
+    /// Delivers to `subscriber` what happens to the clients of a namespace from now on.
+    pub async fn start(namespace: &Namespace, subscriber: Subscriber) -> Self {
+        let deliver = Arc::new(Deliver { subscriber, places: Semaphore::new(AT_ONCE) });
+        // The source says nothing of what its list shows.
+        let list = namespace.admin().get(&namespace.path(CLIENTS)).await.object();
+        let since = text(&list["metadata"]["resourceVersion"]);
+        let watch = namespace.path(&format!("{CLIENTS}&watch=1&resourceVersion={since}"));
+        let changes = namespace.admin().watch(&watch).await.enumerate();
+        let (mut source, each) = (JoinSet::new(), deliver.clone());
+        source.spawn(changes.for_each_concurrent(None, move |(number, change)| {
+            let (deliver, change) = (each.clone(), change_of(number, &change));
+            async move { deliver.until_taken(change).await }
+        }));
+        Self { deliver, _source: source }
     }
 
     /// Delivers an event until it is taken.
     pub async fn publish(&self, request: Delivery) {
-        self.watches.clone().wait_for(|watches| *watches).await.expect("the source runs");
         self.deliver.until_taken(request).await;
     }
 
     /// What a PingSource sends, once.
     pub async fn ping(&self) {
-        let number = self.pings.fetch_add(1, Ordering::Relaxed);
-        self.publish(event(&format!("ping-{number}"), PING, &json!({}))).await;
+        self.publish(binary(&fastrand::u64(..).to_string(), PING, "{}")).await;
     }
 }
 
-#[derive(Clone)]
 struct Deliver {
     subscriber: Subscriber,
-    places: Arc<Semaphore>,
+    places: Semaphore,
 }
 
 impl Deliver {
@@ -159,32 +154,13 @@ impl Deliver {
     }
 }
 
-async fn watch_clients(namespace: Arc<Namespace>, deliver: Deliver, begins: watch::Sender<bool>) {
-    let (admin, path) = (namespace.admin(), namespace.path(&format!("pods?{CLIENTS}")));
-    // It says nothing of what its list shows.
-    let since = admin.get(&path).await.object()["metadata"]["resourceVersion"].take();
-    let changes = admin.watch(&format!("{path}&watch=1&resourceVersion={}", since.as_str().expect("a text"))).await;
-    begins.send_replace(true);
-    let (mut changes, mut deliveries, mut number) = (std::pin::pin!(changes), JoinSet::new(), 0);
-    while let Some(mut change) = changes.next().await {
-        let ty = match change["type"].as_str() {
-            Some("ADDED") => ADDED,
-            Some("MODIFIED") => UPDATED,
-            Some("DELETED") => DELETED,
-            _ => panic!("the watch ended: {change}"),
-        };
-        number += 1;
-        let request = event(&format!("change-{number}"), ty, &change["object"].take());
-        let deliver = deliver.clone();
-        deliveries.spawn(async move { deliver.until_taken(request).await });
-    }
-}
-
-/// An event as the Broker delivers it, in structured mode.
-pub fn event(id: &str, ty: &str, data: &Value) -> Delivery {
-    let event = json!({
-        "specversion": "1.0", "id": id, "source": "/knative", "type": ty,
-        "datacontenttype": "application/json", "data": data,
-    });
-    body("application/cloudevents+json", event.to_string())
+/// The event that tells of a change.
+fn change_of(number: usize, change: &Value) -> Delivery {
+    let ty = match text(&change["type"]) {
+        "ADDED" => ADDED,
+        "MODIFIED" => UPDATED,
+        "DELETED" => DELETED,
+        _ => panic!("the watch ended: {change}"),
+    };
+    binary(&format!("change-{number}"), ty, &change["object"].to_string())
 }

@@ -3,36 +3,26 @@
 
 mod world;
 
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use futures::StreamExt;
+use libtest_mimic::Trial;
+use provisioner::pod::each;
 use provisioner::reply::{DONE, ENDED, FAILED, RUNNING, TERMINATED};
 use provisioner::testing::wanted;
-use serde_json::{Value, json};
+use serde_json::json;
+use tests::cluster::Cluster;
+use tests::cluster::client::{until, until_within};
+use tests::cluster::control_plane::add_node;
 use tests::events::pending;
 
-use crate::client::{until, until_within};
-use crate::cluster::control_plane::add_node;
-use crate::harness::Test;
 use crate::knative::{Broker, PATIENCE};
 
-pub use world::{Life, Plane, TEMPLATE, pod_name, termination, test};
+pub use world::{Life, TEMPLATE, termination};
 
-/// How many clients are timed.
-const TIMED: usize = 9;
 /// The taint of the node that goes.
 const DOOMED: &str = "doomed";
 
 /// What ends a client.
-struct Case {
-    name: &'static str,
-    variables: &'static [(&'static str, &'static str)],
-    end: End,
-    reason: &'static str,
-    exit_code: Option<i32>,
-}
-
 #[derive(Clone, Copy, PartialEq)]
 enum End {
     /// Its command ends with this code, while the gateway's sidecar runs on.
@@ -44,173 +34,117 @@ enum End {
     Event,
 }
 
-const PLAIN: Case = Case { name: "", variables: &[], end: End::Deletion, reason: "Deleted", exit_code: Some(137) };
-
-#[rustfmt::skip]
-const CASES: &[Case] = &[
-    Case {
-        name: "a client whose command ends well has ended, though its sidecar runs on", variables: &[TEMPLATE],
-        end: End::Exit("0"), reason: "Completed", exit_code: Some(0),
-    },
-    Case {
-        name: "a client whose command fails has ended with its exit code", variables: &[TEMPLATE],
-        end: End::Exit("3"), reason: "Error", exit_code: Some(3),
-    },
-    Case {
-        name: "a client that was killed for its memory has ended so", variables: &[TEMPLATE],
-        end: End::Exit("137"), reason: "OOMKilled", exit_code: Some(137),
-    },
-    Case {
-        name: "a client that outlives its client_ttl has ended by its deadline", variables: &[("client_ttl", "2s")],
-        end: End::Deadline, reason: "DeadlineExceeded", ..PLAIN
-    },
-    Case { name: "a client that is evicted by the API server has ended so", end: End::Eviction, reason: "Evicted", ..PLAIN },
-    Case {
-        name: "a client whose node goes has ended with it", variables: &[TEMPLATE],
-        end: End::NodeGoes, reason: "NodeLost", exit_code: None,
-    },
-    Case { name: "a client that somebody deletes has ended so", ..PLAIN },
-    Case {
-        name: "a client that an event ends has ended by it, and whoever asked is answered",
-        end: End::Event, reason: "Terminated", ..PLAIN
-    },
+/// What a client ends by, and the reason and the exit code that are told.
+const CASES: &[(&str, End, &str, Option<i32>)] = &[
+    ("a client whose command ends well has ended, though its sidecar runs on", End::Exit("0"), "Completed", Some(0)),
+    ("a client whose command fails has ended with its exit code", End::Exit("3"), "Error", Some(3)),
+    ("a client that was killed for its memory has ended so", End::Exit("137"), "OOMKilled", Some(137)),
+    ("a client that outlives its client_ttl has ended by its deadline", End::Deadline, "DeadlineExceeded", Some(137)),
+    ("a client that is evicted by the API server has ended so", End::Eviction, "Evicted", Some(137)),
+    ("a client whose node goes has ended with it", End::NodeGoes, "NodeLost", None),
+    ("a client that somebody deletes has ended so", End::Deletion, "Deleted", Some(137)),
+    ("a client that an event ends has ended, and whoever asked is answered", End::Event, "Terminated", Some(137)),
 ];
 
-/// The tests.
-pub fn tests(plane: &Plane) -> Vec<Test> {
-    let case = |case: &'static Case| test(plane, case.name, move |life| async move { life.ends(case).await });
-    let others = [
-        test(plane, "a gated client never gets a node, and one that is released does", Life::holds_back_the_gated),
-        test(plane, "a client that the broker forgot is settled by the sweep", Life::settles_the_forgotten),
-        test(plane, "the sweep takes away who has ended, which frees the quota", Life::frees_the_quota),
-        test(plane, "a client is told to run within a second", Life::tells_at_once),
-    ];
-    CASES.iter().map(case).chain(others).collect()
+/// A test of each case.
+pub fn tests(cluster: &Arc<Cluster>) -> Vec<Trial> {
+    let case = |&(name, end, reason, exit_code): &_| {
+        crate::test(cluster, "life", name, move |cluster| ends(cluster, end, reason, exit_code))
+    };
+    CASES.iter().map(case).collect()
 }
 
-impl Life {
-    async fn ends(self, case: &Case) {
-        let node = self.namespace.name.as_str();
-        let taint = (case.end == End::NodeGoes).then_some(DOOMED);
-        if taint.is_some() {
-            add_node(&self.namespace.cluster, node, taint).await;
+async fn ends(cluster: Arc<Cluster>, end: End, reason: &str, exit_code: Option<i32>) {
+    let life = Life::start(cluster).await;
+    let node = life.namespace.name.as_str();
+    let taint = (end == End::NodeGoes).then_some(DOOMED);
+    if taint.is_some() {
+        add_node(&life.namespace.cluster, node, taint).await;
+    }
+    life.add_template(taint).await;
+    // Without a template a client is made of the variables alone.
+    let variable = if end == End::Deadline { ("client_ttl", "2s") } else { TEMPLATE };
+    let broker = life.broker(&[variable]).await;
+    broker.publish(pending("1", "foo")).await;
+    life.sink.hears(DONE, "1").await;
+    let running = life.sink.hears(RUNNING, "1").await;
+    assert!(["pod_ip", "node_name", "started_at"].iter().all(|member| running[member].is_string()), "{running}");
+    match end {
+        End::Exit(code) => life.exit("1", code).await,
+        End::Eviction => life.evict("1").await,
+        End::NodeGoes => drop(life.namespace.admin().delete(&format!("/api/v1/nodes/{node}")).await),
+        End::Deletion => life.delete("1").await,
+        End::Event => broker.publish(termination("1")).await,
+        End::Deadline => (),
+    }
+    let ended = life.sink.hears(ENDED, "1").await;
+    assert_eq!((&ended["reason"], &ended["pod_uid"]), (&json!(reason), &running["pod_uid"]), "{ended}");
+    assert_eq!(ended["exit_code"], json!(exit_code), "{ended}");
+    is_told_once(&life, &broker, end).await;
+}
+
+/// What a sweep finds was told already.
+async fn is_told_once(life: &Life, broker: &Broker, end: End) {
+    let leaves_its_pod = matches!(end, End::Exit(_) | End::Deadline);
+    until_within(PATIENCE, "the report is noted, or the Pod is gone", || async {
+        match leaves_its_pod {
+            true => life.pod("1").await["metadata"]["annotations"]["podgateway.io/reported"] == "ended",
+            false => life.namespace.pods().await.is_empty(),
         }
-        self.add_template(taint).await;
-        let broker = self.broker(case.variables);
-        broker.publish(pending("1", "foo")).await;
-        self.sink.hears(DONE, "1").await;
-        let running = self.sink.hears(RUNNING, "1").await;
-        assert!(["pod_ip", "node_name", "started_at"].iter().all(|member| running[member].is_string()), "{running}");
-        match case.end {
-            End::Exit(code) => self.exit("1", code).await,
-            End::Eviction => self.evict("1").await,
-            End::NodeGoes => _ = self.namespace.admin().delete(&format!("/api/v1/nodes/{node}")).await.object(),
-            End::Deletion => self.delete("1").await,
-            End::Event => broker.publish(termination("1")).await,
-            End::Deadline => (),
-        }
-        let ended = self.sink.hears(ENDED, "1").await;
-        assert_eq!((&ended["reason"], &ended["pod_uid"]), (&json!(case.reason), &running["pod_uid"]), "{ended}");
-        assert_eq!(ended["exit_code"], json!(case.exit_code), "{ended}");
-        self.is_told_once(&broker, case.end).await;
-    }
+    })
+    .await;
+    broker.ping().await;
+    let answer = usize::from(end == End::Event);
+    assert_eq!([DONE, RUNNING, ENDED, TERMINATED].map(|ty| life.sink.count(ty, "1")), [1, 1, 1, answer]);
+    assert_eq!(life.sink.total(), 3 + answer);
+}
 
-    /// What a sweep finds was told already.
-    async fn is_told_once(&self, broker: &Broker, end: End) {
-        if matches!(end, End::Exit(_) | End::Deadline) {
-            let is_noted =
-                || async { self.pod("1").await["metadata"]["annotations"]["podgateway.io/reported"] == "ended" };
-            until("the report is noted", is_noted).await;
-        } else {
-            until_within(PATIENCE, "the Pod is gone", || async { self.namespace.pods().await.is_empty() }).await;
-        }
-        broker.ping().await;
-        let answer = usize::from(end == End::Event);
-        assert_eq!([DONE, RUNNING, ENDED, TERMINATED].map(|ty| self.sink.count(ty, "1")), [1, 1, 1, answer]);
-        assert_eq!(self.sink.total(), 3 + answer);
-    }
+pub async fn a_client_that_the_broker_forgot_gets_no_node_while_it_is_gated_and_is_settled_by_the_sweep(
+    cluster: Arc<Cluster>,
+) {
+    let life = Life::start(cluster).await;
+    // As a delivery leaves it that was cut after its first call.
+    let gated = wanted(&[("client_namespace", &life.namespace.name)]);
+    life.namespace.admin().create(&life.namespace.path("pods"), &gated).await;
+    until("the scheduler has seen it", || async {
+        let pod = life.pod("1").await;
+        each(&pod["status"]["conditions"]).any(|condition| condition["reason"] == "SchedulingGated")
+    })
+    .await;
+    let broker = life.broker(&[]).await;
+    broker.publish(pending("2", "foo")).await;
+    life.sink.hears(RUNNING, "2").await;
+    broker.ping().await;
+    assert!(life.pod("1").await["spec"]["nodeName"].is_null());
+    assert_eq!(life.sink.total(), 2, "it is too young");
+    life.broker(&[("client_patience", "0s")]).await.ping().await;
+    assert_eq!(life.sink.hears(DONE, "1").await["pod_name"], gated["metadata"]["name"]);
+    assert_eq!(life.sink.hears(RUNNING, "1").await["node_name"], "node-1");
+}
 
-    /// As a delivery leaves it that was cut after its first call.
-    async fn add_gated(&self, id: &str) {
-        let pod = wanted(&[("client_namespace", &self.namespace.name)]);
-        assert_eq!(pod["metadata"]["name"], pod_name(id), "the maker of Pods has its own event");
-        self.namespace.admin().create(&self.namespace.path("pods"), &pod).await;
-    }
-
-    async fn holds_back_the_gated(self) {
-        self.add_gated("1").await;
-        let is_seen = || async {
-            let conditions = self.pod("1").await["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            conditions.iter().any(|condition| condition["reason"] == "SchedulingGated")
-        };
-        until("the scheduler has seen it", is_seen).await;
-        let broker = self.broker(&[]);
-        broker.publish(pending("2", "foo")).await;
-        self.sink.hears(RUNNING, "2").await;
-        assert!(self.pod("1").await["spec"]["nodeName"].is_null());
-        assert_eq!(self.sink.count(RUNNING, "1"), 0);
-        broker.publish(pending("1", "foo")).await;
-        assert_eq!(self.sink.hears(RUNNING, "1").await["node_name"], "node-1");
-    }
-
-    async fn settles_the_forgotten(self) {
-        self.add_gated("1").await;
-        self.broker(&[]).ping().await;
-        assert_eq!(self.sink.total(), 0, "it is too young");
-        let broker = self.broker(&[("client_patience", "0s")]);
-        broker.ping().await;
-        assert_eq!(self.sink.hears(DONE, "1").await["pod_name"], pod_name("1"));
-        self.sink.hears(RUNNING, "1").await;
-    }
-
-    async fn frees_the_quota(self) {
-        self.add_template(None).await;
-        let quota = json!({"metadata": {"name": "clients"}, "spec": {"hard": {"pods": "1"}}});
-        self.namespace.admin().create(&self.namespace.path("resourcequotas"), &quota).await;
-        self.waits_for_quota("0").await;
-        let broker = self.broker(&[TEMPLATE, ("client_retention", "0s"), ("client_patience", "0s")]);
-        broker.publish(pending("1", "foo")).await;
-        self.sink.hears(RUNNING, "1").await;
-        self.waits_for_quota("1").await;
-        self.exit("1", "0").await;
-        self.sink.hears(ENDED, "1").await;
-        // Its sidecar keeps its place.
-        broker.publish(pending("2", "foo")).await;
-        assert_eq!(self.sink.hears(FAILED, "2").await["reason"], "QuotaExceeded");
-        broker.ping().await;
-        self.waits_for_quota("0").await;
-        broker.publish(pending("3", "foo")).await;
-        self.sink.hears(RUNNING, "3").await;
-        assert_eq!(self.sink.count(ENDED, "1"), 1);
-    }
-
-    async fn waits_for_quota(&self, used: &str) {
-        let path = self.namespace.path("resourcequotas/clients");
-        let is_used = || async { self.namespace.admin().get(&path).await.body["status"]["used"]["pods"] == used };
-        until("the quota is counted", is_used).await;
-    }
-
-    /// From the moment in which anybody can see it. A machine that has other things to do may take longer now and then.
-    async fn tells_at_once(self) {
-        let broker = self.broker(&[]);
-        let changes = self.namespace.admin().watch(&self.namespace.path("pods?watch=1")).await;
-        let is_running = |change: &Value| std::future::ready(change["object"]["status"]["phase"] == "Running");
-        // The first such change of each.
-        let mut known = BTreeSet::new();
-        let new = changes
-            .filter(is_running)
-            .filter(move |change| std::future::ready(known.insert(change["object"]["metadata"]["name"].to_string())));
-        let (mut new, mut times) = (std::pin::pin!(new), Vec::new());
-        for number in 0..TIMED {
-            let id = number.to_string();
-            broker.publish(pending(&id, "foo")).await;
-            new.next().await.expect("the watch goes on");
-            let begin = Instant::now();
-            self.sink.hears(RUNNING, &id).await;
-            times.push(begin.elapsed());
-        }
-        times.sort();
-        println!("running was told after {:?} at the median, {:?} at the latest", times[TIMED / 2], times[TIMED - 1]);
-        assert!(times[TIMED / 2] < Duration::from_secs(1), "{times:?}");
-    }
+pub async fn the_sweep_takes_away_who_has_ended_which_frees_the_quota(cluster: Arc<Cluster>) {
+    let life = Life::start(cluster).await;
+    life.add_template(None).await;
+    let (admin, path) = (life.namespace.admin(), life.namespace.path("resourcequotas"));
+    let quota = json!({"metadata": {"name": "clients"}, "spec": {"hard": {"pods": "1"}}});
+    admin.create(&path, &quota).await;
+    let is_used = async |used: &str| {
+        let path = format!("{path}/clients");
+        until("the quota is counted", || async { admin.get(&path).await.body["status"]["used"]["pods"] == used }).await;
+    };
+    is_used("0").await;
+    let broker = life.broker(&[TEMPLATE, ("client_retention", "0s"), ("client_patience", "0s")]).await;
+    broker.publish(pending("1", "foo")).await;
+    life.sink.hears(RUNNING, "1").await;
+    is_used("1").await;
+    life.exit("1", "0").await;
+    life.sink.hears(ENDED, "1").await;
+    // Its sidecar keeps its place.
+    broker.publish(pending("2", "foo")).await;
+    assert_eq!(life.sink.hears(FAILED, "2").await["reason"], "QuotaExceeded");
+    broker.ping().await;
+    is_used("0").await;
+    broker.publish(pending("3", "foo")).await;
+    life.sink.hears(RUNNING, "3").await;
+    assert_eq!(life.sink.count(ENDED, "1"), 1);
 }

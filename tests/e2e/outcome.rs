@@ -1,10 +1,8 @@
 //! How a delivery ended, in the words of the documented tables; and what has to be true of the Pods then.
 
+use tests::cluster::Namespace;
 use tests::pods::{is_gated, is_routed};
 use tests::{Provisioner, Reply, pending};
-
-use crate::harness;
-use crate::namespace::Namespace;
 
 /// How a delivery ended: `done`, `failed` with its reason, or a status without an event.
 pub fn outcome_of(reply: &Reply) -> String {
@@ -17,19 +15,9 @@ pub fn outcome_of(reply: &Reply) -> String {
     }
 }
 
-/// Says how a delivery ended and what the provisioner logged, for those who run with `--nocapture`.
-pub fn note(what: &str, reply: &Reply, provisioner: &Provisioner) {
-    if harness::is_verbose() {
-        let message = reply.json()["message"].as_str().unwrap_or_default().to_owned();
-        eprintln!("{what}: {} {message}\n  {}", outcome_of(reply), provisioner.logs().text().trim_end());
-    }
-}
-
 /// Delivers an event for the gateway `foo` and says how that ended.
 pub async fn deliver(provisioner: &Provisioner, id: &str) -> String {
-    let reply = provisioner.deliver(pending(id, "foo")).await;
-    note(id, &reply, provisioner);
-    outcome_of(&reply)
+    outcome_of(&provisioner.deliver(pending(id, "foo")).await)
 }
 
 /// No Pod may be free of its gate without its gateway; and there are as many as expected.

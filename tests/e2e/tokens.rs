@@ -4,17 +4,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cluster::Cluster;
-use crate::gateway::FOO;
-use crate::harness::Test;
-use crate::namespace::{ROUTED, with_namespace};
-use crate::outcome::{assert_pods, deliver};
-use crate::token;
+use tests::cluster::token;
+use tests::cluster::{Cluster, FOO, Namespace, ROUTED};
 
-/// The tests.
-pub fn tests() -> Vec<Test> {
-    crate::tests![an_expired_token_is_a_retry_until_the_mount_is_rotated]
-}
+use crate::outcome::{assert_pods, deliver};
 
 /// Lays the files out as the kubelet lays a projected volume: the file that is read is a link into `..data`, which is
 /// a link to a directory with a name of its own, and is swapped in one step.
@@ -27,23 +20,19 @@ fn project(mount: &Path, version: &str, token: &str) {
     std::fs::rename(swapped, mount.join("..data")).expect("a link can be swapped");
 }
 
-async fn an_expired_token_is_a_retry_until_the_mount_is_rotated(cluster: Arc<Cluster>) {
-    with_namespace(cluster, "expired", &[ROUTED], |namespace| async move {
-        let _gateway = FOO.serve(&namespace).await;
-        let provisioner = namespace.provisioner(&[]);
-        let file = provisioner.token_file();
-        let mount = file.parent().expect("a file has a directory");
-        std::fs::remove_file(&file).expect("there is a token");
-        project(mount, "..2026_01_01_00_00_00.1", &token::expired(&namespace.token, &namespace.cluster));
-        symlink("..data/token", &file).expect("a link can be made");
-        assert_eq!(deliver(&provisioner, "1").await, "503");
-        assert_pods(&namespace, 0).await;
-        project(mount, "..2026_01_01_01_00_00.2", &namespace.token);
-        assert_eq!(deliver(&provisioner, "1").await, "`done`");
-        // And on, with the next.
-        project(mount, "..2026_01_01_02_00_00.3", &token::request(&namespace.cluster).await);
-        assert_eq!(deliver(&provisioner, "2").await, "`done`");
-        assert_pods(&namespace, 2).await;
-    })
-    .await;
+pub async fn a_token_that_is_refused_is_a_retry_until_the_mount_is_rotated(cluster: Arc<Cluster>) {
+    let namespace = Namespace::create(cluster, "rotated", &[ROUTED]).await;
+    let _gateway = FOO.serve(&namespace).await;
+    let provisioner = namespace.provisioner(&[]);
+    let file = provisioner.token_file();
+    let mount = file.parent().expect("a file has a directory");
+    std::fs::remove_file(&file).expect("there is a token");
+    symlink("..data/token", &file).expect("a link can be made");
+    let of_others = token::request_for(&namespace.cluster, (&namespace.name, "default"), Some("others")).await;
+    project(mount, "..2026_01_01_00_00_00.1", &of_others);
+    assert_eq!(deliver(&provisioner, "1").await, "503");
+    assert_pods(&namespace, 0).await;
+    project(mount, "..2026_01_01_01_00_00.2", &namespace.token);
+    assert_eq!(deliver(&provisioner, "1").await, "`done`");
+    assert_pods(&namespace, 1).await;
 }

@@ -59,7 +59,11 @@ impl Gateway {
         self
     }
 
-    fn admit(&self, pod: &mut Value, namespace: &str) -> Result<(), Status> {
+    /// Sends a new Pod through its webhook.
+    ///
+    /// # Errors
+    /// The webhook is down, or denies the Pod.
+    pub fn admit(&self, pod: &mut Value, namespace: &str) -> Result<(), Status> {
         let webhook = format!("pod-gateway-{}.gateway-system.svc.cluster.local", self.name);
         let [annotation, label] = ["annotations", "labels"].map(|field| pod["metadata"][field][KEY].as_str());
         let is_asked_for = annotation.or(label) == Some(self.name.as_str());

@@ -4,14 +4,17 @@ mod changing;
 mod creating;
 mod reading;
 
-use changing::{deletion, patches};
-pub use changing::{denied, down, routed};
-use creating::{access, creation, invalid};
-use reading::{discovery, reading};
 use serde_json::{Value, json};
 
+use crate::deploy::unrouted;
+use changing::{deletion, patches};
+use creating::{access, creation, invalid};
+use reading::{discovery, reading};
+
+pub use changing::{denied, down, routed};
+
 /// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 pub enum Who {
     /// Somebody who may do everything.
     Admin,
@@ -97,29 +100,12 @@ fn merge(name: &'static str, request: &'static str, body: Value) -> Case {
     send(name, request, body).typed(MERGE)
 }
 
-/// A client as the provisioner makes it.
+/// A client as the provisioner makes it, in the namespace of the path.
 pub fn client(name: &str) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "labels": {"setGateway": "foo", "app.kubernetes.io/name": "podgateway-client", "of": name},
-            "annotations": {"setGateway": "foo", "podgateway.io/event-source": "/me", "podgateway.io/event-id": "1"},
-        },
-        "spec": {
-            "automountServiceAccountToken": false,
-            "schedulingGates": [{"name": "podgateway.io/gateway-verification"}],
-            "containers": [{
-                "name": "client", "image": "alpine/curl", "command": ["sleep", "infinity"],
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "capabilities": {"drop": ["ALL"]},
-                    "seccompProfile": {"type": "RuntimeDefault"},
-                },
-            }],
-        },
-    })
+    let mut pod = unrouted(name);
+    pod["metadata"]["namespace"].take();
+    pod["metadata"]["labels"]["of"] = json!(name);
+    pod
 }
 
 /// The same with something else at a JSON pointer.

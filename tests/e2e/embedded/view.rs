@@ -2,100 +2,96 @@
 
 use std::collections::BTreeMap;
 
-use provisioner::pod::each;
+use provisioner::pod::{each, text};
 use serde_json::{Value, json};
 
 /// What the webhook of the gateway `foo` is called, here and there.
 const WEBHOOKS: [&str; 2] = ["pod-gateway-foo.gateway-system.svc.cluster.local", "foo.gateway.example"];
 
-/// Uid and version of the Pods, by name.
-type Known = BTreeMap<String, (String, String)>;
+/// The uids and versions that a server has made up so far.
+#[derive(Default)]
+pub struct View(Vec<String>);
 
-/// What there is to see: two servers that behave alike give the same.
-pub fn of(code: u16, body: &Value, known: &Known) -> Value {
-    let mut seen = match body["kind"].as_str() {
-        Some("Status") => status(body, known),
-        Some("Pod") => pod(body, known),
-        Some("Namespace") => json!({"name": body["metadata"]["name"], "phase": body["status"]["phase"]}),
-        Some("Table") => table(body),
-        Some("APIResourceList") => resources(body),
-        Some("APIGroupList") => json!({"kind": body["kind"]}),
-        Some("APIVersions") => json!({"versions": body["versions"]}),
-        Some(kind) if kind.ends_with("List") => list(body, known),
-        _ if body["gitVersion"].is_string() => json!({"major": body["major"], "minor": body["minor"]}),
-        _ => json!({"text": body}),
-    };
-    seen["code"] = json!(code);
-    seen
+impl View {
+    /// What there is to see: two servers that behave alike give the same. The words for people may be left out.
+    pub fn of(&mut self, code: u16, body: &Value, is_without_words: bool) -> Value {
+        let mut seen = match text(&body["kind"]) {
+            "Status" => self.status(body),
+            "Pod" => self.pod(body),
+            "Namespace" => json!({"name": body["metadata"]["name"], "phase": body["status"]["phase"]}),
+            "Table" => table(body),
+            "APIResourceList" => resources(body),
+            "APIVersions" => json!({"versions": body["versions"]}),
+            kind if kind.ends_with("List") => list(body),
+            _ if body["gitVersion"].is_string() => json!({"major": body["major"], "minor": body["minor"]}),
+            _ => json!({"message": body}),
+        };
+        seen["code"] = json!(code);
+        if is_without_words {
+            seen["message"].take();
+            seen["causes"].take();
+        }
+        seen
+    }
+
+    fn status(&self, body: &Value) -> Value {
+        let mut message =
+            WEBHOOKS.iter().fold(text(&body["message"]).to_owned(), |said, name| said.replace(name, "WEBHOOK"));
+        for made_up in &self.0 {
+            message = message.replace(&format!("record ({made_up})"), "record (VERSION)");
+            // A version is too short to be told from other numbers.
+            message = if made_up.contains('-') { message.replace(made_up, "UID") } else { message };
+        }
+        let details = &body["details"];
+        // Some rules are looked at twice there.
+        let mut causes: Vec<String> = each(&details["causes"]).map(Value::to_string).collect();
+        causes.sort_unstable();
+        causes.dedup();
+        json!({
+            "status": body["status"], "reason": body["reason"], "message": message, "says": body["code"],
+            "kind": details["kind"], "name": details["name"], "causes": causes,
+        })
+    }
+
+    /// All of a Pod but its status, and what differs from server to server.
+    fn pod(&mut self, body: &Value) -> Value {
+        let metadata = &body["metadata"];
+        let is_there = |field: &str| metadata[field].is_string();
+        json!({
+            "name": name(body),
+            "uid": self.place(&metadata["uid"]), "version": self.place(&metadata["resourceVersion"]),
+            "namespace": metadata["namespace"], "generation": metadata["generation"],
+            "created": is_there("creationTimestamp"),
+            "deleted": [json!(is_there("deletionTimestamp")), metadata["deletionGracePeriodSeconds"].clone()],
+            "labels": metadata["labels"], "annotations": metadata["annotations"], "finalizers": metadata["finalizers"],
+            "spec": body["spec"], "phase": body["status"]["phase"],
+        })
+    }
+
+    /// Where a value that the server made up stood first.
+    fn place(&mut self, value: &Value) -> Option<usize> {
+        let value = value.as_str()?;
+        self.0.iter().position(|known| known == value).or_else(|| {
+            self.0.push(value.to_owned());
+            Some(self.0.len() - 1)
+        })
+    }
 }
 
-fn status(body: &Value, known: &Known) -> Value {
-    let mut message = body["message"].as_str().unwrap_or_default().to_owned();
-    for webhook in WEBHOOKS {
-        message = message.replace(webhook, "WEBHOOK");
-    }
-    for (uid, version) in known.values() {
-        message = message.replace(uid.as_str(), "UID").replace(&format!("record ({version})"), "record (VERSION)");
-    }
-    let details = &body["details"];
-    // Some rules are looked at twice there.
-    let mut causes: Vec<String> = each(&details["causes"]).map(Value::to_string).collect();
-    causes.sort_unstable();
-    causes.dedup();
-    json!({
-        "status": body["status"], "reason": body["reason"], "message": message, "says": body["code"],
-        "kind": details["kind"], "name": details["name"], "causes": causes,
-    })
-}
-
-/// All of a Pod but its status, and what differs from server to server.
-fn pod(body: &Value, known: &Known) -> Value {
-    let metadata = &body["metadata"];
-    let name = metadata["name"].as_str().unwrap_or_default();
-    // The name of a namespace is made up as well, and the same for both.
+/// The name of an object, or what a made up one begins with. That of a namespace is made up as well, and the same for both.
+fn name(object: &Value) -> &str {
+    let metadata = &object["metadata"];
     let generated = metadata["generateName"].as_str().filter(|_| metadata["namespace"].is_string());
-    let is_there = |field: &str| metadata[field].is_string();
-    let changed = |field: &str, before: &dyn Fn(&(String, String)) -> String| {
-        known.get(name).map(|known| metadata[field].as_str().is_some_and(|now| now != before(known)))
-    };
-    json!({
-        "name": generated.map_or(name, |prefix| prefix),
-        "namespace": metadata["namespace"],
-        "uid": [json!(is_there("uid")), json!(changed("uid", &|known| known.0.clone()))],
-        "version": [json!(is_there("resourceVersion")), json!(changed("resourceVersion", &|known| known.1.clone()))],
-        "generation": metadata["generation"],
-        "created": is_there("creationTimestamp"),
-        "deleted": [json!(is_there("deletionTimestamp")), metadata["deletionGracePeriodSeconds"].clone()],
-        "labels": metadata["labels"], "annotations": metadata["annotations"], "finalizers": metadata["finalizers"],
-        "spec": spec(&body["spec"]),
-        "phase": body["status"]["phase"],
-    })
+    generated.unwrap_or(text(&metadata["name"]))
 }
 
-/// A PodSpec without the values that a gateway's webhook is configured with, but for its address.
-fn spec(spec: &Value) -> Value {
-    let mut spec = spec.clone();
-    for list in ["initContainers", "containers"] {
-        let containers = spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
-        let variables = containers.filter_map(|container| container.get_mut("env")?.as_array_mut()).flatten();
-        variables.filter(|variable| variable["name"] != "gateway").for_each(|variable| variable["value"] = json!("…"));
-    }
-    for volume in spec.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
-        volume["configMap"] = json!(volume["configMap"].is_object());
-    }
-    if spec["dnsConfig"].is_object() {
-        spec["dnsConfig"] = json!("…");
-    }
-    spec
-}
-
-fn list(body: &Value, known: &Known) -> Value {
+fn list(body: &Value) -> Value {
     let metadata = &body["metadata"];
     json!({
         "kind": body["kind"],
-        "items": each(&body["items"]).map(|item| pod(item, known)["name"].clone()).collect::<Vec<_>>(),
+        "items": each(&body["items"]).map(name).collect::<Vec<_>>(),
         "version": metadata["resourceVersion"].is_string(),
-        "continue": metadata["continue"].as_str().is_some_and(|token| !token.is_empty()),
+        "continue": !text(&metadata["continue"]).is_empty(),
         "remaining": metadata["remainingItemCount"],
     })
 }
@@ -107,36 +103,16 @@ fn table(body: &Value) -> Value {
     let cells = |row: &Value| row["cells"].as_array().map(|cells| cells[..columns.len() - 1].to_vec());
     json!({
         "columns": columns.iter().map(|column| [&column["name"], &column["type"], &column["format"]]).collect::<Vec<_>>(),
-        "rows": each(&body["rows"]).map(|row| json!([cells(row), row["object"]["metadata"]["name"]])).collect::<Vec<_>>(),
+        "rows": each(&body["rows"]).map(|row| json!([cells(row), name(&row["object"])])).collect::<Vec<_>>(),
     })
 }
 
 /// Of discovery, the kinds that both have.
 fn resources(body: &Value) -> Value {
     let served = ["pods", "podtemplates", "namespaces", "events"];
-    let found = each(&body["resources"]).filter(|one| served.iter().any(|name| one["name"] == *name));
+    let found = each(&body["resources"]).filter(|one| served.contains(&text(&one["name"])));
     let seen = found.map(|one| {
-        (one["name"].to_string(), json!([one["kind"], one["singularName"], one["namespaced"], one["shortNames"]]))
+        (text(&one["name"]), json!([one["kind"], one["singularName"], one["namespaced"], one["shortNames"]]))
     });
     json!({"groupVersion": body["groupVersion"], "resources": seen.collect::<BTreeMap<_, _>>()})
-}
-
-/// The same without the words for people.
-pub fn without_words(seen: &Value) -> Value {
-    let mut seen = seen.clone();
-    for field in ["message", "causes", "text"] {
-        seen.as_object_mut().and_then(|seen| seen.remove(field));
-    }
-    seen
-}
-
-/// What makes ours theirs, field by field; or both, where they have little in common.
-pub fn differences(ours: &Value, theirs: &Value) -> String {
-    let short = |text: String| text.chars().take(700).collect::<String>();
-    match ours["code"] == theirs["code"] {
-        true => json_patch::diff(ours, theirs).iter().map(|change| short(format!("    {change}\n"))).collect(),
-        false => [("embedded", ours), ("real    ", theirs)]
-            .map(|(whose, seen)| short(format!("    {whose} {seen}")))
-            .join("\n"),
-    }
 }

@@ -1,28 +1,27 @@
 //! A client of the Kubernetes API, as small as tests need it: a verb, a path and JSON in, a code and JSON out.
-//!
-//! Every call has a connection of its own, so a client survives an API server that goes away and comes back.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::StreamExt;
-use http::Request;
+use futures::{AsyncBufReadExt, Stream, StreamExt, TryStreamExt};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 
 use crate::fault::Upstream;
 
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+const JSON: &str = "application/json";
 
 /// What the API server said: the code, and the object.
 #[derive(Clone, Debug)]
@@ -43,20 +42,28 @@ impl Answer {
         assert!((200..300).contains(&self.code), "{} {}", self.code, self.body);
         self.body
     }
+
+    /// The message of a refusal.
+    pub fn message(&self) -> &str {
+        self.body["message"].as_str().unwrap_or_default()
+    }
 }
 
 /// Somebody who may call the API server.
 #[derive(Clone)]
 pub struct Client {
     address: SocketAddr,
-    tls: Arc<ClientConfig>,
+    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     token: Option<String>,
 }
 
 impl Client {
     /// A client with what its TLS configuration says of it, and with a token.
-    pub fn new(address: SocketAddr, tls: Arc<ClientConfig>, token: Option<String>) -> Self {
-        Self { address, tls, token }
+    pub fn new(address: SocketAddr, tls: ClientConfig, token: Option<String>) -> Self {
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
+        // Every call has a connection of its own, so it survives an API server that goes away and comes back.
+        let http = legacy::Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Self { address, http, token }
     }
 
     /// `GET`.
@@ -70,8 +77,8 @@ impl Client {
     }
 
     /// `DELETE`, at once.
-    pub async fn delete(&self, path: &str) -> Answer {
-        self.call("DELETE", path, Some(&json!({"gracePeriodSeconds": 0}))).await
+    pub async fn delete(&self, path: &str) -> Value {
+        self.call("DELETE", path, Some(&json!({"gracePeriodSeconds": 0}))).await.object()
     }
 
     /// The items of a list.
@@ -80,37 +87,44 @@ impl Client {
         list["items"].as_array().cloned().unwrap_or_default()
     }
 
-    /// A watch: every change from now on, those that made what is there already included, until nobody reads any more.
-    pub async fn watch(&self, path: &str) -> impl futures::Stream<Item = Value> + use<> {
-        let request = self.request("GET", path, None);
-        let (response, connection) = self.open(request).await.unwrap_or_else(|error| panic!("watch {path}: {error}"));
-        let frames = response.into_body().into_data_stream();
-        let lines = frames.scan((Vec::new(), connection), |(rest, _), frame| {
-            let frame = frame.ok();
-            rest.extend(frame.iter().flatten());
-            let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-            let lines: Vec<u8> = rest.drain(..whole).collect();
-            std::future::ready(frame.map(|_| lines))
-        });
-        lines.flat_map(|lines| {
-            let changes = serde_json::Deserializer::from_slice(&lines).into_iter::<Value>();
-            futures::stream::iter(changes.map_while(Result::ok).collect::<Vec<_>>())
-        })
+    /// A merge patch.
+    pub async fn patch(&self, path: &str, change: &Value) -> Answer {
+        self.send("PATCH", "application/merge-patch+json", path, Some(change)).await
     }
 
     /// Server-side apply of an object.
     pub async fn apply(&self, path: &str, object: &Value) -> Answer {
-        let mut request = self.request("PATCH", path, Some(object));
-        request.headers_mut().insert("content-type", http::HeaderValue::from_static("application/apply-patch+yaml"));
-        self.exchange(request).await.unwrap_or_else(|error| panic!("apply {path}: {error}"))
+        self.send("PATCH", "application/apply-patch+yaml", path, Some(object)).await
     }
 
-    /// A request of somebody else's as it is, its own headers included, and the answer as it comes.
-    pub async fn forward(&self, request: Request<Bytes>) -> Result<http::Response<Bytes>, String> {
-        let (mut parts, body) = request.into_parts();
-        parts.headers.insert("host", self.address.to_string().parse().map_err(|_| "no host")?);
-        let response = self.send(Request::from_parts(parts, body.into())).await;
-        response.map_err(|error| error.to_string())
+    /// Any call with JSON.
+    pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.send(method, JSON, path, body).await
+    }
+
+    async fn send(&self, method: &str, media: &str, path: &str, body: Option<&Value>) -> Answer {
+        let answer = tokio::time::timeout(PATIENCE, self.forward(self.request(method, media, path, body))).await;
+        let answer = answer.expect("there is an answer in time").unwrap_or_else(|error| panic!("{path}: {error}"));
+        let text = || Value::String(String::from_utf8_lossy(answer.body()).into_owned());
+        let body = serde_json::from_slice(answer.body()).unwrap_or_else(|_| text());
+        Answer { code: answer.status().as_u16(), body }
+    }
+
+    fn request(&self, method: &str, media: &str, path: &str, body: Option<&Value>) -> Request<Bytes> {
+        let mut request =
+            Request::builder().method(method).uri(path).header("accept", JSON).header("content-type", media);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        request.body(body.map(|body| body.to_string().into()).unwrap_or_default()).expect("the path is valid")
+    }
+
+    /// A watch: every change from now on, those that made what is there already included, until nobody reads any more.
+    pub async fn watch(&self, path: &str) -> impl Stream<Item = Value> + use<> {
+        let response = self.open(self.request("GET", JSON, path, None)).await.expect("there is an answer");
+        let bytes = response.into_body().into_data_stream().map_err(std::io::Error::other);
+        let lines = bytes.into_async_read().lines();
+        lines.map(|line| serde_json::from_str(&line.expect("the watch goes on")).expect("a change is JSON"))
     }
 
     /// The API server as what stands behind a proxy, with the calls as they are.
@@ -122,69 +136,20 @@ impl Client {
         })
     }
 
-    /// Any call. A patch is a merge patch.
+    /// A request of somebody else's as it is, its own headers included, and the answer as it comes.
     ///
-    /// # Panics
-    /// When there is no answer.
-    pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        let answer = self.try_call(method, path, body).await;
-        answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    /// # Errors
+    /// There is no answer.
+    pub async fn forward(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
+        let (head, body) = self.open(request).await?.into_parts();
+        let body = body.collect().await.map_err(|error| error.to_string())?;
+        Ok(Response::from_parts(head, body.to_bytes()))
     }
 
-    /// The same, where there may be no answer.
-    pub async fn try_call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, String> {
-        let call = self.exchange(self.request(method, path, body));
-        match tokio::time::timeout(PATIENCE, call).await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err("no answer in time".to_owned()),
-        }
-    }
-
-    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Request<Full<Bytes>> {
-        let content_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", self.address.to_string())
-            .header("accept", "application/json")
-            .header("content-type", content_type);
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        request.body(bytes.into()).expect("the path is valid")
-    }
-
-    async fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
-        let (head, bytes) = self.send(request).await?.into_parts();
-        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-        Ok(Answer { code: head.status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) })
-    }
-
-    async fn send(
-        &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<http::Response<Bytes>, Box<dyn std::error::Error + Send + Sync>> {
-        let (response, _connection) = self.open(request).await?;
-        let (head, body) = response.into_parts();
-        Ok(http::Response::from_parts(head, body.collect().await?.to_bytes()))
-    }
-
-    /// Sends a request over a connection of its own, which ends when it is dropped.
-    async fn open(
-        &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(http::Response<Incoming>, JoinSet<()>), Box<dyn std::error::Error + Send + Sync>> {
-        let stream = TcpStream::connect(self.address).await?;
-        let name = ServerName::from(self.address.ip());
-        let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let mut connections = JoinSet::new();
-        connections.spawn(async { _ = connection.await });
-        Ok((sender.send_request(request).await?, connections))
+    async fn open(&self, mut request: Request<Bytes>) -> Result<Response<Incoming>, String> {
+        let url = format!("https://{}{}", self.address, request.uri());
+        *request.uri_mut() = url.parse().map_err(|error| format!("{url}: {error}"))?;
+        self.http.request(request.map(Full::new)).await.map_err(|error| format!("{error:?}"))
     }
 }
 

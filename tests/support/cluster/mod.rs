@@ -16,30 +16,34 @@ pub mod webhook;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use bytes::Bytes;
+use http::Request;
 use rcgen::KeyPair;
 use serde_json::json;
+use tokio::sync::OnceCell;
 
 use crate::cluster::certificates::Authority;
-use crate::cluster::client::{Client, PATIENCE};
+use crate::cluster::client::Client;
 use crate::process::Process;
 use crate::provisioner::repository;
 
-/// How often free ports are tried: another process may take one between our look and its use.
-const ATTEMPTS: usize = 3;
+pub use client::until;
+pub use gateway::FOO;
+pub use namespace::{Namespace, ROUTED};
 
 /// A running API server.
 pub struct Cluster {
     /// Who signs certificates in it.
     pub authority: Authority,
-    /// Signs the tokens of service accounts.
-    pub signing_key: KeyPair,
-    directory: PathBuf,
-    binaries: PathBuf,
+    /// The administrator.
+    pub admin: Client,
+    /// A directory for logs and files.
+    pub directory: PathBuf,
     address: SocketAddr,
     etcd_address: SocketAddr,
-    admin: Client,
+    control_plane: OnceCell<[Process; 3]>,
     api_server: Mutex<Option<Process>>,
     _etcd: Process,
 }
@@ -50,96 +54,81 @@ pub fn binaries() -> PathBuf {
     std::env::var_os("KUBEBUILDER_ASSETS").map_or_else(own, PathBuf::from)
 }
 
+/// Starts one of [`binaries`], with its log in the directory.
+fn run<'a>(directory: &Path, program: &str, flags: impl IntoIterator<Item = (&'a str, String)>) -> Process {
+    let flags: Vec<String> = flags.into_iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
+    Process::start(&binaries().join(program), &flags, directory.join(format!("{program}.log")))
+}
+
 impl Cluster {
-    /// Starts those of [`binaries`], with the provisioner's service account in the cluster.
-    pub async fn start_default(directory: &Path) -> Self {
-        let cluster = Self::start(&binaries(), directory).await;
-        rights::create_service_account(cluster.admin()).await;
+    /// Starts etcd and the API server with all their files in `directory`, and the provisioner's service account in it.
+    ///
+    /// # Panics
+    /// When it doesn't get ready.
+    pub async fn start(directory: &Path) -> Self {
+        // All are held until all are known, so that they differ.
+        let ports = [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a port is free"));
+        let [address, etcd_address, peer_address] = ports.map(|port| port.local_addr().expect("it has an address"));
+        let authority = Authority::new();
+        let admin = authority.admin();
+        let cluster = Self {
+            admin: Client::new(address, authority.client_config(Some(&admin)), None),
+            authority,
+            directory: directory.to_owned(),
+            address,
+            etcd_address,
+            control_plane: OnceCell::new(),
+            api_server: Mutex::default(),
+            _etcd: start_etcd(directory, etcd_address, peer_address),
+        };
+        let (server, signing) = (cluster.authority.server(), KeyPair::generate().expect("there is randomness"));
+        cluster.write("server.crt", &server.cert.pem());
+        cluster.write("server.key", &server.signing_key.serialize_pem());
+        cluster.write("ca.crt", &cluster.authority.pem());
+        cluster.write("signing.key", &signing.serialize_pem());
+        cluster.write("signing.pub", &signing.public_key_pem());
+        cluster.write("admin.crt", &admin.cert.pem());
+        cluster.write("admin.key", &admin.signing_key.serialize_pem());
+        let user = json!({"client-certificate": "admin.crt", "client-key": "admin.key"});
+        cluster.write("kubeconfig", &cluster.kubeconfig_of(&user));
+        cluster.start_api_server().await;
+        rights::create_service_account(&cluster.admin).await;
         cluster
     }
 
-    /// Starts etcd and the API server of the directory `binaries`, with all their files in `directory`, and waits until
-    /// the API server is ready.
-    ///
-    /// # Panics
-    /// When it doesn't get ready; the message says where its log is.
-    pub async fn start(binaries: &Path, directory: &Path) -> Self {
-        for _ in 1..ATTEMPTS {
-            match Self::try_start(binaries, directory).await {
-                Ok(cluster) => return cluster,
-                Err(problem) => eprintln!("{problem}; trying again with other ports"),
-            }
-        }
-        Self::try_start(binaries, directory).await.unwrap_or_else(|problem| panic!("{problem}"))
+    /// One of its files, as `ca.crt` with the authority's certificate and `kubeconfig` of the administrator.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 
-    async fn try_start(binaries: &Path, directory: &Path) -> Result<Self, String> {
-        let [address, etcd_address, peer_address] = free_addresses();
-        let authority = Authority::new();
-        let admin = authority.user("admin", "system:masters");
-        admin.write(&directory.join("admin.crt"), &directory.join("admin.key"));
-        let etcd = start_etcd(binaries, directory, etcd_address, peer_address);
-        let cluster = Self {
-            admin: Client::new(address, authority.client_config(Some(&admin)), None),
-            signing_key: KeyPair::generate().expect("there is randomness"),
-            authority,
-            directory: directory.to_owned(),
-            binaries: binaries.to_owned(),
-            address,
-            etcd_address,
-            api_server: Mutex::new(None),
-            _etcd: etcd,
-        };
-        cluster.write_files();
-        cluster.start_api_server().await?;
-        Ok(cluster)
-    }
-
-    fn write_files(&self) {
-        let file = |name: &str| self.directory.join(name);
-        self.authority.server().write(&file("server.crt"), &file("server.key"));
-        std::fs::write(file("ca.crt"), self.authority.pem()).expect("a file can be written");
-        std::fs::write(file("signing.key"), self.signing_key.serialize_pem()).expect("a file can be written");
-        std::fs::write(file("signing.pub"), self.signing_key.public_key_pem()).expect("a file can be written");
-        self.write_kubeconfig();
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.file(name), text).expect("a file can be written");
     }
 
     /// Ends the API server where it stands. What it stored stays.
     pub fn kill_api_server(&self) {
-        *self.api_server.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.api_server.lock().expect("nobody panics with it").take();
     }
 
     /// Starts the API server, at the address it always has, and waits until it is ready.
-    ///
-    /// # Errors
-    /// Its last words, should it end instead.
-    pub async fn start_api_server(&self) -> Result<(), String> {
-        let log = self.directory.join("kube-apiserver.log");
-        let mut process = Process::start(&self.binaries.join("kube-apiserver"), &self.api_server_flags(), log);
-        let begin = std::time::Instant::now();
-        while !self.is_ready().await {
-            if process.has_ended() || begin.elapsed() > PATIENCE {
-                let words = process.last_lines(5);
-                return Err(format!("the API server does not get ready: {words}"));
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        *self.api_server.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
-        Ok(())
+    pub async fn start_api_server(&self) {
+        let process = run(&self.directory, "kube-apiserver", self.api_server_flags());
+        self.api_server.lock().expect("nobody panics with it").replace(process);
+        let log = self.file("kube-apiserver.log");
+        until(&format!("the API server gets ready: see {}", log.display()), || async {
+            let ready = Request::get("/readyz").body(Bytes::new()).expect("it is a path");
+            self.admin.forward(ready).await.is_ok_and(|answer| answer.status() == 200)
+        })
+        .await;
     }
 
-    async fn is_ready(&self) -> bool {
-        self.admin.try_call("GET", "/readyz", None).await.is_ok_and(|answer| answer.code == 200)
-    }
-
-    fn api_server_flags(&self) -> Vec<String> {
-        let file = |name: &str| self.directory.join(name).display().to_string();
-        [
+    fn api_server_flags(&self) -> Vec<(&'static str, String)> {
+        let file = |name: &str| self.file(name).display().to_string();
+        vec![
             ("etcd-servers", format!("http://{}", self.etcd_address)),
             ("bind-address", self.address.ip().to_string()),
             ("secure-port", self.address.port().to_string()),
             ("advertise-address", self.address.ip().to_string()),
-            ("cert-dir", file("generated")),
             ("tls-cert-file", file("server.crt")),
             ("tls-private-key-file", file("server.key")),
             ("client-ca-file", file("ca.crt")),
@@ -147,16 +136,13 @@ impl Cluster {
             ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
             ("service-account-signing-key-file", file("signing.key")),
             ("service-account-key-file", file("signing.pub")),
-            ("service-cluster-ip-range", "10.0.0.0/24".to_owned()),
             ("allow-privileged", "true".to_owned()),
         ]
-        .map(|(flag, value)| format!("--{flag}={value}"))
-        .into()
     }
 
-    /// The administrator.
-    pub fn admin(&self) -> &Client {
-        &self.admin
+    /// Puts the rest of a control plane behind it, if that isn't there yet.
+    pub async fn start_control_plane(&self) {
+        self.control_plane.get_or_init(|| control_plane::start(self)).await;
     }
 
     /// Whoever has this token.
@@ -169,55 +155,32 @@ impl Cluster {
         format!("https://{}", self.address)
     }
 
-    /// The authority's certificate, as a file.
-    pub fn ca_file(&self) -> PathBuf {
-        self.directory.join("ca.crt")
-    }
-
-    /// A directory for logs and files.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// A kubeconfig of the administrator.
-    pub fn kubeconfig(&self) -> PathBuf {
-        self.directory.join("kubeconfig")
-    }
-
-    fn write_kubeconfig(&self) {
-        let file = |name: &str| self.directory.join(name);
+    /// The text of a kubeconfig of this user.
+    pub fn kubeconfig_of(&self, user: &serde_json::Value) -> String {
+        let server = json!({"server": self.url(), "certificate-authority": "ca.crt"});
         let config = json!({
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "e2e",
-            "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "admin"}}],
-            "clusters": [{"name": "e2e", "cluster": {"server": self.url(), "certificate-authority": self.ca_file()}}],
-            "users": [{"name": "admin", "user": {
-                "client-certificate": file("admin.crt"), "client-key": file("admin.key"),
-            }}],
+            "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "e2e"}}],
+            "clusters": [{"name": "e2e", "cluster": server}],
+            "users": [{"name": "e2e", "user": user}],
         });
-        std::fs::write(self.kubeconfig(), config.to_string()).expect("a file can be written");
+        config.to_string()
     }
 }
 
-fn start_etcd(binaries: &Path, directory: &Path, address: SocketAddr, peer_address: SocketAddr) -> Process {
+fn start_etcd(directory: &Path, address: SocketAddr, peer_address: SocketAddr) -> Process {
     let (url, peer_url) = (format!("http://{address}"), format!("http://{peer_address}"));
     let flags = [
-        ("data-dir", directory.join(format!("etcd-{}", address.port())).display().to_string()),
+        ("data-dir", directory.join("etcd").display().to_string()),
         ("listen-client-urls", url.clone()),
         ("advertise-client-urls", url),
-        ("listen-peer-urls", peer_url.clone()),
-        ("initial-advertise-peer-urls", peer_url.clone()),
         ("initial-cluster", format!("default={peer_url}")),
+        ("listen-peer-urls", peer_url.clone()),
+        ("initial-advertise-peer-urls", peer_url),
         // What a power cut leaves of the data is of no interest here.
         ("unsafe-no-fsync", "true".to_owned()),
     ];
-    let flags: Vec<String> = flags.map(|(flag, value)| format!("--{flag}={value}")).into();
-    Process::start(&binaries.join("etcd"), &flags, directory.join("etcd.log"))
-}
-
-fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    // All are held until all are known, so that they differ.
-    let listeners = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a port is free"));
-    listeners.map(|listener| listener.local_addr().expect("a listener has an address"))
+    run(directory, "etcd", flags)
 }

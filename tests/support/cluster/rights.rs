@@ -32,28 +32,9 @@ pub async fn create_service_account(admin: &Client) {
 
 /// Gives the service account its rights in `namespace`.
 pub async fn grant(admin: &Client, namespace: &str) {
-    create(admin, namespace, "Role", "roles").await;
-    restore(admin, namespace).await;
-}
-
-/// Takes them away again.
-pub async fn revoke(admin: &Client, namespace: &str) {
-    let binding = the("RoleBinding");
-    let name = binding["metadata"]["name"].as_str().unwrap_or_default();
-    admin.delete(&format!("{}/{name}", path(namespace, "rolebindings"))).await.object();
-}
-
-/// Gives them back.
-pub async fn restore(admin: &Client, namespace: &str) {
-    create(admin, namespace, "RoleBinding", "rolebindings").await;
-}
-
-async fn create(admin: &Client, namespace: &str, kind: &str, plural: &str) {
-    let mut object = the(kind);
-    object["metadata"]["namespace"] = json!(namespace);
-    admin.create(&path(namespace, plural), &object).await;
-}
-
-fn path(namespace: &str, plural: &str) -> String {
-    format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{plural}")
+    for (kind, plural) in [("Role", "roles"), ("RoleBinding", "rolebindings")] {
+        let mut object = the(kind);
+        object["metadata"]["namespace"] = json!(namespace);
+        admin.create(&format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{plural}"), &object).await;
+    }
 }

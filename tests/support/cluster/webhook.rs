@@ -1,34 +1,32 @@
 //! An admission webhook over HTTPS, as Kubernetes calls it, and its registration.
 //!
-//! What it does to a Pod is a function. It can go down and come back at the same address, and it can keep its callers
-//! waiting; a test says when.
+//! What it does to a Pod is a function. It can be down, and it can keep its callers waiting; a test says when.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use kube_core::DynamicObject;
-use kube_core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
-use rustls::ServerConfig;
+use provisioner::pod::text;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::cluster::client::until;
 use crate::cluster::gateway::KEY;
 use crate::cluster::namespace::{Namespace, ROUTED};
 
-/// What a webhook does: to the Pod, at this operation; an error denies the request.
-pub type Act = Arc<dyn Fn(&mut Value, &Operation) -> Result<(), String> + Send + Sync>;
+/// What a webhook does: to the Pod, at this operation, `CREATE` or `UPDATE`; an error denies the request.
+pub type Act = Arc<dyn Fn(&mut Value, &str) -> Result<(), String> + Send + Sync>;
 
 /// An action that does the same to every Pod and denies none.
 pub fn always(change: impl Fn(&mut Value) + Send + Sync + 'static) -> Act {
@@ -38,26 +36,22 @@ pub fn always(change: impl Fn(&mut Value) + Send + Sync + 'static) -> Act {
     })
 }
 
-struct Shared {
-    act: Act,
-    tls: Arc<ServerConfig>,
-    calls: AtomicUsize,
-    held: AtomicUsize,
-    is_slow: watch::Sender<bool>,
+/// How a webhook is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum State {
+    /// It answers.
+    Up,
+    /// It closes every connection that it is asked on.
+    Down,
+    /// It keeps its callers waiting, until it is in another state.
+    Slow,
 }
 
 /// A webhook that serves until it is dropped.
 pub struct Webhook {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    /// None while it is down.
-    server: Option<Server>,
-}
-
-/// What serves, until `stop` is dropped.
-struct Server {
-    stop: oneshot::Sender<Infallible>,
-    task: JoinHandle<()>,
+    /// How it is, and how often it was asked since it is so.
+    state: watch::Sender<(State, usize)>,
+    _server: JoinSet<()>,
 }
 
 /// How a webhook is registered.
@@ -86,186 +80,100 @@ impl Registration {
         Self { clients_of: Some(name), ..Self::usual(name) }
     }
 
-    fn object_selector(&self) -> Value {
-        self.clients_of.map_or_else(|| json!({}), |gateway| json!({"matchLabels": {KEY: gateway}}))
-    }
-}
-
-impl Webhook {
-    /// Serves on a free port.
-    pub async fn start(namespace: &Namespace, act: Act) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
-        let address = listener.local_addr().expect("a listener has an address");
-        let shared = Shared {
-            act,
-            tls: namespace.cluster.authority.server_config(),
-            calls: AtomicUsize::new(0),
-            held: AtomicUsize::new(0),
-            is_slow: watch::Sender::new(false),
-        };
-        let shared = Arc::new(shared);
-        Self { address, server: Some(Server::start(listener, shared.clone())), shared }
-    }
-
-    /// Registers it for the Pods of this one namespace, as the gateways' chart does for all that have the label, and
-    /// waits until the API server knows: only a webhook that is up can be seen to be known.
-    pub async fn register(&self, namespace: &Namespace, registration: Registration) {
-        let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
-        namespace.admin().create(path, &self.configuration(namespace, registration)).await;
-        until("the API server calls the webhook", || async {
-            namespace.try_out_client_of(registration.clients_of).await;
-            self.calls() > 0
-        })
-        .await;
-    }
-
-    fn configuration(&self, namespace: &Namespace, registration: Registration) -> Value {
+    /// For the Pods of this one namespace, as the gateways' chart does for all that have the label.
+    fn configuration(&self, namespace: &Namespace, address: SocketAddr) -> Value {
+        let selector = self.clients_of.map_or_else(|| json!({}), |gateway| json!({"matchLabels": {KEY: gateway}}));
         json!({
-            "metadata": {"name": format!("{}-{}", registration.name, namespace.name)},
+            "metadata": {"name": format!("{}-{}", self.name, namespace.name)},
             "webhooks": [{
-                "name": format!("{}.gateway.example", registration.name),
+                "name": format!("{}.gateway.example", self.name),
                 "admissionReviewVersions": ["v1"],
                 "sideEffects": "None",
-                "timeoutSeconds": registration.timeout_seconds,
-                "failurePolicy": registration.failure_policy,
+                "timeoutSeconds": self.timeout_seconds,
+                "failurePolicy": self.failure_policy,
                 "namespaceSelector": {"matchLabels": {
                     ROUTED.0: ROUTED.1,
                     "kubernetes.io/metadata.name": namespace.name,
                 }},
-                "objectSelector": registration.object_selector(),
+                "objectSelector": selector,
                 "rules": [{
-                    "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"],
-                    "operations": registration.operations,
+                    "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": self.operations,
                 }],
                 "clientConfig": {
-                    "url": format!("https://{}/wh/mutating/setgateway", self.address),
-                    "caBundle": encoded(&namespace.cluster.authority.pem()),
+                    "url": format!("https://{address}/wh/mutating/setgateway"),
+                    "caBundle": STANDARD.encode(namespace.cluster.authority.pem()),
                 },
             }],
         })
     }
+}
 
-    /// How often it was called.
-    pub fn calls(&self) -> usize {
-        self.shared.calls.load(Ordering::SeqCst)
+impl Webhook {
+    /// Serves on a free port, registers it, and waits until the API server asks it.
+    pub async fn start(namespace: &Namespace, registration: Registration, act: Act) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
+        let configuration = registration.configuration(namespace, listener.local_addr().expect("it has an address"));
+        let (state, mut server) = (watch::Sender::new((State::Up, 0)), JoinSet::new());
+        let tls = TlsAcceptor::from(namespace.cluster.authority.server_config());
+        server.spawn(serve(listener, tls, state.clone(), act));
+        let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+        namespace.admin().create(path, &configuration).await;
+        until("the API server asks the webhook", || async {
+            namespace.try_out(registration.clients_of).await;
+            state.borrow().1 > 0
+        })
+        .await;
+        Self { state, _server: server }
     }
 
-    /// Stops listening, and closes every connection.
-    pub async fn go_down(&mut self) {
-        if let Some(Server { stop, task }) = self.server.take() {
-            drop(stop);
-            task.await.expect("a server does not panic");
-        }
+    /// From now on it is so.
+    pub fn set(&self, state: State) {
+        self.state.send_replace((state, 0));
     }
 
-    /// Listens again where it did before, if it is down.
-    pub async fn come_back(&mut self) {
-        if self.server.is_none() {
-            let listener = TcpListener::bind(self.address).await.expect("its port is still free");
-            self.server = Some(Server::start(listener, self.shared.clone()));
-        }
-    }
-
-    /// From now on keeps every caller waiting, or lets all go.
-    pub fn set_slow(&self, is_slow: bool) {
-        self.shared.is_slow.send_replace(is_slow);
-    }
-
-    /// Waits until it has kept somebody waiting.
-    pub async fn holds(&self) {
-        until("the webhook is asked", || async { self.shared.held.load(Ordering::SeqCst) > 0 }).await;
+    /// Waits until it was asked since it is as it is.
+    pub async fn is_asked(&self) {
+        until("the webhook is asked", || async { self.state.borrow().1 > 0 }).await;
     }
 }
 
-impl Server {
-    fn start(listener: TcpListener, shared: Arc<Shared>) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        Self { stop, task: tokio::spawn(serve(listener, shared, stopped)) }
-    }
-}
-
-/// Waits until a client of `gateway` can be made, through every webhook that is called for it: the API server keeps
-/// connections to those that went down, and learns only by using one that it is closed.
-pub async fn wait_until_reached(namespace: &Namespace, gateway: &str) {
-    until("the API server reaches every webhook", || async {
-        namespace.try_out_client_of(Some(gateway)).await.code == 201
-    })
-    .await;
-}
-
-fn encoded(text: &str) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::STANDARD.encode(text)
-}
-
-async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<Infallible>) {
+async fn serve(listener: TcpListener, tls: TlsAcceptor, state: watch::Sender<(State, usize)>, act: Act) {
     let mut connections = JoinSet::new();
-    tokio::select! {
-        () = accept(listener, &shared, &mut connections) => (),
-        _ = stopped => (),
-    }
-    connections.shutdown().await;
-}
-
-async fn accept(listener: TcpListener, shared: &Arc<Shared>, connections: &mut JoinSet<()>) {
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve_connection(stream, shared.clone()));
+        connections.spawn(serve_connection(stream, tls.clone(), state.clone(), act.clone()));
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
-    let Ok(stream) = TlsAcceptor::from(shared.tls.clone()).accept(stream).await else { return };
-    let service = service_fn(move |request| answer(request, shared.clone()));
+async fn serve_connection(stream: TcpStream, tls: TlsAcceptor, state: watch::Sender<(State, usize)>, act: Act) {
+    let Ok(stream) = tls.accept(stream).await else { return };
+    let service = service_fn(|request| answer(request, &state, &act));
     // The API server closes connections as it likes.
-    _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let bytes = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    shared.calls.fetch_add(1, Ordering::SeqCst);
-    wait_while_slow(&shared).await;
-    let review = serde_json::from_slice::<AdmissionReview<DynamicObject>>(&bytes).ok();
-    let request: Option<AdmissionRequest<DynamicObject>> = review.and_then(|review| review.try_into().ok());
-    Ok(match request {
-        Some(request) => json_response(&review_of(&request, &shared.act)),
-        None => bad_request(),
-    })
-}
-
-async fn wait_while_slow(shared: &Shared) {
-    let mut is_slow = shared.is_slow.subscribe();
-    if *is_slow.borrow() {
-        shared.held.fetch_add(1, Ordering::SeqCst);
+async fn answer(
+    request: Request<Incoming>,
+    state: &watch::Sender<(State, usize)>,
+    act: &Act,
+) -> Result<Response<Full<Bytes>>, String> {
+    let body = request.into_body().collect().await.map_err(|error| error.to_string())?;
+    let mut review: Value = serde_json::from_slice(&body.to_bytes()).expect("it is a review");
+    state.send_modify(|(_, asked)| *asked += 1);
+    let mut current = state.subscribe();
+    let (current, _) = *current.wait_for(|(state, _)| *state != State::Slow).await.expect("it serves");
+    if current == State::Down {
+        return Err("it closes the connection".to_owned());
     }
-    // The sender lives as long as `shared`, so this ends by its word alone.
-    _ = is_slow.wait_for(|is_slow| !is_slow).await;
-}
-
-fn review_of(request: &AdmissionRequest<DynamicObject>, act: &Act) -> Value {
-    let response = AdmissionResponse::from(request);
-    let response = match patch(request, act) {
-        Ok(patch) => response.with_patch(patch).expect("a patch is JSON"),
-        Err(reason) => response.deny(reason),
+    let request = review["request"].take();
+    let mut pod = request["object"].clone();
+    review["response"] = match act(&mut pod, text(&request["operation"])) {
+        Ok(()) => {
+            let patch = json!(json_patch::diff(&request["object"], &pod)).to_string();
+            json!({"uid": request["uid"], "allowed": true, "patchType": "JSONPatch", "patch": STANDARD.encode(patch)})
+        }
+        Err(message) => json!({"uid": request["uid"], "allowed": false, "status": {"message": message}}),
     };
-    serde_json::to_value(response.into_review()).expect("a review is JSON")
-}
-
-/// The difference that the webhook makes, as a JSON patch.
-fn patch(request: &AdmissionRequest<DynamicObject>, act: &Act) -> Result<json_patch::Patch, String> {
-    let before = serde_json::to_value(&request.object).expect("an object is JSON");
-    let mut after = before.clone();
-    act(&mut after, &request.operation)?;
-    Ok(json_patch::diff(&before, &after))
-}
-
-fn json_response(body: &Value) -> Response<Full<Bytes>> {
     let response = Response::builder().header("content-type", "application/json");
-    response.body(Bytes::from(body.to_string()).into()).expect("a JSON response is valid")
-}
-
-fn bad_request() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    response
+    Ok(response.body(Bytes::from(review.to_string()).into()).expect("it is an answer"))
 }
