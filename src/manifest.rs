@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::config::{Config, Verification};
 use crate::event::Pending;
 use crate::pod::{
-    CLIENT_CONTAINER, CORRELATION_ID, EVENT_ID, EVENT_SOURCE, GATE, MANAGED_BY, MANAGED_BY_LABEL, OWN_PREFIX,
+    CLIENT_CONTAINER, CORRELATION_ID, EVENT_ID, EVENT_SOURCE, GATE, MANAGED_BY, MANAGED_BY_LABEL, OWN_PREFIX, text,
 };
 use crate::template::Base;
 
@@ -16,12 +16,19 @@ use crate::template::Base;
 /// all, and an optional one must not make it refuse a client.
 const LONGEST_CORRELATION_ID: usize = 16 << 10;
 
+/// The prefix of annotations that are a container's `appArmorProfile` as well: the API server makes the field of one, and
+/// before Kubernetes 1.30 the node reads it.
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
 /// The Pod to create.
 pub fn manifest(pending: &Pending, config: &Config, base: Option<Base>) -> Value {
     let Base { mut labels, mut annotations, mut spec } = base.unwrap_or_else(|| plain(config));
     let (context, key) = (pending.context, config.gateway_key.as_str());
-    // A template that was made of a client's Pod must not say what was reported of that one.
-    annotations.retain(|key, _| !key.starts_with(OWN_PREFIX));
+    // A template that was made of a client's Pod must not say what was reported of that one. An AppArmor profile may only
+    // confine more.
+    annotations.retain(|key, value| {
+        !(key.starts_with(OWN_PREFIX) || key.starts_with(APP_ARMOR) && text(value) == "unconfined")
+    });
     labels.extend(texts([
         ("app.kubernetes.io/name", "podgateway-client"),
         ("app.kubernetes.io/instance", &pending.pod_name),

@@ -157,6 +157,20 @@ fn every_container_is_hardened_and_keeps_what_does_no_harm() {
     check([], &manifest["spec"], Subject::RoutedBy("nobody's")).unwrap();
 }
 
+/// Nodes before Kubernetes 1.30 read it, and later API servers make the field of it.
+#[test]
+fn an_annotation_confines_a_container_but_lifts_no_confinement() {
+    let [lifting, confining] =
+        ["client", "other"].map(|name| format!("container.apparmor.security.beta.kubernetes.io/{name}"));
+    let mut template = pod_template(|_| ());
+    let annotations = json!({&lifting: "unconfined", &confining: "runtime/default"});
+    template["template"]["metadata"]["annotations"] = annotations;
+    let base = template::base("crawler", template).unwrap();
+    let made = with_pending(|pending| manifest(pending, &config(&[]), Some(base)));
+    let kept = &made["metadata"]["annotations"];
+    assert_eq!((kept.get(&lifting), &kept[&confining]), (None, &json!("runtime/default")));
+}
+
 #[test]
 fn a_client_may_run_as_long_as_its_template_says_or_else_as_configured() {
     let ttl = [("client_ttl", "12h")];
