@@ -2,20 +2,23 @@
 //! the image's root as root, the token volume over the mount point, the runtime config, the environment by the shim's
 //! rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
 use host::{Application, Compile, Options, RuntimeConfig, VariableSources};
-use tempfile::TempDir;
-use tests::events::{Delivery, bare, pending};
-use tests::manifests::{knative_container, knative_service, named_values, runtime_config, spin_app, spin_app_env};
+use tests::events::{bare, pending};
+use tests::manifests::application;
 use tests::peer::{accepts, happy};
 use tests::provisioner::repository;
 use tests::recorder::Recorder;
 use tests::{Peer, Reply, TOKEN};
+
+use crate::manifests::{OBJECTS, knative_container, named_values, runtime_config, spin_app};
+
+const COMPONENT: &str = "target/wasm32-wasip2/release/provisioner.wasm";
 
 /// The lines of a file that say something, each with its continuation lines.
 fn lines(path: &str) -> Vec<String> {
@@ -23,114 +26,55 @@ fn lines(path: &str) -> Vec<String> {
     text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// Dockerfile instructions: (`COPY`, `spin.toml /spin.toml`).
-fn dockerfile() -> Vec<(String, String)> {
-    let split = |line: &String| line.split_once(' ').map(|(name, rest)| (name.to_owned(), rest.to_owned())).unwrap();
-    lines("Dockerfile").iter().map(split).collect()
-}
-
 /// What is copied, and where to.
-fn copies() -> Vec<(String, PathBuf)> {
-    let copy = |arguments: &str| {
-        let [source, destination] = arguments.split(' ').collect::<Vec<_>>()[..] else { panic!("COPY {arguments}") };
-        (source.to_owned(), destination.strip_prefix('/').expect("an absolute destination").into())
-    };
-    dockerfile().iter().filter(|(name, _)| name == "COPY").map(|(_, arguments)| copy(arguments)).collect()
+fn copies() -> Vec<(String, String)> {
+    let lines = lines("Dockerfile");
+    let copies = lines.iter().filter_map(|line| line.strip_prefix("COPY ")?.split_once(" /"));
+    copies.map(|(source, destination)| (source.to_owned(), destination.to_owned())).collect()
 }
 
-/// The image's root directory. `.dockerignore` leaves nothing in a directory, which a test below holds.
-fn root() -> TempDir {
-    let root = tempfile::tempdir().unwrap();
+/// Lays the image's root out. `.dockerignore` leaves nothing in a directory, which a test below holds.
+fn lay_out(root: &Path) {
     for (source, destination) in copies() {
-        let (from, to) = (repository().join(&source), root.path().join(destination));
+        let (from, to) = (repository().join(&source), root.join(destination));
         fs::create_dir_all(if from.is_dir() { &to } else { to.parent().unwrap() }).unwrap();
         if !from.is_dir() {
             fs::copy(from, to).unwrap_or_else(|e| panic!("{source}: {e} (make test builds the component first)"));
         }
     }
-    root
 }
 
-/// A Pod: the image's root, what is mounted over it, and the application that runs there.
-struct Pod {
-    _root: TempDir,
-    application: Application,
-    logs: Arc<Recorder>,
-}
-
-impl Pod {
-    /// Starts with the environment of a container, with what the kubelet mounts or without.
-    fn start(env: BTreeMap<String, String>, mounted: bool) -> Self {
-        let root = root();
-        let logs = Arc::<Recorder>::default();
-        let mut options = Options {
-            variables: VariableSources { env: of_the_shim(env), ..VariableSources::default() },
-            observer: Some(logs.clone()),
-            ..Options::default()
-        };
-        if mounted {
-            options.runtime_config = mount(root.path());
-        }
-        let application = Application::load(&root.path().join("spin.toml"), options, Compile::default()).unwrap();
-        Self { _root: root, application, logs }
-    }
-
-    async fn deliver(&self, request: Delivery) -> Reply {
-        Reply::read(self.application.handle(request).await).await
-    }
-}
-
-/// The container's environment as the shim gives it to Spin: for a variable that the application declares, `FOO` beats
-/// `SPIN_VARIABLE_FOO`, an empty one too.
-fn of_the_shim(mut env: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    for name in tests::manifests::application().variables.keys().map(|name| name.to_ascii_uppercase()) {
-        if let Some(value) = env.remove(&name) {
-            env.insert(format!("SPIN_VARIABLE_{name}"), value);
-        }
-    }
-    env
-}
-
-/// Puts what the volumes hold into the root: the service account and the Secret's runtime config, which is read from
-/// there.
+/// Puts what the volumes hold into the root: the service account, and the Secret's runtime config, which is read there.
 fn mount(root: &Path) -> RuntimeConfig {
     let account = root.join("serviceaccount");
     let ca = rcgen::generate_simple_self_signed(["kubernetes.default.svc".to_owned()]).unwrap();
     fs::write(account.join("token"), TOKEN).unwrap();
     fs::write(account.join("ca.crt"), ca.cert.pem()).unwrap();
-    fs::write(account.join("namespace"), "client-system").unwrap();
     let file = root.join("runtime-config.toml");
     // The shim's root is the image's; the host's is this machine's.
     let here = format!("\"{}/serviceaccount/", root.display());
-    fs::write(&file, runtime_config().replace("\"/serviceaccount/", &here)).unwrap();
+    fs::write(&file, runtime_config(&OBJECTS).replace("\"/serviceaccount/", &here)).unwrap();
     RuntimeConfig::from_file(&file).unwrap()
 }
 
-/// The environment with the API server's address in place of the cluster's, by whichever name it has there.
-fn at(mut env: BTreeMap<String, String>, peer: &Peer) -> BTreeMap<String, String> {
-    let url = env.iter_mut().find(|(name, _)| name.ends_with("KUBE_API_URL"));
-    *url.expect("the API server is named").1 = peer.url();
+/// The container's environment as the shim gives it to Spin: for a variable that the application declares, `FOO` beats
+/// `SPIN_VARIABLE_FOO`, an empty one too.
+fn of_the_shim(mut env: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    for name in application().variables.keys().map(|name| name.to_ascii_uppercase()) {
+        env.remove(&name).and_then(|value| env.insert(format!("SPIN_VARIABLE_{name}"), value));
+    }
     env
 }
 
 #[test]
 fn the_image_holds_the_application_and_three_empty_directories() {
-    let component = "target/wasm32-wasip2/release/provisioner.wasm";
-    let (directories, files): (Vec<_>, Vec<_>) =
-        copies().into_iter().map(|(source, _)| source).partition(|source| repository().join(source).is_dir());
-    assert_eq!((directories.len(), &files), (3, &vec!["spin.toml".to_owned(), component.to_owned()]));
-    let destinations = copies().into_iter().map(|(_, destination)| destination).collect::<BTreeSet<_>>();
-    let expected = [".spin", "oidc", "serviceaccount", "spin.toml", component].map(PathBuf::from);
-    assert_eq!(destinations, BTreeSet::from(expected));
-    let sizes = files.iter().map(|file| repository().join(file).metadata().unwrap().len());
-    assert!(sizes.sum::<u64>() < 1 << 20);
-    assert_eq!(tests::manifests::application().component.source, repository().join(component));
-}
-
-/// Line by line: an allow list that says more would hand a build what is in the checkout, a token say.
-#[test]
-fn a_build_is_given_what_the_dockerfile_copies_and_of_a_directory_nothing_in_it() {
-    let mut sources: Vec<_> = copies().into_iter().map(|(source, _)| source).collect();
+    assert_eq!(application().component.source, repository().join(COMPONENT));
+    let directories = ["serviceaccount", "oidc", ".spin"].map(|directory| ("serviceaccount", directory));
+    let expected = [&[("spin.toml", "spin.toml"), (COMPONENT, COMPONENT)][..], &directories].concat();
+    let copies = copies();
+    assert_eq!(copies.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect::<Vec<_>>(), expected);
+    // An allow list that says more would hand a build what is in the checkout, a token say.
+    let mut sources: Vec<_> = copies.into_iter().map(|(source, _)| source).collect();
     sources.dedup();
     let allowed = sources.iter().flat_map(|source| {
         let inside = repository().join(source).is_dir().then(|| format!("{source}/*"));
@@ -141,92 +85,66 @@ fn a_build_is_given_what_the_dockerfile_copies_and_of_a_directory_nothing_in_it(
 
 #[test]
 fn nothing_is_published_while_there_may_be_a_token() {
-    let checkout = tempfile::tempdir().unwrap();
-    fs::copy(repository().join("Makefile"), checkout.path().join("Makefile")).unwrap();
-    fs::create_dir(checkout.path().join("serviceaccount")).unwrap();
-    let write = |name: &str| fs::write(checkout.path().join("serviceaccount").join(name), "x").unwrap();
-    let check = || {
-        let mut make = Command::new("make");
-        make.current_dir(checkout.path()).arg("serviceaccount/clean").env_remove("MAKEFLAGS");
-        make.output().expect("make is there")
-    };
-    write("README.md");
-    assert!(check().status.success());
-    write("..data");
-    let refused = check();
-    assert!(!refused.status.success());
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("serviceaccount/..data"));
-}
-
-#[test]
-fn both_ways_to_publish_look_for_a_token_first() {
     let makefile = fs::read_to_string(repository().join("Makefile")).unwrap();
-    for target in ["image:", "push/artifact:"] {
-        let rule = makefile.lines().find(|line| line.starts_with(target)).unwrap();
-        assert!(rule.starts_with(&format!("{target} serviceaccount/clean ")), "{rule}");
+    for target in ["\nimage:", "\npush/artifact:"] {
+        assert!(makefile.contains(&format!("{target} serviceaccount/clean ")), "{target} has to look for one first");
+    }
+    let checkout = tempfile::tempdir().unwrap();
+    fs::write(checkout.path().join("Makefile"), makefile).unwrap();
+    fs::create_dir(checkout.path().join("serviceaccount")).unwrap();
+    for (name, says) in [("README.md", ""), ("..data", "serviceaccount/..data")] {
+        fs::write(checkout.path().join("serviceaccount").join(name), "x").unwrap();
+        let mut make = Command::new("make");
+        let ran =
+            make.current_dir(checkout.path()).arg("serviceaccount/clean").env_remove("MAKEFLAGS").output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success() == says.is_empty() && said.contains(says), "{name}: {said}");
     }
 }
 
 #[test]
 fn the_image_has_what_the_shim_and_a_registry_want() {
-    let lines = dockerfile();
-    let one = |instruction: &str| {
-        let mut found = lines.iter().filter(|(name, _)| name == instruction);
-        let (Some((_, rest)), None) = (found.next(), found.next()) else { panic!("one {instruction}") };
-        rest.as_str()
-    };
-    assert_eq!((one("FROM"), one("WORKDIR"), one("ENTRYPOINT")), ("scratch", "/", "[\"/spin.toml\"]"));
+    let lines = lines("Dockerfile");
     // Or Spin never gives back what a burst has taken.
-    assert_eq!(one("ENV"), "SPIN_WASMTIME_LINEAR_MEMORY_KEEP_RESIDENT=0");
-    // Nothing can be run in it.
-    assert!(lines.iter().all(|(name, _)| name != "RUN"));
-    for label in ["title", "description", "licenses", "source", "version", "revision"] {
-        assert!(one("LABEL").contains(&format!("org.opencontainers.image.{label}=")), "{label}");
+    let memory = "ENV SPIN_WASMTIME_LINEAR_MEMORY_KEEP_RESIDENT=0";
+    for line in ["FROM scratch", "WORKDIR /", "ENTRYPOINT [\"/spin.toml\"]", memory] {
+        assert!(lines.iter().any(|found| found == line), "no {line}");
     }
-
-    let version = env!("CARGO_PKG_VERSION");
-    assert!(lines.contains(&("ARG".to_owned(), format!("VERSION={version}"))));
-    let image = format!("ghcr.io/podgateway/cloudevents-podgateway-client-provisioner:{version}");
-    assert_eq!(spin_app()["spec"]["image"], image.as_str());
-    assert_eq!(knative_service()["spec"]["template"]["spec"]["containers"][0]["image"], image.as_str());
+    let labels = lines.iter().find(|line| line.starts_with("LABEL ")).unwrap();
+    for label in ["title", "description", "licenses", "source", "version", "revision"] {
+        assert!(labels.contains(&format!("org.opencontainers.image.{label}=")), "{label}");
+    }
+    assert_eq!(spin_app()["spec"]["image"], knative_container()["image"]);
 }
 
+/// The Deployment of the SpinApp, whose variables spin-operator puts into the environment, and the Knative Service.
 #[tokio::test]
 async fn the_pods_of_the_spin_app_and_of_the_knative_service_serve_probes_and_events() {
-    for env in [spin_app_env(), named_values(&knative_container()["env"])] {
-        let peer = Peer::start(happy()).await;
-        let pod = Pod::start(at(env, &peer), true);
-        for path in ["/healthz", "/readyz"] {
-            assert_eq!(pod.deliver(bare("GET", path)).await.status, 200, "{path}: {}", pod.logs.text());
+    let by_operator = |(name, value): (String, String)| (format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase()), value);
+    let of_app = named_values(&spin_app()["spec"]["variables"]).into_iter().map(by_operator).collect();
+    for (mut env, prefix) in [(of_app, "SPIN_VARIABLE_"), (named_values(&knative_container()["env"]), "")] {
+        let peer = Peer::start(happy().into_iter().chain([accepts()]).collect()).await;
+        for name in ["KUBE_API_URL", "SINK_ORIGIN"] {
+            *env.get_mut(&format!("{prefix}{name}")).expect("deploy/ says where it is") = peer.url();
         }
-        assert_eq!(pod.deliver(pending("1", "foo")).await.outcome(), "done", "{}", pod.logs.text());
+        // As a SinkBinding sets them in the container.
+        env.insert("K_SINK".into(), format!("{}/client-system/default", peer.url()));
+        env.insert("K_CE_OVERRIDES".into(), String::new());
+        let root = tempfile::tempdir().unwrap();
+        lay_out(root.path());
+        let variables = VariableSources { env: of_the_shim(env), ..VariableSources::default() };
+        let observer = Some(Arc::<Recorder>::default() as _);
+        let options = Options { variables, runtime_config: mount(root.path()), observer, ..Options::default() };
+        let pod = Application::load(&root.path().join("spin.toml"), options, Compile::default()).unwrap();
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(Reply::read(pod.handle(bare("GET", path)).await).await.status, 200, "{path}");
+        }
+        let reply = Reply::read(pod.handle(pending("1", "foo")).await).await;
+        assert_eq!((reply.status.as_u16(), reply.body.len()), (202, 0));
         let calls = peer.finish();
         assert!(calls[0].path.starts_with("/api/v1/namespaces/routed-clients/pods"));
         assert_eq!(calls[0].headers["authorization"], format!("Bearer {TOKEN}"));
+        assert_eq!(calls[2].path, "/client-system/default");
+        assert_eq!(calls[2].headers["ce-type"], provisioner::reply::DONE);
     }
-}
-
-#[tokio::test]
-async fn without_the_token_volume_it_is_alive_and_not_ready() {
-    let pod = Pod::start(spin_app_env(), false);
-    assert_eq!(pod.deliver(bare("GET", "/healthz")).await.status, 200);
-    let reply = pod.deliver(bare("GET", "/readyz")).await;
-    assert_eq!(reply.status, 503);
-    assert!(reply.json()["detail"].as_str().unwrap().contains("/serviceaccount/token"));
-}
-
-#[tokio::test]
-async fn the_sink_of_the_sink_binding_gets_the_answer() {
-    let peer = Peer::start(happy().into_iter().chain([accepts()]).collect()).await;
-    let mut env = at(spin_app_env(), &peer);
-    // As SinkBinding sets them in the container, whose names the shim takes as they are.
-    env.insert("K_SINK".into(), format!("{}/client-system/default", peer.url()));
-    env.insert("K_CE_OVERRIDES".into(), String::new());
-    env.insert("SPIN_VARIABLE_SINK_ORIGIN".into(), peer.url());
-    let pod = Pod::start(env, true);
-    let reply = pod.deliver(pending("1", "foo")).await;
-    assert_eq!((reply.status.as_u16(), reply.body.is_empty()), (202, true), "{}", pod.logs.text());
-    let calls = peer.finish();
-    assert_eq!(calls[2].path, "/client-system/default");
-    assert_eq!(calls[2].headers["ce-type"], "io.podgateway.client.scheduling.done");
 }

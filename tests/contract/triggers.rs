@@ -5,11 +5,9 @@ use std::time::Duration;
 use provisioner::event::{ADDED, DELETED, PENDING, PING, TERMINATION, UPDATED};
 use provisioner::pod::{MANAGED_BY, MANAGED_BY_LABEL, each};
 use provisioner::reply::SOURCE;
-use provisioner::testing::merged;
 use serde_json::{Value, json};
-use tests::manifests::{assert_has, documents, knative_service, object, spin_app, triggers};
 
-use crate::manifests::{COMPONENT, SYSTEM, config};
+use crate::manifests::{OBJECTS, SYSTEM, assert_has, config, knative_container, spin_app, the};
 
 /// An ISO 8601 duration of seconds, as Knative takes them.
 fn seconds(duration: &Value) -> Duration {
@@ -18,19 +16,11 @@ fn seconds(duration: &Value) -> Duration {
     Duration::from_secs_f64(number.parse().unwrap())
 }
 
-/// The SpinApp's Service.
-fn service() -> Value {
-    json!({"apiVersion": "v1", "kind": "Service", "name": spin_app()["metadata"]["name"]})
-}
-
-/// The Triggers that feed it.
-fn ours() -> impl Iterator<Item = Value> {
-    triggers().into_iter().filter(|trigger| trigger["spec"]["subscriber"]["ref"]["name"] == service()["name"])
-}
-
-/// The one of them that lets this type through.
-fn of_type(ty: &str) -> Value {
-    ours().find(|trigger| types(trigger).contains(&ty)).unwrap()
+/// The Triggers that feed the SpinApp's Service, or all others.
+fn triggers(ours: bool) -> impl Iterator<Item = &'static Value> {
+    let service = json!({"apiVersion": "v1", "kind": "Service", "name": spin_app()["metadata"]["name"]});
+    let triggers = OBJECTS.iter().filter(|object| object["kind"] == "Trigger");
+    triggers.filter(move |trigger| (trigger["spec"]["subscriber"]["ref"] == service) == ours)
 }
 
 /// The types of the events that a Trigger lets through.
@@ -44,8 +34,7 @@ fn types(trigger: &Value) -> Vec<&str> {
 
 #[test]
 fn each_type_that_is_spoken_has_one_trigger_and_no_other_has_any() {
-    let triggers: Vec<Value> = ours().collect();
-    let mut fed: Vec<&str> = triggers.iter().flat_map(types).collect();
+    let mut fed: Vec<&str> = triggers(true).flat_map(types).collect();
     fed.sort_unstable();
     let mut spoken = [PENDING, TERMINATION, ADDED, UPDATED, DELETED, PING];
     spoken.sort_unstable();
@@ -54,29 +43,23 @@ fn each_type_that_is_spoken_has_one_trigger_and_no_other_has_any() {
 
 #[test]
 fn each_trigger_waits_for_its_answer_and_has_what_is_given_up_settled() {
-    for trigger in ours() {
+    for trigger in triggers(true) {
         let (spec, name) = (&trigger["spec"], &trigger["metadata"]["name"]);
-        // A ref has to be in the Trigger's own namespace.
-        assert_eq!(trigger["metadata"]["namespace"], spin_app()["metadata"]["namespace"], "{name}");
-        assert_eq!(spec["subscriber"], json!({"ref": service()}), "{name}");
         let delivery = &spec["delivery"];
         assert!(seconds(&delivery["timeout"]) > config().delivery_timeout(), "{name}");
         // Or a `%` in an id could be read as an escape.
         assert_eq!(delivery["format"], "json", "{name}");
-        if types(&trigger) == [PING] {
+        if types(trigger) == [PING] {
             // The next ping comes before a retry would be worth anything.
             assert_eq!((&delivery["retry"], &delivery["deadLetterSink"]), (&json!(0), &Value::Null), "{name}");
             continue;
         }
-        assert_eq!(delivery["deadLetterSink"], json!({"ref": service(), "uri": "/dead-letter"}), "{name}");
-        assert_eq!((&delivery["retry"], &delivery["backoffPolicy"]), (&json!(10), &json!("exponential")), "{name}");
+        let dead_letters = json!({"ref": spec["subscriber"]["ref"], "uri": "/dead-letter"});
+        assert_has(delivery, &json!({"retry": 10, "backoffPolicy": "exponential", "deadLetterSink": dead_letters}));
         assert!(!seconds(&delivery["backoffDelay"]).is_zero(), "{name}");
     }
-    let timeout = knative_service()["spec"]["template"]["spec"]["timeoutSeconds"].as_u64().unwrap();
-    assert!(Duration::from_secs(timeout) > config().delivery_timeout());
-    // The Knative Service takes the SpinApp's place under the same name.
-    assert_eq!(knative_service()["metadata"]["name"], spin_app()["metadata"]["name"]);
-    assert_eq!(knative_service()["metadata"]["namespace"], SYSTEM);
+    let timeout = &the(&OBJECTS, "Service", "provisioner")["spec"]["template"]["spec"]["timeoutSeconds"];
+    assert!(Duration::from_secs(timeout.as_u64().unwrap()) > config().delivery_timeout());
 }
 
 /// How long an event may take until the broker gives it up: every attempt hangs, and the waits double.
@@ -86,11 +69,9 @@ fn longest(delivery: &Value) -> Duration {
     seconds(&delivery["timeout"]) * (retries + 1) + seconds(&delivery["backoffDelay"]) * (2u32.pow(retries) - 1)
 }
 
-/// The channel of this name in a file, which has to take an event before it delivers it.
-fn asynchronous(file: &str, name: &str) -> Value {
-    let channels = documents(file).into_iter().filter(|object| object["kind"] == "InMemoryChannel");
-    let channel = channels.into_iter().find(|channel| channel["metadata"]["name"] == name).unwrap();
-    assert_eq!(channel["metadata"]["namespace"], SYSTEM);
+/// The reference to a channel that takes an event before it delivers it.
+fn asynchronous(name: &str) -> Value {
+    let channel = the(&OBJECTS, "InMemoryChannel", name);
     assert_eq!(channel["metadata"]["annotations"]["messaging.knative.dev/async-handler"], "true");
     json!({"ref": {"apiVersion": channel["apiVersion"], "kind": channel["kind"], "name": name}})
 }
@@ -99,70 +80,67 @@ fn asynchronous(file: &str, name: &str) -> Value {
 /// for them, and for no longer than a call may take.
 #[test]
 fn a_consumer_that_fails_does_not_stop_the_provisioner() {
-    let consumers = triggers().into_iter().filter(|trigger| trigger["spec"]["subscriber"]["ref"] != service());
-    let consumers: Vec<Value> = consumers.chain([object("examples/wait-for-answer/trigger.yaml", "Trigger")]).collect();
+    let broker = the(&OBJECTS, "Broker", "default");
+    assert_eq!(broker["metadata"]["annotations"]["eventing.knative.dev/broker.class"], "MTChannelBasedBroker");
+    let delivery = &broker["spec"]["delivery"];
+    assert!(longest(delivery) < config().kube_api_timeout, "{:?}", longest(delivery));
+    // Without one that always takes it, the provisioner's POST would be a 500.
+    assert_eq!(delivery["deadLetterSink"], asynchronous("undelivered"));
+    let consumers: Vec<_> = triggers(false).map(|trigger| &trigger["spec"]).collect();
     assert_eq!(consumers.len(), 2);
-    let of_the_broker = object("deploy/broker.yaml", "Broker")["spec"]["delivery"].clone();
-    for trigger in consumers {
-        let (spec, name) = (&trigger["spec"], &trigger["metadata"]["name"]);
-        let delivery = spec.get("delivery").unwrap_or(&of_the_broker);
-        assert!(longest(delivery) < config().kube_api_timeout, "{name}: {:?}", longest(delivery));
-        // Without one that always takes it, the provisioner's POST would be a 500.
-        assert_eq!(delivery["deadLetterSink"], asynchronous("deploy/broker.yaml", "undelivered"), "{name}");
-        // Nor is a change of a Pod to wait for a consumer.
+    for spec in consumers {
+        // It has the Broker's delivery, and a change of a Pod doesn't wait for it.
         let of_clients = spec["filters"] == json!([{"prefix": {"type": "io.podgateway.client."}}]);
-        assert!(of_clients || spec["filter"]["attributes"]["source"] == SOURCE, "{name}");
+        assert!(of_clients || spec["filter"]["attributes"]["source"] == SOURCE, "{spec}");
+        assert_eq!(spec["delivery"], Value::Null, "{spec}");
+    }
+}
+
+/// K_SINK will be the Broker's address, which has to lie below the origin that may be called.
+#[test]
+fn the_broker_is_below_the_origin_of_the_sink() {
+    let player = &the(&OBJECTS, "Deployment", "cloudevents-player")["spec"]["template"]["spec"]["containers"][0];
+    let origin =
+        knative_container()["env"].as_array().unwrap().iter().find(|env| env["name"] == "SINK_ORIGIN").unwrap();
+    let broker = format!("{}/{SYSTEM}/default", origin["value"].as_str().unwrap());
+    assert_has(&player["env"], &json!([{"name": "BROKER_URI", "value": broker}]));
+    for name in ["provisioner", "provisioner-service"] {
+        let sink = json!({"ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": "default"}});
+        assert_has(the(&OBJECTS, "SinkBinding", name), &json!({"spec": {"sink": sink}}));
     }
 }
 
 /// The adapter of the ApiServerSource sends one event at a time, and drops it after five tries in three seconds.
 #[test]
 fn a_change_of_a_pod_is_kept_while_the_broker_is_away() {
-    let file = format!("{COMPONENT}/sources.yaml");
-    let channel = asynchronous(&file, "client-changes");
-    assert_eq!(object(&file, "ApiServerSource")["spec"]["sink"], channel);
-    let [subscription, broker] = [object(&file, "Subscription"), object("deploy/broker.yaml", "Broker")];
-    assert_eq!(subscription["metadata"]["namespace"], SYSTEM);
-    assert_eq!(subscription["spec"]["channel"], channel["ref"]);
-    let named = json!({"apiVersion": broker["apiVersion"], "kind": "Broker", "name": broker["metadata"]["name"]});
-    assert_eq!(subscription["spec"]["subscriber"], json!({"ref": named}));
+    let channel = asynchronous("client-changes");
+    assert_eq!(the(&OBJECTS, "ApiServerSource", "clients")["spec"]["sink"], channel);
+    let subscription = &the(&OBJECTS, "Subscription", "client-changes")["spec"];
+    assert_eq!(
+        (&subscription["channel"], &subscription["subscriber"]["ref"]["kind"]),
+        (&channel["ref"], &json!("Broker"))
+    );
     // The Broker answers after the retries of its Triggers, so a timeout would send an event again that is on its way.
-    let (given, of_the_trigger) = (&subscription["spec"]["delivery"], &of_type(DELETED)["spec"]["delivery"]);
+    let (given, trigger) = (&subscription["delivery"], the(&OBJECTS, "Trigger", "client-changes"));
     assert_eq!(given["timeout"], Value::Null);
     for field in ["retry", "backoffPolicy", "backoffDelay"] {
-        assert_eq!(given[field], of_the_trigger[field], "{field}");
+        assert_eq!(given[field], trigger["spec"]["delivery"][field], "{field}");
     }
 }
 
 #[test]
 fn the_sources_tell_of_the_clients_and_of_nothing_else() {
-    let file = |name: &str| format!("{COMPONENT}/{name}.yaml");
-    // Knative insists on the three, and the adapter uses no other.
-    let [account, role, binding] = ["ServiceAccount", "Role", "RoleBinding"].map(|kind| object(&file("rbac"), kind));
-    let (watch, ping) = (object(&file("sources"), "ApiServerSource"), object(&file("sources"), "PingSource"));
-    let (broker, clients) = (object("deploy/broker.yaml", "Broker"), config().client_namespace);
-    let named = ["apiVersion", "kind"].map(|field| (field, broker[field].clone()));
-    let sink: Value = named.into_iter().chain([("name", broker["metadata"]["name"].clone())]).collect();
-    for source in [&watch, &ping] {
-        // Its adapter runs where it is, and is not to wait for a gateway. There is the Broker as well.
-        assert_has(source, &json!({"metadata": {"namespace": SYSTEM}}));
-    }
-    assert_has(&ping, &json!({"spec": {"sink": {"ref": sink}}}));
-    let name = &account["metadata"]["name"];
+    let clients = config().client_namespace;
     let pods = json!({"apiVersion": "v1", "kind": "Pod", "selector": {"matchLabels": {MANAGED_BY_LABEL: MANAGED_BY}}});
     let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": clients}});
-    let watched = json!({
-        "mode": "Resource", "resources": [pods], "namespaceSelector": selector, "serviceAccountName": name,
-    });
-    assert_has(&watch, &json!({ "spec": watched }));
+    let watched = json!({"mode": "Resource", "resources": [pods], "namespaceSelector": selector});
+    assert_has(the(&OBJECTS, "ApiServerSource", "clients"), &json!({ "spec": watched }));
     let exact = json!({"exact": {"kind": "Pod", "namespace": clients}});
-    assert_eq!(of_type(UPDATED)["spec"]["filters"][0], exact);
-    let source = format!("/apis/v1/namespaces/{SYSTEM}/pingsources/{}", ping["metadata"]["name"].as_str().unwrap());
-    assert_eq!(of_type(PING)["spec"]["filter"]["attributes"]["source"], source);
+    assert_eq!(the(&OBJECTS, "Trigger", "client-changes")["spec"]["filters"][0], exact);
+    let source = format!("/apis/v1/namespaces/{SYSTEM}/pingsources/sweep");
+    assert_eq!(the(&OBJECTS, "Trigger", "client-sweep")["spec"]["filter"]["attributes"]["source"], source);
+    assert_eq!(the(&OBJECTS, "PingSource", "sweep")["spec"]["sink"]["ref"]["kind"], "Broker");
+    // Knative insists on the three, and the adapter uses no other.
     let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]});
-    assert_has(&role, &json!({"metadata": {"namespace": clients}, "rules": [rule]}));
-    let subject = json!([{"kind": "ServiceAccount", "name": name, "namespace": SYSTEM}]);
-    let bound = json!({"roleRef": {"name": role["metadata"]["name"]}, "subjects": subject});
-    assert_has(&binding, &merged(bound, &json!({"metadata": {"namespace": clients}})));
-    assert_eq!(account["metadata"]["namespace"], SYSTEM);
+    assert_eq!(the(&OBJECTS, "Role", "client-watcher")["rules"], json!([rule]));
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
@@ -108,16 +108,7 @@ pub fn selecting<'a>(
         let spec = policy.spec.as_ref().expect("a policy has a spec");
         policy.metadata.namespace.as_ref() == Some(namespace)
             && spec.pod_selector.as_ref().is_none_or(|selector| selects(selector, labels))
-            && types(policy).iter().any(|name| *name == format!("{direction:?}"))
-    })
-}
-
-/// The directions of a policy: by default ingress, and egress where it has such rules.
-fn types(policy: &NetworkPolicy) -> Vec<String> {
-    let spec = policy.spec.as_ref().expect("a policy has a spec");
-    spec.policy_types.clone().unwrap_or_else(|| match spec.egress.as_deref() {
-        None | Some([]) => vec!["Ingress".to_owned()],
-        Some(_) => vec!["Ingress".to_owned(), "Egress".to_owned()],
+            && spec.policy_types.as_ref().expect("it says its directions").contains(&format!("{direction:?}"))
     })
 }
 
@@ -161,27 +152,13 @@ fn is_in(block: &IPBlock, address: Ipv4Addr) -> bool {
 }
 
 fn is_port(port: &NetworkPolicyPort, (protocol, number): Wire) -> bool {
-    let first = match &port.port {
-        None => 0,
-        Some(IntOrString::Int(first)) => *first,
-        Some(IntOrString::String(name)) => panic!("a port's name, {name}, says nothing without the Pod's spec"),
+    let NetworkPolicyPort { port: Some(IntOrString::Int(open)), end_port: None, protocol: Some(named) } = port else {
+        panic!("{port:?} is no protocol with one number");
     };
-    let last = port.end_port.unwrap_or(if port.port.is_none() { i32::from(u16::MAX) } else { first });
-    port.protocol.as_deref().unwrap_or("TCP") == protocol && (first..=last).contains(&number.into())
+    named == protocol && *open == i32::from(number)
 }
 
 fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
-    let has = |(key, value): (&String, &String)| labels.get(key) == Some(value);
-    let meets = |LabelSelectorRequirement { key, operator, values }: &LabelSelectorRequirement| {
-        let label = labels.get(key);
-        let is_listed = values.iter().flatten().any(|value| Some(value) == label);
-        match operator.as_str() {
-            "In" => is_listed,
-            "NotIn" => !is_listed,
-            "Exists" => label.is_some(),
-            "DoesNotExist" => label.is_none(),
-            other => panic!("{other} is no operator of a selector"),
-        }
-    };
-    selector.match_labels.iter().flatten().all(has) && selector.match_expressions.iter().flatten().all(meets)
+    assert_eq!(selector.match_expressions, None, "only labels are compared here");
+    selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value))
 }
