@@ -38,7 +38,7 @@ fn retryable() -> Vec<Case> {
         Case::new("403, and `/readyz` says", vec![forbidden(), page("GET", 500)], End::Empty(503)),
         on_create("a 4xx without a `Status` object", page("POST", 403)).saying("probably a proxy"),
         refused("an admission webhook denies the Pod with a 5xx", 500, "InternalError", unable),
-        Case::new("the token file can't be read", vec![], End::Empty(503)).without_token(),
+        Case { token_is_mounted: false, ..Case::new("the token file can't be read", vec![], End::Empty(503)) },
     ]
 }
 

@@ -3,11 +3,10 @@
 use provisioner::reason::Reason;
 use provisioner::testing::{routed, wanted};
 use serde_json::Value;
-use tests::events::pending;
-use tests::peer::{Step, absent, accepts, client, exists, found, happy, json_step};
+use tests::peer::{Step, absent, client, exists, found, happy, json_step};
 
-use crate::settling::{dead, deliver, ending, reply_in};
-use crate::{Case, End, end_of, run};
+use crate::settling::ending;
+use crate::{Case, End, run};
 
 /// The row of docs/operations.md, the variable and its new value, and how a redelivery ends: for a client that was
 /// released, and for one that is still gated.
@@ -54,13 +53,4 @@ async fn a_redelivery_after_a_change_of_settings_ends_as_the_document_says() {
     assert_eq!(namespace[0], "`client_namespace`");
     let (_, calls) = run(Case::new("namespace", happy(), End::Done).with("client_namespace", "b")).await;
     assert!(calls.iter().all(|call| call.path.starts_with("/api/v1/namespaces/b/pods")));
-}
-
-/// A client that runs is somebody's, and another could follow it before it has ended.
-#[tokio::test]
-async fn a_dead_letter_never_takes_a_released_client_away_whatever_the_configuration_says_today() {
-    for (_, variable, value, end, _) in changes().into_iter().filter(|change| change.3 == End::Done) {
-        let (_, calls) = deliver(dead(pending("1", "foo")), vec![found(client), accepts()], &[(variable, value)]).await;
-        assert_eq!(end_of(&reply_in(&calls[1])), end, "{variable}={value}");
-    }
 }

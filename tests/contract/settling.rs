@@ -3,17 +3,12 @@
 use provisioner::reason::Reason;
 use provisioner::testing::{deleting, merged, routed, stored, wanted};
 use serde_json::json;
-use tests::events::{Delivery, pending, with_header};
+use tests::events::{pending, with_header};
 use tests::peer::Answer::Close;
 use tests::peer::{Call, Step, absent, accepts, client, fault, found, happy, json_step, page};
-use tests::{Peer, Provisioner, Reply, TOKEN};
+use tests::{Peer, Provisioner, TOKEN};
 
-use crate::{Case, End, end_of};
-
-pub fn dead(mut request: Delivery) -> Delivery {
-    *request.uri_mut() = "/dead-letter".parse().unwrap();
-    with_header(with_header(request, "ce-knativeerrorcode", "503"), "ce-knativeerrordata", "bm8gbHVjaw==")
-}
+use crate::{Case, End, run};
 
 /// The answer to a removal: the Pod, and how many seconds it has left.
 pub fn ending(grace: u64) -> Step {
@@ -23,7 +18,7 @@ pub fn ending(grace: u64) -> Step {
 
 /// What is there when the dead letter comes, the calls that settle it, and the event that the sink gets.
 pub fn states() -> Vec<Case> {
-    let case = |row, script, end| Case::new(row, script, end).of(dead(pending("1", "foo")));
+    let case = |row, script, end| Case::new(row, script, end).as_dead_letter();
     vec![
         case("absent", vec![absent()], End::Failed(Reason::Undeliverable)),
         case("gated and routed", vec![found(routed), json_step("PATCH", 200, |_| client(wanted(&[])))], End::Done),
@@ -34,62 +29,28 @@ pub fn states() -> Vec<Case> {
     ]
 }
 
-/// A provisioner whose sink is the API server as well, so that one script has the order of all calls.
-fn with_sink(peer: &Peer, more: &[(&str, &str)]) -> Provisioner {
-    let (url, origin) = (format!("{}/client-system/default", peer.url()), peer.url());
-    let sink = [("k_sink", url.as_str()), ("sink_origin", origin.as_str())];
-    Provisioner::start(&peer.url(), &[&sink, more].concat())
-}
-
-pub async fn deliver(request: Delivery, script: Vec<Step>, more: &[(&str, &str)]) -> (Reply, Vec<Call>) {
-    let peer = Peer::start(script).await;
-    let reply = with_sink(&peer, more).deliver(request).await;
-    (reply, peer.finish())
-}
-
-/// The event that the sink was given, as if it had been the answer.
-pub fn reply_in(call: &Call) -> Reply {
-    assert_eq!(call.path, "/client-system/default");
-    Reply::new(http::StatusCode::OK, call.headers.clone(), call.body.to_string().into())
-}
-
 #[tokio::test]
 async fn every_state_of_the_pod_is_settled_once_and_told_to_the_sink() {
-    for Case { row, request, mut script, end, .. } in states() {
-        let is_told = !matches!(end, End::Empty(_));
-        script.extend(is_told.then(accepts));
-        let (reply, calls) = deliver(request, script, &[]).await;
-        assert_eq!(end_of(&reply), if is_told { End::Empty(202) } else { end }, "{row}");
-        if is_told {
-            assert_eq!(end_of(&reply_in(calls.last().unwrap())), end, "{row}");
-        }
+    for case in states() {
+        run(case).await;
     }
-}
-
-#[tokio::test]
-async fn a_dead_letter_whose_reply_is_not_taken_stays_with_the_broker() {
-    let (reply, _) = deliver(dead(pending("1", "foo")), vec![found(client), page("POST", 500)], &[]).await;
-    assert_eq!(end_of(&reply), End::Empty(503));
-}
-
-fn told(step: fn() -> Step) -> Vec<Step> {
-    happy().into_iter().chain([step()]).collect()
 }
 
 #[tokio::test]
 async fn the_sink_gets_the_reply_with_overrides_and_trace_in_the_mode_that_holds_them() {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    for (cluster, content_type) in [("eu-1", "application/json"), ("eu 1", "application/cloudevents+json")] {
+    for (cluster, overrides, content_type) in [
+        ("eu-1", r#"{"extensions":{"cluster":"eu-1"}}"#, "application/json"),
+        ("eu 1", r#"{"extensions":{"cluster":"eu 1"}}"#, "application/cloudevents+json"),
+    ] {
         let request = with_header(pending("1", "foo"), "ce-traceparent", traceparent);
         let request = with_header(with_header(request, "ce-tracestate", "k=v"), "ce-correlationid", "c");
-        let overrides = json!({"extensions": {"cluster": cluster}}).to_string();
-        let (reply, calls) = deliver(request, told(accepts), &[("k_ce_overrides", &overrides)]).await;
-        assert_eq!(end_of(&reply), End::Empty(202));
+        let case = Case::new("overrides", happy(), End::Done).of(request).with("k_ce_overrides", overrides);
+        let (told, calls) = run(case.with_sink()).await;
         for call in &calls {
             assert_eq!(["traceparent", "tracestate"].map(|name| &call.headers[name]), [traceparent, "k=v"]);
         }
-        let told = reply_in(&calls[2]);
-        assert_eq!((end_of(&told), told.header("content-type")), (End::Done, content_type));
+        assert_eq!(told.header("content-type"), content_type);
         let said = ["cluster", "correlationid", "causationid", "traceparent", "tracestate"];
         assert_eq!(said.map(|name| told.attribute(name)), [cluster, "c", "1", traceparent, "k=v"]);
     }
@@ -102,9 +63,10 @@ const SECOND: &str = "eyJhbGciOiJSUzI1NiJ9.second-token-for-the-sink.c2lnbmF0dXJ
 
 #[tokio::test]
 async fn the_sink_gets_the_token_of_its_file_read_anew_for_each_event_and_the_api_server_its_own() {
-    let script = [told(accepts), told(|| page("POST", 401)), told(accepts), happy()];
-    let peer = Peer::start(script.into_iter().flatten().collect()).await;
-    let provisioner = with_sink(&peer, &[]);
+    let answers = [vec![accepts()], vec![page("POST", 401)], vec![accepts()], vec![]];
+    let peer = Peer::start(answers.into_iter().flat_map(|answer| happy().into_iter().chain(answer)).collect()).await;
+    let (k_sink, origin) = (format!("{}/sink", peer.url()), peer.url());
+    let provisioner = Provisioner::start(&peer.url(), &[("k_sink", &k_sink), ("sink_origin", &origin)]);
     let broken = format!("{FIRST}\nand more");
     // After one that is refused, or that is none, the next delivery may have a newer one.
     for (token, code) in [(Some(FIRST), 202), (Some(SECOND), 503), (None, 202), (Some(&*broken), 503)] {
@@ -114,8 +76,7 @@ async fn the_sink_gets_the_token_of_its_file_read_anew_for_each_event_and_the_ap
         assert_eq!(reply.status, code, "{output}");
         assert!(!output.contains(FIRST) && !output.contains(SECOND), "{output}");
     }
-    let is_told = |call: &Call| call.path == "/client-system/default";
-    let (told, asked): (Vec<_>, Vec<_>) = peer.finish().into_iter().partition(is_told);
+    let (told, asked): (Vec<_>, Vec<_>) = peer.finish().into_iter().partition(|call| call.path == "/sink");
     let sent = |call: &Call| call.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
     let bearer = |token: &str| Some(format!("Bearer {token}"));
     assert!(asked.iter().all(|call| sent(call) == bearer(TOKEN)), "{asked:?}");
