@@ -19,10 +19,11 @@ use crate::log::{Entry, Kind};
 use crate::outbound::{Answer, Bounds, Outbound};
 use crate::provision::Provisioning;
 use crate::reason::Failure;
+use crate::reply;
+use crate::response;
 use crate::sink::Sink;
 use crate::state::Observed;
 use crate::text::{Redactor, cut};
-use crate::{reply, response};
 
 /// The longest text of an event that is kept for the log, in bytes.
 const LONGEST_TEXT: usize = 2_048;

@@ -3,18 +3,16 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use tests::cluster::client::until;
-use tests::command::{Running, application};
+use tests::command::Running;
 use tests::events::{Reply, binary, body, pending};
 
 /// The command, whose clients have an end of their own and are taken away at the next sweep.
-struct Life(Running, #[expect(dead_code, reason = "dropping it removes the application")] tempfile::TempDir);
+struct Life(Running);
 
 impl Life {
     fn new() -> Self {
-        let directory = application();
-        let mut variables = vec!["--variable", "client_pod_template=client"];
-        variables.extend(["--variable", "client_retention=0s", "--variable", "client_patience=0s"]);
-        Self(Running::start(directory.path(), &variables), directory)
+        let variables = ["client_pod_template=client", "client_retention=0s", "client_patience=0s"];
+        Self(Running::start(&variables.map(|variable| ["--variable", variable]).concat()))
     }
 
     /// With a client, of which it gives what was told when it ran.
@@ -49,7 +47,8 @@ impl Life {
 
 #[tokio::test]
 async fn a_client_runs_completes_and_is_swept_away() {
-    let (life, running) = Life::start().await;
+    let (mut life, running) = Life::start().await;
+    life.0.until(|said, _| said.contains("released  [gateway-init, client, gateway-sidecar]"));
     let uid = life.told("scheduling.done").await["pod_uid"].clone();
     assert_eq!((&running["pod_uid"], &running["pending_event"]), (&uid, &json!({"source": "/test", "id": "1"})));
     assert!(running["node_name"].is_string() && running["pod_ip"].is_string(), "{running}");

@@ -3,11 +3,10 @@
 use serde_json::Value;
 use tests::command::Running;
 use tests::events::{Delivery, Reply};
-use tests::provisioner::repository;
 
 /// Starts the command with these flags.
 pub fn start(arguments: &[&str]) -> Running {
-    Running::start(&repository(), arguments)
+    Running::start(arguments)
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {

@@ -13,7 +13,7 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use tests::cluster::client::until_within;
-use tests::command::{Running, application};
+use tests::command::Running;
 use tests::process::Process;
 use url::Url;
 
@@ -78,8 +78,7 @@ impl Driver {
 
     /// Runs a test in a browser that shows the page of a command of its own.
     pub async fn run(&self, test: Run) {
-        let directory = application();
-        let command = Running::start(directory.path(), &[]);
+        let command = Running::start(&[]);
         let client = self.open().await;
         let page = Page { client: client.clone(), url: command.address("page"), command: Some(command) };
         let outcome = AssertUnwindSafe(async {

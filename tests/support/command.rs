@@ -1,7 +1,7 @@
 //! The command as a user runs it, on free ports, until it is dropped.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -36,33 +36,13 @@ pub fn program() -> PathBuf {
     built().join("cloudevents-podgateway-client-provisioner")
 }
 
-/// The command that `make build` builds, to be run in `directory`.
-///
-/// # Panics
-/// When the test doesn't know where it is itself.
-pub fn command(directory: &Path) -> Command {
+/// The command that `make build` builds, to be run in the repository.
+pub fn command() -> Command {
     let mut command = Command::new(program());
-    command.current_dir(directory).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    command.current_dir(repository()).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
     // What it compiles is kept with what cargo does, not where the user's is.
     command.env("XDG_CACHE_HOME", built().join("cache"));
     command
-}
-
-/// A directory with the application in it, to be broken by a test.
-///
-/// # Panics
-/// When the component isn't built.
-pub fn application() -> tempfile::TempDir {
-    let directory = tempfile::tempdir().expect("there is room for an application");
-    let copy = |name: &&str| {
-        let to = directory.path().join(name);
-        std::fs::create_dir_all(to.parent().expect("it lies in the directory")).expect("a directory can be made");
-        std::fs::copy(repository().join(name), to)
-            .unwrap_or_else(|error| panic!("{name}: {error} (make test builds the component first)"));
-    };
-    let component = "target/wasm32-wasip2/release/provisioner.wasm";
-    ["spin.toml", "serviceaccount/README.md", "oidc/README.md", component].iter().for_each(copy);
-    directory
 }
 
 /// A program that runs, and what it says; it is stopped when it is dropped.
@@ -90,9 +70,9 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Starts the command in `directory` on free ports, and waits until it says that it runs.
-    pub fn start(directory: &Path, arguments: &[&str]) -> Self {
-        let mut running = Self::spawn(command(directory).args(FREE_PORTS).args(arguments));
+    /// Starts the command on free ports, and waits until it says that it runs.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut running = Self::spawn(command().args(FREE_PORTS).args(arguments));
         running.until(|said, _| said.contains("Ctrl-C stops it."));
         running
     }

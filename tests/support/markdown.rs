@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use http::{HeaderMap, HeaderName};
 use pulldown_cmark::{BrokenLink, Event, Options, Parser, Tag, TagEnd};
+use serde_json::Value;
 
 use crate::provisioner::repository;
+use crate::schema::structured;
 
 /// The cells of a table, row by row, as they are written.
 pub type Table = Vec<Vec<String>>;
@@ -87,6 +90,21 @@ pub fn rows(path: &str, heading: &str) -> Table {
 /// When there is no such document, heading or table.
 pub fn first_column(path: &str, heading: &str) -> Vec<String> {
     rows(path, heading).into_iter().map(|mut cells| cells.swap_remove(0)).collect()
+}
+
+/// The event of an HTTP message in a block, as structured mode writes it.
+///
+/// # Panics
+/// When there is none, or its length is another than its head says.
+pub fn event(block: &str) -> Value {
+    let (head, body) = block.trim_end().split_once("\n\n").expect("a head and a body");
+    let headers = head.lines().skip(1).map(|line| line.split_once(": ").expect("a header"));
+    let headers: HeaderMap = headers
+        .map(|(name, value)| (name.parse::<HeaderName>().expect("a name"), value.parse().expect("a value")))
+        .collect();
+    let length = headers.get("content-length").map_or(body.len().to_string(), |value| format!("{value:?}"));
+    assert_eq!(length.trim_matches('"'), body.len().to_string());
+    structured(&headers, body.as_bytes()).expect("an event")
 }
 
 /// GitHub's rule: lower case; letters, digits, `_` and `-` stay, a space becomes `-`, all else goes.
