@@ -29,10 +29,7 @@ fn references(value: &Value) -> Vec<String> {
 #[test]
 fn every_reference_resolves_and_every_schema_is_used() {
     let document = asyncapi();
-    assert_eq!(
-        (&document["asyncapi"], &document["info"]["version"]),
-        (&"3.0.0".into(), &env!("CARGO_PKG_VERSION").into())
-    );
+    assert_eq!(document["asyncapi"], "3.0.0");
     let mut used = BTreeSet::new();
     for reference in references(&document) {
         match reference.strip_prefix('#') {
@@ -55,9 +52,9 @@ fn the_messages_are_the_events_with_the_headers_of_their_attributes() {
     let named: BTreeSet<_> = messages.iter().map(|message| message["name"].as_str().unwrap()).collect();
     let spoken = [PENDING, TERMINATION, ADDED, UPDATED, DELETED, PING].into_iter().chain(reply::ALL);
     assert_eq!(named, spoken.collect());
-    for message in messages.iter().filter(|message| reply::ALL.iter().any(|ty| message["name"] == *ty)) {
-        let (ty, headers) = (message["name"].as_str().unwrap(), &message["headers"]);
-        let event = schema::read(&schema::file_of(ty, "event")).unwrap();
+    for ty in reply::ALL {
+        let message = messages.iter().find(|message| message["name"] == ty).unwrap();
+        let (headers, event) = (&message["headers"], schema::read(&schema::file_of(ty, "event")).unwrap());
         let expected = |names: BTreeSet<String>| -> BTreeSet<String> {
             let names = names.into_iter().filter(|name| !matches!(name.as_str(), "data" | "datacontenttype"));
             names.map(|name| format!("ce-{name}")).collect()

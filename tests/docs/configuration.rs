@@ -1,14 +1,15 @@
 //! docs/configuration.md: the variables of spin.toml, what bad values say, and the command's own help.
 
+use std::collections::BTreeSet;
+
 use clap::CommandFactory;
-use provisioner::config::Config;
+use provisioner::testing::try_config;
 use tests::markdown::rows;
 use tests::provisioner::repository;
 
 use crate::document;
 
 const PATH: &str = "docs/configuration.md";
-const WRITE: &str = "UPDATE_DOCS";
 const BEGIN: &str = "<!-- generated from the command's --help: `make docs` writes it anew -->\n";
 const END: &str = "<!-- end of what is generated -->\n";
 
@@ -24,20 +25,19 @@ fn plain(cell: &str) -> String {
     cell.trim_matches('`').trim().replace("\\|", "|")
 }
 
-/// Reads the configuration with `changes` laid over the defaults, as the component does.
-fn read(changes: &[(String, String)]) -> Result<Config, String> {
-    let declared = declared();
-    let value = |name: &str| {
-        let known = changes.iter().chain(&declared).find(|(known, _)| known == name);
-        known.map(|(_, value)| value.clone()).ok_or_else(|| format!("{name} is not declared"))
-    };
-    Config::from_variables(value).map_err(|error| error.to_string())
-}
-
-/// `NAME=VALUE` or several of it, each in code marks.
-fn settings(cell: &str) -> Vec<(String, String)> {
-    let parts = cell.split('`').skip(1).step_by(2);
-    parts.map(|part| part.split_once('=').unwrap()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+/// Tries the settings in the first column of a table, `NAME=VALUE` or several of it, each in code marks. Every variable
+/// has to be among them. Gives what each row has in its second column, and the error that there is.
+fn tried(heading: &str) -> Vec<(String, Option<String>)> {
+    let mut unnamed: BTreeSet<_> = declared().into_iter().map(|(name, _)| name).collect();
+    let mut tried = Vec::new();
+    for row in rows(PATH, heading) {
+        let settings = row[0].split('`').skip(1).step_by(2).map(|part| part.split_once('=').unwrap());
+        let settings: Vec<_> = settings.collect();
+        settings.iter().for_each(|(name, _)| drop(unnamed.remove(*name)));
+        tried.push((plain(&row[1]), try_config(&settings).err().map(|error| error.to_string())));
+    }
+    assert!(unnamed.is_empty(), "{heading} says nothing of {unnamed:?}");
+    tried
 }
 
 #[test]
@@ -49,29 +49,12 @@ fn the_variables_and_their_defaults_are_those_of_the_manifest() {
 }
 
 #[test]
-fn every_example_can_be_used() {
-    let mut named = Vec::new();
-    for row in rows(PATH, "Examples") {
-        let settings = settings(&row[0]);
-        read(&settings).unwrap_or_else(|error| panic!("{settings:?}: {error}"));
-        named.extend(settings.into_iter().map(|(name, _)| name));
+fn every_example_can_be_used_and_bad_values_say_what_is_documented() {
+    for (meaning, error) in tried("Examples") {
+        assert_eq!(error, None, "{meaning}");
     }
-    for (name, _) in declared() {
-        assert!(named.contains(&name), "{name} has no example");
-    }
-}
-
-#[test]
-fn bad_values_say_what_is_documented() {
-    let mut named = Vec::new();
-    for row in rows(PATH, "What a bad value says") {
-        let settings = settings(&row[0]);
-        let error = read(&settings).map(|_| "it can be used");
-        assert_eq!(error, Err(plain(&row[1])), "{settings:?}");
-        named.extend(settings.into_iter().map(|(name, _)| name));
-    }
-    for (name, _) in declared() {
-        assert!(named.contains(&name), "{name} has no row");
+    for (documented, error) in tried("What a bad value says") {
+        assert_eq!(error, Some(documented));
     }
 }
 
@@ -87,7 +70,7 @@ fn with_help(text: &str) -> String {
 fn the_document_says_what_the_help_says() {
     let text = document(PATH);
     let expected = with_help(&text);
-    if std::env::var_os(WRITE).is_some() {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(repository().join(PATH), &expected).unwrap();
     }
     assert!(document(PATH) == expected, "{PATH} differs from the command's --help: `make docs` writes it anew");
