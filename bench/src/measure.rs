@@ -116,7 +116,7 @@ pub async fn run(plan: &Plan) {
         report["gateways"] = gateways::measure(plan, &start_cluster(directory).await).await;
     } else {
         progress("what an event costs on any machine");
-        report["events"] = events().await;
+        report["events"] = costs().await;
     }
     if plan.has("compare") {
         report["compare"] = json!({
@@ -185,10 +185,6 @@ async fn start_cluster(directory: &Path) -> Arc<Cluster> {
     let directory = directory.join("apiserver");
     std::fs::create_dir(&directory).expect("target/ can be written");
     peer::cluster(&directory).await
-}
-
-async fn events() -> Value {
-    costs().await.iter().map(|(name, (fuel, calls))| (*name, json!({"fuel": fuel, "calls": calls}))).collect()
 }
 
 async fn compare(peer: Peer, plan: &Plan, turns: Turns, directory: &Path) -> Value {

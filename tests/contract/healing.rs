@@ -2,77 +2,73 @@
 
 use provisioner::reason::Reason;
 use provisioner::testing::{merged, stored};
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::Provisioner;
 use tests::events::{pending, structured};
-use tests::peer::{Answer, Step, absent, exists, fault, json_step, page, ready, status};
+use tests::peer::{Answer, Call, absent, exists, fault, json_step, page, ready, status};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::{Case, End, assert_rows_are_covered, end_of, run};
 
-fn retryable() -> Vec<Case> {
-    let on_create = |row, step| Case::new(row, vec![step], End::Empty(503));
-    let refused = |row, code, reason, message| on_create(row, status("POST", code, reason, message)).saying(message);
-    let down = "Internal error occurred: failed calling webhook \"w\": connection refused";
-    let unable = "Internal error occurred: admission webhook \"pods.example.io\" denied the request: Get \
-                  \"https://registry.example/v2/\": context deadline exceeded";
-    let uncounted = "pods \"x\" is forbidden: status unknown for quota: clients, resources: pods";
-    let unconfigured = "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'podgateway-clients' with binding \
-                        'podgateway-clients' denied request: failed to configure binding: no params found for policy \
-                        binding with `Deny` parameterNotFoundAction";
-    let missing = |row, code, message| {
-        Case::new(row, vec![status("POST", code, "Forbidden", message), absent()], End::Empty(503)).saying(message)
-    };
-    vec![
-        on_create("no answer", fault("POST", || Answer::Close)),
-        on_create("an answer that is cut off or not JSON", fault("POST", || Answer::CutBody(201))),
-        on_create("an answer that is cut off or not JSON", page("POST", 201)),
-        refused("401", 401, "Unauthorized", "Unauthorized"),
-        refused("408", 408, "Timeout", "later"),
-        refused("409 `Conflict`", 409, "Conflict", "try again"),
-        Case::new("429", vec![busy()], End::Empty(429)),
-        refused("every 5xx", 500, "InternalError", down),
-        missing("403 with `status unknown for quota`", 403, uncounted),
-        missing("422 with `failed to configure binding`", 422, unconfigured),
-        Case::new("403, and `/readyz` says", vec![forbidden(), page("GET", 500)], End::Empty(503)),
-        on_create("a 4xx without a `Status` object", page("POST", 403)).saying("probably a proxy"),
-        refused("an admission webhook denies the Pod with a 5xx", 500, "InternalError", unable),
-        Case { token_is_mounted: false, ..Case::new("the token file can't be read", vec![], End::Empty(503)) },
-    ]
-}
-
 const NO_RIGHT: &str = "pods is forbidden: User \"x\" cannot";
+const NO_WEBHOOK: &str = "Internal error occurred: failed calling webhook \"w\": connection refused";
+const UNABLE: &str = "Internal error occurred: admission webhook \"pods.example.io\" denied the request: Get \
+                      \"https://registry.example/v2/\": context deadline exceeded";
+const UNCOUNTED: &str = "pods \"x\" is forbidden: status unknown for quota: clients, resources: pods";
+const USED_UP: &str =
+    "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5";
+const UNCONFIGURED: &str = "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'podgateway-clients' with binding \
+                            'podgateway-clients' denied request: failed to configure binding: no params found for \
+                            policy binding with `Deny` parameterNotFoundAction";
+const DENIED: &str = "admission webhook \"policy.example\" denied the request: no";
+const RETRY: End = End::Empty(503);
 
-fn forbidden() -> Step {
-    status("POST", 403, "Forbidden", NO_RIGHT)
+/// What an API server refuses itself.
+fn refusals() -> impl Iterator<Item = Case> {
+    let failed = End::Failed;
+    let rows = [
+        ("401", 401, "Unauthorized", "Unauthorized", RETRY),
+        ("408", 408, "Timeout", "later", RETRY),
+        ("409 `Conflict`", 409, "Conflict", "try again", RETRY),
+        ("every 5xx", 500, "InternalError", NO_WEBHOOK, RETRY),
+        ("an admission webhook denies the Pod with a 5xx", 500, "InternalError", UNABLE, RETRY),
+        ("403 with `status unknown for quota`", 403, "Forbidden", UNCOUNTED, RETRY),
+        ("422 with `failed to configure binding`", 422, "Forbidden", UNCONFIGURED, RETRY),
+        ("400, 413, 422", 422, "Invalid", "Pod \"x\" is invalid", failed(Reason::PodRejected)),
+        ("an admission webhook denies the Pod", 403, "Forbidden", DENIED, failed(Reason::PodRejected)),
+        ("403 with `exceeded quota`", 403, "Forbidden", USED_UP, failed(Reason::QuotaExceeded)),
+        ("404 on create", 404, "NotFound", "namespaces \"x\" not found", failed(Reason::NamespaceNotFound)),
+    ];
+    rows.into_iter().map(|(row, code, reason, message, end)| {
+        // The Pod of an earlier delivery is looked for where this one could make none.
+        let look = matches!(code, 403 | 404 | 422).then(absent);
+        let script = [status("POST", code, reason, message)].into_iter().chain(look).collect();
+        Case::new(row, script, end).saying(message)
+    })
 }
 
-fn busy() -> Step {
-    ("POST", Box::new(|_, _| Answer::Respond(429, vec![("retry-after", "7".into())], "".into())))
-}
-
-fn terminal() -> Vec<Case> {
-    // Each looks for the Pod of an earlier delivery before it is final.
-    let on_create = |row, code, reason, message, end| {
-        Case::new(row, vec![status("POST", code, reason, message), absent()], End::Failed(end)).saying(message)
-    };
-    let quota = "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5";
-    let denied = "admission webhook \"policy.example\" denied the request: no";
+fn others() -> Vec<Case> {
+    let on_create = |row, step, end| Case::new(row, vec![step], end);
+    let forbidden = || status("POST", 403, "Forbidden", NO_RIGHT);
+    let busy = |_: &Call, _: &Value| Answer::Respond(429, vec![("retry-after", "7".into())], "".into());
     let foreign = json!({"metadata": {"annotations": {"podgateway.io/event-source": "/another"}}});
     let foreign = json_step("GET", 200, move |posted| merged(stored(posted), &foreign));
     vec![
-        on_create("400, 413, 422", 422, "Invalid", "Pod \"x\" is invalid", Reason::PodRejected),
-        on_create("an admission webhook denies the Pod", 403, "Forbidden", denied, Reason::PodRejected),
+        on_create("no answer", fault("POST", || Answer::Close), RETRY),
+        on_create("an answer that is cut off or not JSON", fault("POST", || Answer::CutBody(201)), RETRY),
+        on_create("an answer that is cut off or not JSON", page("POST", 201), RETRY),
+        on_create("429", ("POST", Box::new(busy)), End::Empty(429)),
+        on_create("a 4xx without a `Status` object", page("POST", 403), RETRY).saying("probably a proxy"),
+        Case::new("403, and `/readyz` says", vec![forbidden(), page("GET", 500)], RETRY),
         Case::new("403", vec![forbidden(), ready(), absent()], End::Failed(Reason::Forbidden)).saying(NO_RIGHT),
-        on_create("403 with `exceeded quota`", 403, "Forbidden", quota, Reason::QuotaExceeded),
-        on_create("404 on create", 404, "NotFound", "namespaces \"x\" not found", Reason::NamespaceNotFound),
         Case::new("409 `AlreadyExists`", vec![exists(), foreign], End::Failed(Reason::PodNameConflict)),
+        Case { token_is_mounted: false, ..Case::new("the token file can't be read", vec![], RETRY) },
     ]
 }
 
 pub fn cases() -> Vec<Case> {
-    retryable().into_iter().chain(terminal()).collect()
+    refusals().chain(others()).collect()
 }
 
 #[tokio::test]

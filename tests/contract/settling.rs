@@ -69,8 +69,9 @@ async fn the_sink_gets_the_token_of_its_file_read_anew_for_each_event_and_the_ap
     let provisioner = Provisioner::start(&peer.url(), &[("k_sink", &k_sink), ("sink_origin", &origin)]);
     let broken = format!("{FIRST}\nand more");
     // After one that is refused, or that is none, the next delivery may have a newer one.
-    for (token, code) in [(Some(FIRST), 202), (Some(SECOND), 503), (None, 202), (Some(&*broken), 503)] {
-        provisioner.write_sink_token(token);
+    for (token, code) in [(FIRST, 202), (SECOND, 503), ("", 202), (&*broken, 503)] {
+        let file = provisioner.sink_token_file();
+        if token.is_empty() { std::fs::remove_file(file) } else { std::fs::write(file, token) }.unwrap();
         let reply = provisioner.deliver(pending("1", "foo")).await;
         let output = format!("{reply:?}{}", provisioner.logs().text());
         assert_eq!(reply.status, code, "{output}");

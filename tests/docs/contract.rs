@@ -44,7 +44,7 @@ fn the_reasons_are_those_of_the_closed_lists() {
     };
     assert_eq!((documented(PATH, "Reasons"), documented(PATH, "Why a client has ended")), reasons);
     assert_eq!(documented("docs/operations.md", "Reasons"), reasons.0);
-    let of_schema = |file| schema::read(file).unwrap()["properties"]["reason"]["enum"].clone();
+    let of_schema = |file| schema::read(file)["properties"]["reason"]["enum"].clone();
     assert_eq!((of_schema("failed.data.json"), of_schema("ended.data.json")), reasons);
 }
 
@@ -123,7 +123,7 @@ fn every_attribute_and_member_of_the_schemas_is_described() {
     let text = document(PATH);
     for ty in types() {
         for file in ["data", "event"].map(|part| schema::file_of(ty, part)) {
-            for member in schema::read(&file).unwrap()["properties"].as_object().unwrap().keys() {
+            for member in schema::read(&file)["properties"].as_object().unwrap().keys() {
                 let is_there = text.contains(&format!("`{member}`")) || text.contains(&format!("\"{member}\""));
                 assert!(is_there, "{PATH} says nothing of {member}, which is in {file}");
             }

@@ -4,11 +4,6 @@ use serde_json::Value;
 use tests::command::Running;
 use tests::events::{Delivery, Reply};
 
-/// Starts the command with these flags.
-pub fn start(arguments: &[&str]) -> Running {
-    Running::start(arguments)
-}
-
 fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
@@ -34,7 +29,12 @@ pub fn pods(running: &Running) -> Vec<Value> {
     wait(running.pods())
 }
 
-/// The name of a Pod.
-pub fn name(pod: &Value) -> &str {
-    pod["metadata"]["name"].as_str().unwrap()
+/// The address of a broker that the command doesn't have.
+pub fn unknown_broker(running: &Running) -> String {
+    running.address("broker").replace("/default/default", "/default/other")
+}
+
+/// An address of this machine that nobody listens on.
+pub fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }

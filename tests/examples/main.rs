@@ -30,32 +30,6 @@ struct Part {
     tests: Vec<Test>,
 }
 
-impl Part {
-    fn full_name(&self, test: &str) -> String {
-        format!("{}: {test}", self.name)
-    }
-
-    fn is_wanted(&self, arguments: &Arguments) -> bool {
-        let matches = |filter: &String| self.tests.iter().any(|(name, _)| self.full_name(name).contains(filter));
-        !arguments.list && arguments.filter.as_ref().is_none_or(matches)
-    }
-
-    fn trials(self, is_ignored: bool, broken: Option<&str>) -> Vec<Trial> {
-        let trial = |(name, test): Test| {
-            let (name, broken) = (format!("{}: {name}", self.name), broken.map(str::to_owned));
-            let run = move || match broken {
-                Some(why) => Err(why.into()),
-                None => {
-                    test();
-                    Ok(())
-                }
-            };
-            Trial::test(name, run).with_ignored_flag(is_ignored)
-        };
-        self.tests.into_iter().map(trial).collect()
-    }
-}
-
 /// The first of these commands that fails, and what it says.
 fn failure(commands: &[String]) -> Option<String> {
     commands.iter().find_map(|command| readme::run(command, &[]).err().map(|why| format!("{command}: {why}")))
@@ -66,12 +40,22 @@ fn main() -> ExitCode {
     arguments.test_threads = arguments.test_threads.or(Some(AT_ONCE));
     let (mut trials, mut not_run) = (Vec::new(), Vec::new());
     for part in producers::parts().into_iter().chain([waiting::part(), golang::part(), renderer::part()]) {
-        let is_wanted = part.is_wanted(&arguments);
-        let lacks = is_wanted.then(|| failure(&part.needs)).flatten();
-        let broken = (is_wanted && lacks.is_none()).then(|| failure(&part.builds)).flatten();
-        let is_ignored = lacks.is_some();
+        let tests: Vec<_> =
+            part.tests.into_iter().map(|(name, test)| (format!("{}: {name}", part.name), test)).collect();
+        let is_wanted = |(name, _): &(String, _)| arguments.filter.as_ref().is_none_or(|filter| name.contains(filter));
+        let is_run = !arguments.list && tests.iter().any(is_wanted);
+        let lacks = is_run.then(|| failure(&part.needs)).flatten();
+        if let Some(why) = (is_run && lacks.is_none()).then(|| failure(&part.builds)).flatten() {
+            panic!("{} can't be built: {why}", part.name);
+        }
+        for (name, test) in tests {
+            let run = move || {
+                test();
+                Ok(())
+            };
+            trials.push(Trial::test(name, run).with_ignored_flag(lacks.is_some()));
+        }
         not_run.extend(lacks.map(|why| format!("NOT RUN: {}: {}", part.name, why.replace('\n', " "))));
-        trials.extend(part.trials(is_ignored, broken.as_deref()));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     for line in not_run {

@@ -2,7 +2,7 @@
 
 use tests::command::Running;
 
-use crate::broker::{answers, name, pods, start};
+use crate::broker::{answers, free_address, pods, unknown_broker};
 use crate::readme::{BROKER, Ended, commands, end, run};
 use crate::{Part, Test};
 
@@ -12,23 +12,17 @@ const DONE: &str = "io.podgateway.client.scheduling.done";
 pub fn parts() -> Vec<Part> {
     let needs = |commands: &[&str]| commands.iter().map(|&command| command.to_owned()).collect::<Vec<_>>();
     let mut curl = part("curl", needs(&["curl --version"]), Vec::new());
-    curl.tests.push(("what the README sends twice is one Pod", Box::new(what_the_readme_sends_twice_is_one_pod)));
-    curl.tests.push(("a client that is asked to end goes", Box::new(a_client_that_is_asked_to_end_goes)));
+    curl.tests.push(("what the README sends twice is one Pod, and is ended", Box::new(what_is_sent_twice_is_one_pod)));
     vec![
         curl,
-        part("Python", python(), Vec::new()),
+        part("Python", builds("Python"), Vec::new()),
         part("Go", needs(&["go version", "go mod download -C examples/go"]), builds("Go")),
         part("Rust", Vec::new(), builds("Rust")),
     ]
 }
 
-/// What a program in Python needs: its packages, in an environment of its own.
-pub fn python() -> Vec<String> {
-    builds("Python")
-}
-
 /// The commands of the README that come before the one that publishes.
-fn builds(heading: &str) -> Vec<String> {
+pub fn builds(heading: &str) -> Vec<String> {
     let mut commands = commands(heading);
     commands.pop();
     commands
@@ -42,9 +36,7 @@ fn part(heading: &'static str, needs: Vec<String>, builds: Vec<String>) -> Part 
     };
     let tests = vec![
         test("an event is one Pod and answered done, also when it is sent again", one_event_is_one_pod),
-        test("a broker that refuses the event is quoted, and ends it with 1", a_refusal_is_quoted),
-        test("a broker that is not there ends it with 1, and it says how to send again", no_answer_says_how_to_go_on),
-        test("without a broker it ends with 2", without_a_broker_it_does_not_begin),
+        test("a broker that refuses the event, is not there or not named is said", what_fails_is_said),
     ];
     Part { name: heading, needs, builds, tests }
 }
@@ -69,7 +61,7 @@ fn with(line: &str, flags: &str) -> String {
 }
 
 fn one_event_is_one_pod(line: &str) {
-    let running = start(&[]);
+    let running = Running::start(&[]);
     let (id, source) = published(&run(&to(&running, line), &[]).unwrap());
     let first = answers(&running, &id, 1).remove(0);
     assert_eq!(first["type"], DONE, "{first}");
@@ -93,23 +85,15 @@ fn one_event_is_one_pod(line: &str) {
     assert_eq!(pods(&running).len(), 2);
 }
 
-fn a_refusal_is_quoted(line: &str) {
-    let running = start(&[]);
-    let broker = running.address("broker").replace("/default/default", "/default/other");
-    let ended = end(&with(line, "--id 1"), &[("K_SINK", &broker)]);
-    check_failure(&ended, 1, &["refuses the event", "404", &broker, "no broker default/other"]);
-    assert!(pods(&running).is_empty());
-}
-
-fn no_answer_says_how_to_go_on(line: &str) {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let broker = format!("http://{closed}/default/default");
-    let ended = end(&with(line, "--id 1 --source /me"), &[("K_SINK", &broker)]);
-    check_failure(&ended, 1, &["no answer from", &broker, "--id 1 --source /me"]);
-}
-
-fn without_a_broker_it_does_not_begin(line: &str) {
+fn what_fails_is_said(line: &str) {
+    let running = Running::start(&[]);
+    let (unknown, closed) = (unknown_broker(&running), format!("http://{}/default/default", free_address()));
+    let refused = end(&with(line, "--id 1"), &[("K_SINK", &unknown)]);
+    check_failure(&refused, 1, &["refuses the event", "404", &unknown, "no broker default/other"]);
+    let unanswered = end(&with(line, "--id 1 --source /me"), &[("K_SINK", &closed)]);
+    check_failure(&unanswered, 1, &["no answer from", &closed, "--id 1 --source /me"]);
     check_failure(&end(&with(line, ""), &[]), 2, &["K_SINK"]);
+    assert!(pods(&running).is_empty());
 }
 
 #[track_caller]
@@ -120,24 +104,15 @@ fn check_failure(ended: &Ended, code: i32, expected: &[&str]) {
     }
 }
 
-fn what_the_readme_sends_twice_is_one_pod() {
-    let running = start(&[]);
-    let lines = commands("Sending again");
-    assert_eq!(lines.len(), 2);
-    for line in &lines {
+fn what_is_sent_twice_is_one_pod() {
+    let running = Running::start(&[]);
+    for line in &commands("Sending again") {
         run(&to(&running, line), &[]).unwrap();
     }
     let answers = answers(&running, "1", 2);
     assert_eq!(answers[0]["id"], answers[1]["id"]);
-    let pods = pods(&running);
-    assert_eq!(pods.len(), 1);
-    assert_eq!(answers[0]["data"]["pod_name"], name(&pods[0]));
-}
-
-fn a_client_that_is_asked_to_end_goes() {
-    let running = start(&[]);
-    run(&to(&running, &commands("Sending again")[0]), &[]).unwrap();
-    answers(&running, "1", 1);
+    let [pod] = &pods(&running)[..] else { panic!("there is one Pod") };
+    assert_eq!(answers[0]["data"]["pod_name"], pod["metadata"]["name"]);
     let [line] = commands("Ending a client").try_into().unwrap();
     let line = line.replace(&format!(" {BROKER}"), "");
     // Of somebody else's event there is no client.
@@ -152,6 +127,5 @@ fn a_client_that_is_asked_to_end_goes() {
     check_failure(&end(&line, &[]), 2, &["K_SINK"]);
     check_failure(&end(&line.replace(" --id 1", ""), &[("K_SINK", &provisioner)]), 2, &["--id ID"]);
     check_failure(&end(&line.replace("/me", "'/a b'"), &[("K_SINK", &provisioner)]), 2, &["use letters"]);
-    let closed = running.address("broker").replace("/default/default", "/default/other");
-    check_failure(&end(&line, &[("K_SINK", &closed)]), 1, &["refuses the event", "404"]);
+    check_failure(&end(&line, &[("K_SINK", &unknown_broker(&running))]), 1, &["refuses the event", "404"]);
 }

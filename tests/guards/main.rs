@@ -4,12 +4,8 @@
 //! instruction) and the calls of the API. `tests/guards/baseline.json` holds the numbers agreed to;
 //! `make bench/baseline` writes it anew, and the change of the file is then part of the change that caused it.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::OnceLock;
-
 use serde_json::{Value, json};
-use tests::costs::{Costs, component_bytes, costs};
+use tests::costs::{component_bytes, costs};
 use tests::provisioner::repository;
 
 /// How far a number may be above the one agreed to, in percent. Of calls there may be none more.
@@ -18,91 +14,42 @@ const TOLERANCE: f64 = 3.0;
 /// How many bytes the component may have, whatever anybody agrees to.
 const LARGEST_COMPONENT: u64 = 650_000;
 
-const ACCEPT: &str = "if that is as it should be, `make bench/baseline` agrees to it";
-
-fn measured() -> &'static Costs {
-    static COSTS: OnceLock<Costs> = OnceLock::new();
-    COSTS.get_or_init(|| runtime().block_on(costs()))
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Runtime::new().expect("this machine has threads")
-}
-
-fn file() -> PathBuf {
-    repository().join("tests/guards/baseline.json")
-}
-
-fn baseline() -> Value {
+/// The numbers agreed to, which are those measured where somebody agrees to them now.
+fn agreed_to(measured: &Value) -> Value {
+    let file = repository().join("tests/guards/baseline.json");
     if std::env::var_os("UPDATE_BASELINE").is_some() {
-        static WRITTEN: OnceLock<Value> = OnceLock::new();
-        return WRITTEN.get_or_init(write).clone();
+        std::fs::write(&file, format!("{measured:#}\n")).expect("the baseline can be written");
     }
-    let text = std::fs::read_to_string(file()).expect("make bench/baseline writes it");
+    let text = std::fs::read_to_string(file).expect("make bench/baseline writes it");
     serde_json::from_str(&text).expect("the baseline is JSON")
 }
 
-fn write() -> Value {
-    let events: BTreeMap<_, _> =
-        measured().iter().map(|(name, (fuel, calls))| (*name, json!({"fuel": fuel, "calls": calls}))).collect();
-    let baseline = json!({"component_bytes": component_bytes(), "events": events});
-    let text = serde_json::to_string_pretty(&baseline).expect("a number is JSON");
-    std::fs::write(file(), format!("{text}\n")).expect("the baseline can be written");
-    baseline
+/// Whether a number is too far above another.
+fn is_more(number: &Value, agreed: &Value) -> bool {
+    let [number, agreed] = [number, agreed].map(|number| number.as_f64().expect("it is a number"));
+    number > agreed * (1.0 + TOLERANCE / 100.0)
 }
 
-/// What there is to say of a number, should it be too far above the one agreed to.
-fn growth(what: &str, agreed: u64, is: u64) -> Option<String> {
-    let percent = (is as f64 / agreed as f64 - 1.0) * 100.0;
-    (percent > TOLERANCE).then(|| format!("{what}: {agreed} became {is} ({percent:+.1} %)"))
-}
-
-fn number(agreed: &Value, what: &str) -> u64 {
-    agreed.as_u64().unwrap_or_else(|| panic!("the baseline has no {what}: make bench/baseline"))
-}
-
-#[test]
-fn component_is_no_larger_than_it_was() {
-    let agreed = number(&baseline()["component_bytes"], "component_bytes");
-    assert_eq!(growth("bytes of the component", agreed, component_bytes()), None, "{ACCEPT}");
+#[tokio::test]
+async fn an_event_takes_no_more_work_and_no_more_calls_and_the_component_no_more_bytes_than_agreed() {
     assert!(component_bytes() <= LARGEST_COMPONENT, "the component has {} bytes", component_bytes());
-}
-
-#[test]
-fn event_takes_no_more_work_than_it_did() {
-    let agreed = baseline();
-    let grown: Vec<_> = measured()
-        .iter()
-        .filter_map(|(name, (fuel, _))| growth(name, number(&agreed["events"][name]["fuel"], name), *fuel))
-        .collect();
-    assert!(grown.is_empty(), "the fuel of an event grew: {grown:#?}; {ACCEPT}");
-}
-
-#[test]
-fn event_takes_no_more_calls_than_it_did() {
-    let agreed = baseline();
-    for (name, (_, calls)) in measured() {
-        let agreed = number(&agreed["events"][name]["calls"], name);
-        assert!(*calls <= agreed, "{calls} calls of the API for an event, {name}, and not {agreed}; {ACCEPT}");
+    let (measured, again) = (costs().await, costs().await);
+    let agreed = agreed_to(&json!({"component_bytes": component_bytes(), "events": measured}));
+    let mut grown = Vec::new();
+    if is_more(&component_bytes().into(), &agreed["component_bytes"]) {
+        grown.push(format!("{} bytes", component_bytes()));
     }
-}
-
-/// A kind of event that is no longer measured would be held to nothing.
-#[test]
-fn what_was_agreed_to_is_still_measured() {
-    let agreed = baseline();
-    let names: Vec<_> = agreed["events"].as_object().expect("there are events").keys().collect();
-    assert_eq!(names, measured().keys().collect::<Vec<_>>(), "{ACCEPT}");
-}
-
-/// Else the tolerance would have to hide chance.
-#[test]
-fn work_is_the_same_when_it_is_measured_again() {
-    let again = runtime().block_on(costs());
-    for (name, (fuel, calls)) in measured() {
-        assert_eq!(again[name].1, *calls, "{name}");
-        assert_eq!((growth(name, *fuel, again[name].0), growth(name, again[name].0, *fuel)), (None, None));
+    let [events, known] = [&measured, &agreed["events"]].map(|events| events.as_object().expect("there are events"));
+    assert_eq!(events.keys().collect::<Vec<_>>(), known.keys().collect::<Vec<_>>(), "each kind is held to something");
+    for (name, cost) in events {
+        if is_more(&cost["fuel"], &known[name]["fuel"]) || cost["calls"].as_u64() > known[name]["calls"].as_u64() {
+            grown.push(format!("{name}: {} became {cost}", known[name]));
+        }
+        // Else the tolerance would have to hide chance.
+        let [one, other] = [&cost["fuel"], &again[name]["fuel"]];
+        assert!(!is_more(one, other) && !is_more(other, one), "{name}: {one} and then {other}");
     }
+    assert!(grown.is_empty(), "{grown:#?}; if that is as it should be, `make bench/baseline` agrees to it");
 }
 
 /// `host/Cargo.toml` gives both sides the same features, for the version that wasmtime has.

@@ -1,13 +1,12 @@
 //! The command as a user runs it, on free ports, until it is dropped.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 use crate::cluster::client::PATIENCE;
 use crate::events::{Delivery, Reply, bare};
@@ -48,18 +47,8 @@ pub fn command() -> Command {
 /// A program that runs, and what it says; it is stopped when it is dropped.
 pub struct Running {
     child: Child,
-    /// What it has printed on stdout so far, and what on stderr: read all the time, for a pipe that is full would stop it.
-    said: [Arc<Mutex<String>>; 2],
-    readers: Vec<JoinHandle<()>>,
-}
-
-fn follow(output: impl Read + Send + 'static, said: Arc<Mutex<String>>) -> JoinHandle<()> {
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines() {
-            let line = line.expect("it prints text") + "\n";
-            said.lock().expect("nobody panics here").push_str(&line);
-        }
-    })
+    /// What it prints on stdout and on stderr.
+    outputs: [NamedTempFile; 2],
 }
 
 impl Drop for Running {
@@ -82,16 +71,18 @@ impl Running {
     /// # Panics
     /// When there is no such program.
     pub fn spawn(command: &mut Command) -> Self {
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program is there (make test builds the command first)");
-        let said = [(); 2].map(|()| Arc::default());
-        let stdout = follow(child.stdout.take().expect("its output is piped"), Arc::clone(&said[0]));
-        let stderr = follow(child.stderr.take().expect("its errors are piped"), Arc::clone(&said[1]));
-        Self { child, said, readers: vec![stdout, stderr] }
+        let outputs = [(); 2].map(|()| NamedTempFile::new().expect("there is room for what it says"));
+        let [stdout, stderr] = outputs.each_ref().map(|file| file.reopen().expect("the file is there"));
+        let child = command.stdout(stdout).stderr(stderr).spawn();
+        Self { child: child.expect("the program is there (make test builds the command first)"), outputs }
     }
 
+    /// The lines that it has printed so far on stdout, and on stderr.
     fn so_far(&self) -> [String; 2] {
-        self.said.each_ref().map(|said| said.lock().expect("nobody panics here").clone())
+        self.outputs.each_ref().map(|file| {
+            let bytes = std::fs::read(file).expect("the file is there");
+            String::from_utf8_lossy(&bytes).split_inclusive('\n').filter(|line| line.ends_with('\n')).collect()
+        })
     }
 
     /// Waits until what it has printed on stdout and on stderr is as it should be, and gives that.
@@ -126,14 +117,12 @@ impl Running {
         self.child.id()
     }
 
-    /// Its exit code, and all that it printed on stdout and on stderr, once it has ended.
+    /// Its exit code, and all lines that it printed on stdout and on stderr, once it has ended.
     ///
     /// # Panics
-    /// When it prints what is no text.
+    /// When it can't be waited for.
     pub fn end(mut self) -> (Option<i32>, [String; 2]) {
-        let code = self.child.wait().expect("it has ended").code();
-        std::mem::take(&mut self.readers).into_iter().for_each(|reader| reader.join().expect("it prints text"));
-        (code, self.so_far())
+        (self.child.wait().expect("it has ended").code(), self.so_far())
     }
 
     /// Interrupts it, as Ctrl-C does, and gives the same.

@@ -77,13 +77,9 @@ impl Provisioner {
         std::fs::write(self.token_file(), token).expect("the token can be written");
     }
 
-    /// Puts a token for the sink where a SinkBinding does, or takes it away.
-    pub fn write_sink_token(&self, token: Option<&str>) {
-        let file = self.oidc.path().join("token");
-        match token {
-            Some(token) => std::fs::write(file, token).expect("the token can be written"),
-            None => std::fs::remove_file(file).expect("there was a token"),
-        }
+    /// Where a SinkBinding mounts a token for the sink.
+    pub fn sink_token_file(&self) -> PathBuf {
+        self.oidc.path().join("token")
     }
 
     /// Where the mounted token is.

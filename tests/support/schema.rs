@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, OnceLock};
 
 use http::HeaderMap;
 use jsonschema::{Retrieve, Uri, Validator};
@@ -23,25 +23,23 @@ const BASE: &str = "repository:///";
 /// What is told, by its type: the compiled schema of each.
 static TOLD: LazyLock<BTreeMap<&str, Validator>> =
     LazyLock::new(|| reply::ALL.into_iter().map(|ty| (ty, validator(&file_of(ty, "event")))).collect());
-static COMPLAINTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static COMPLAINT: OnceLock<String> = OnceLock::new();
 
 struct Folder;
 
 impl Retrieve for Folder {
     fn retrieve(&self, uri: &Uri<String>) -> Result<Value, Box<dyn Error + Send + Sync>> {
-        let file = uri.as_str().strip_prefix(BASE).ok_or_else(|| format!("{uri} is not in {FOLDER}"))?;
-        Ok(read(file)?)
+        Ok(read(uri.as_str().strip_prefix(BASE).expect("schemas refer to each other alone")))
     }
 }
 
 /// A schema, as its file says it.
 ///
-/// # Errors
+/// # Panics
 /// When there is no such file, or no JSON in it.
-pub fn read(file: &str) -> Result<Value, String> {
-    let path = repository().join(FOLDER).join(file);
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{FOLDER}/{file}: {error}"))?;
-    serde_json::from_str(&text).map_err(|error| format!("{FOLDER}/{file}: {error}"))
+pub fn read(file: &str) -> Value {
+    let text = std::fs::read_to_string(repository().join(FOLDER).join(file));
+    serde_json::from_str(&text.unwrap_or_else(|error| panic!("{FOLDER}/{file}: {error}"))).expect("a schema is JSON")
 }
 
 /// The file with the schema of this type's `data`, or of the whole `event`.
@@ -55,9 +53,8 @@ pub fn file_of(ty: &str, part: &str) -> String {
 /// # Panics
 /// When it is no schema, or refers to a file that isn't there.
 pub fn validator(file: &str) -> Validator {
-    let schema = read(file).unwrap_or_else(|problem| panic!("{problem}"));
     let options = jsonschema::options().should_validate_formats(true).with_retriever(Folder);
-    let built = options.with_base_uri(format!("{BASE}{file}")).build(&schema);
+    let built = options.with_base_uri(format!("{BASE}{file}")).build(&read(file));
     built.unwrap_or_else(|error| panic!("{FOLDER}/{file} is no schema: {error}"))
 }
 
@@ -96,18 +93,14 @@ pub fn check(headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
     if let Some((attribute, _)) = attributes(headers).find(|(_, value)| !is_plain(value)) {
         return Err(format!("in binary mode, though {attribute} has to be encoded there: {event:#}"));
     }
-    let errors: Vec<_> = validator
-        .iter_errors(&event)
-        .map(|error| format!("at {:?}: {error}", error.instance_path().as_str()))
-        .collect();
-    if errors.is_empty() { Ok(()) } else { Err(format!("not as {FOLDER} says: {}\n{event:#}", errors.join("; "))) }
+    validator
+        .validate(&event)
+        .map_err(|error| format!("not as {FOLDER} says: at {:?}: {error}\n{event:#}", error.instance_path().as_str()))
 }
 
-/// Notes what [`check`] finds, for [`assert_none_noted`]: behind a proxy a panic would be lost.
+/// Notes what [`check`] finds first, for [`assert_none_noted`]: behind a proxy a panic would be lost.
 pub fn note(headers: &HeaderMap, body: &[u8]) {
-    if let Err(complaint) = check(headers, body) {
-        complaints().push(complaint);
-    }
+    _ = check(headers, body).map_err(|complaint| COMPLAINT.set(complaint));
 }
 
 /// Fails where an event was noted that isn't as its schema says.
@@ -116,10 +109,5 @@ pub fn note(headers: &HeaderMap, body: &[u8]) {
 /// With the first such event.
 #[track_caller]
 pub fn assert_none_noted() {
-    let first = complaints().first().cloned();
-    assert!(first.is_none(), "{}", first.unwrap_or_default());
-}
-
-fn complaints() -> MutexGuard<'static, Vec<String>> {
-    COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner)
+    assert_eq!(COMPLAINT.get(), None);
 }
