@@ -98,11 +98,12 @@ async fn run(mut case: Case) -> (Reply, Vec<Call>) {
     case.script.extend(is_told.then(accepts));
     let peer = Peer::start(case.script).await;
     let (url, k_sink) = (peer.url(), format!("{}/sink", peer.url()));
+    let mut variables: Vec<(&str, &str)> = case.variables;
     if case.has_sink {
-        case.variables.extend([("k_sink", &*k_sink.leak()), ("sink_origin", &*url.clone().leak())]);
+        variables.extend([("k_sink", k_sink.as_str()), ("sink_origin", url.as_str())]);
     }
     let config = RuntimeConfig { max_instance_memory: case.memory, ..RuntimeConfig::default() };
-    let provisioner = Provisioner::start_with(&url, &case.variables, config);
+    let provisioner = Provisioner::start_with(&url, &variables, config);
     if !case.token_is_mounted {
         std::fs::remove_file(provisioner.token_file()).unwrap();
     }

@@ -7,7 +7,7 @@ use provisioner::testing::{client_running, merged, pod_template, routed, wanted}
 use serde_json::{Value, json};
 use tests::command::Running;
 use tests::events::{Delivery, binary, body, pending, pending_with, structured};
-use tests::peer::{Answer, Step, absent, client, found, happy, json_step, status};
+use tests::peer::{Answer, Step, absent, happy, json_step, status};
 use tests::{Peer, Reply};
 use tokio::sync::Barrier;
 
@@ -20,21 +20,16 @@ const USUAL: usize = 3 << 16;
 /// What any other event may need beside that, whatever its bytes are.
 const MORE: usize = 8 << 20;
 
-/// The end of an event, in an instance that may take so many bytes.
-async fn check(request: Delivery, script: Vec<Step>, memory: usize, end: End, name: &'static str) {
-    run(Case::new(name, script, end).of(request).within(memory)).await;
-}
-
-/// The same of a dead letter.
-async fn check_dead(request: Delivery, script: Vec<Step>, end: End, name: &'static str) {
-    run(Case::new(name, script, end).of(request).as_dead_letter().within(USUAL + MORE)).await;
+/// An event of nearly a mebibyte.
+fn large(name: &'static str, request: Delivery, script: Vec<Step>, end: End) -> Case {
+    Case::new(name, script, end).of(request).within(USUAL + MORE)
 }
 
 #[tokio::test]
 async fn an_event_takes_three_pages_of_memory_or_its_own_size_and_half_a_mebibyte_more() {
-    check(pending("1", "foo"), happy(), USUAL, End::Done, "usual").await;
+    run(Case::new("usual", happy(), End::Done).within(USUAL)).await;
     let largest = json!({"gateway_name": "foo", "padding": "x".repeat(ROOM)}).to_string();
-    check(pending_with("1", &largest), happy(), 3 << 19, End::Done, "largest").await;
+    run(Case::new("largest", happy(), End::Done).of(pending_with("1", &largest)).within(3 << 19)).await;
 }
 
 /// The deepest JSON that is read has 127 levels: of a PodTemplate, and of the Pod that is made of it.
@@ -82,7 +77,7 @@ fn envelope(members: &str) -> Delivery {
 }
 
 /// Events of nearly a mebibyte that say what a usual one says, in each mode that can carry them.
-fn done() -> Vec<(&'static str, Vec<Delivery>)> {
+fn done() -> Vec<(&'static str, Delivery)> {
     let beside = [
         ("objects", format!("[{}]", list(|_| r#"{"":0}"#.into()))),
         ("members", format!("{{{}}}", list(|number| format!("\"{number}\":0")))),
@@ -92,14 +87,14 @@ fn done() -> Vec<(&'static str, Vec<Delivery>)> {
         ("escapes", long("\\u0001")),
         ("escapes in a name", format!("{{{}:0}}", long("\\n"))),
     ];
-    let in_both_modes = beside.map(|(name, value)| {
+    let in_both_modes = beside.into_iter().flat_map(|(name, value)| {
         let data = format!(r#"{{"x":{value},"gateway_name":"foo"}}"#);
-        (name, vec![pending_with("1", &data), envelope(&format!(r#""specversion":"1.0","data":{data}"#))])
+        [(name, pending_with("1", &data)), (name, envelope(&format!(r#""specversion":"1.0","data":{data}"#)))]
     });
     let bytes = base64(&format!(r#"{{"gateway_name":"foo","x":"{}"}}"#, "x".repeat(ROOM * 3 / 4 - 70)));
     let usual = |members: &str| format!(r#""specversion":"1.0","data":{{"gateway_name":"foo"}},{members}"#);
     let last_answer = format!(r#""knativeerrordata":"{}""#, base64(&"x".repeat(ROOM * 3 / 4 - 70)));
-    let structured = [
+    let others = [
         ("extensions", usual(&list(|number| format!("\"x{number}\":\"\"")))),
         ("extensions that are lists", usual(&list(|number| format!("\"x{number}\":[[[[]]]]")))),
         ("a dead letter's last answer", usual(&last_answer)),
@@ -107,7 +102,7 @@ fn done() -> Vec<(&'static str, Vec<Delivery>)> {
         ("bytes", format!(r#""specversion":"1.0","datacontenttype":"text/json","data_base64":"{bytes}""#)),
         ("bytes of 0.3", format!(r#""specversion":"0.3","datacontentencoding":"base64","data":"{bytes}""#)),
     ];
-    in_both_modes.into_iter().chain(structured.map(|(name, members)| (name, vec![envelope(&members)]))).collect()
+    in_both_modes.chain(others.map(|(name, members)| (name, envelope(&members)))).collect()
 }
 
 /// Data of nearly a mebibyte that can have no client.
@@ -126,19 +121,14 @@ fn failed() -> [(&'static str, String, Reason); 6] {
 
 #[tokio::test]
 async fn whatever_a_mebibyte_holds_is_answered_with_eight_more_than_a_usual_event_needs() {
-    for (name, requests) in done() {
-        for request in requests {
-            check(request.clone(), happy(), USUAL + MORE, End::Done, name).await;
-            check_dead(request, vec![found(client)], End::Done, name).await;
-        }
+    for (name, request) in done() {
+        run(large(name, request, happy(), End::Done)).await;
     }
     for (name, data, reason) in failed() {
-        check(pending_with("1", &data), vec![], USUAL + MORE, End::Failed(reason), name).await;
-        check_dead(pending_with("1", &data), vec![], End::Failed(reason), name).await;
+        run(large(name, pending_with("1", &data), vec![], End::Failed(reason))).await;
     }
     let other = format!(r#"{{"specversion":"1.0","id":"1","source":"/test","type":{}}}"#, long("x"));
-    let other = body("application/cloudevents+json", other);
-    check(other, vec![], USUAL + MORE, End::Empty(202), "a type").await;
+    run(large("a type", body("application/cloudevents+json", other), vec![], End::Empty(202))).await;
 }
 
 /// What an answer repeats of an event. Two of these are in the annotations of its Pod, of which an API server takes 256
@@ -150,14 +140,14 @@ async fn an_attribute_of_a_mebibyte_is_answered_as_well() {
     for attribute in ["id", "source", "correlationid", "traceparent", "tracestate"] {
         for piece in ["x", "\\\"", "\\u0001", "\u{e4}", "%"] {
             let value: Value = serde_json::from_str(&long(piece)).unwrap();
-            let large = structured(&merged(event(), &json!({attribute: value})));
-            check(large.clone(), vec![too_long(), absent()], USUAL + MORE, rejected, attribute).await;
-            check_dead(large, vec![absent()], undeliverable, attribute).await;
+            let request = structured(&merged(event(), &json!({attribute: value})));
+            run(large(attribute, request.clone(), vec![too_long(), absent()], rejected)).await;
+            run(large(attribute, request, vec![absent()], undeliverable).as_dead_letter()).await;
         }
     }
     // As long as a Pod can hold it.
     let longest = structured(&merged(event(), &json!({"id": "x".repeat(250 << 10)})));
-    check(longest, happy(), USUAL + MORE, End::Done, "longest").await;
+    run(large("longest", longest, happy(), End::Done)).await;
 }
 
 /// As many clients as a namespace with a quota of 470 has, at least.

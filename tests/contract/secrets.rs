@@ -1,7 +1,7 @@
 //! No output ever holds the token, not even when the API server echoes it: `run` looks for it in every answer and line.
 
 use provisioner::reason::Reason;
-use provisioner::testing::{routed, stored};
+use provisioner::testing::{merged, routed, stored};
 use serde_json::{Value, json};
 use tests::TOKEN;
 use tests::peer::{Answer, Call, Step, client, happy, json_step, ready, status_object};
@@ -18,19 +18,13 @@ fn echo(method: &'static str, code: u16, reason: &'static str) -> Step {
     (method, Box::new(answer))
 }
 
-/// A Pod that a webhook, or whoever released it, has written the token into.
-fn quoting(made: fn(Value) -> Value, pointer: &'static str) -> impl Fn(Value) -> Value {
-    move |pod| {
-        let mut pod = made(pod);
-        *pod.pointer_mut(pointer).unwrap() = json!(TOKEN);
-        pod
-    }
-}
-
 #[tokio::test]
 async fn the_token_is_in_no_output() {
     let removed = || json_step("DELETE", 200, stored);
-    let relabelled = json_step("POST", 201, quoting(routed, "/metadata/labels/setGateway"));
+    // Written into the Pod by a webhook, or by whoever released it.
+    let relabelled = json!({"metadata": {"labels": {"setGateway": TOKEN}}});
+    let relabelled = json_step("POST", 201, move |pod| merged(routed(pod), &relabelled));
+    let renamed = json_step("PATCH", 200, |pod| merged(client(pod), &json!({"metadata": {"uid": TOKEN}})));
     for (script, end) in [
         (vec![echo("POST", 403, "Forbidden"), ready(), echo("GET", 404, "NotFound")], End::Failed(Reason::Forbidden)),
         (vec![echo("POST", 500, "InternalError")], End::Empty(503)),
@@ -39,7 +33,6 @@ async fn the_token_is_in_no_output() {
     ] {
         run(Case::new("the token", script, end).saying("[redacted]")).await;
     }
-    let renamed = json_step("PATCH", 200, quoting(client, "/metadata/uid"));
     let (reply, _) = run(Case::new("the token", vec![happy().remove(0), renamed], End::Done)).await;
     assert_eq!(reply.json()["pod_uid"], "[redacted]");
 }
