@@ -81,7 +81,7 @@ impl Case {
     }
 
     /// Given up by the broker.
-    fn as_dead_letter(mut self) -> Self {
+    fn given_up(mut self) -> Self {
         *self.request.uri_mut() = "/dead-letter".parse().unwrap();
         self.request = with_header(self.request, "ce-knativeerrorcode", "503");
         self.with_sink()

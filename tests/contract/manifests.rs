@@ -180,11 +180,12 @@ fn clients_have_the_namespace_that_gateways_see_and_the_rest_has_another() {
     assert_eq!(the(&OBJECTS, "Namespace", SYSTEM)["metadata"]["labels"]["routed-gateway"], json!(null));
     let labels = json!({"routed-gateway": "true", "pod-security.kubernetes.io/enforce": "privileged"});
     assert_has(the(&OBJECTS, "Namespace", &config.client_namespace), &json!({"metadata": {"labels": labels}}));
-    let of_clients = ["NetworkPolicy", "PodTemplate", "ResourceQuota", "Role", "RoleBinding"];
-    for object in OBJECTS.iter().filter(|object| object["metadata"]["namespace"] != SYSTEM) {
-        let [kind, namespace] = [&object["kind"], &object["metadata"]["namespace"]];
-        let is_of_clients = namespace == config.client_namespace.as_str() && of_clients.iter().any(|of| kind == of);
-        assert!(is_of_clients || namespace.is_null(), "the {kind} {} is in {namespace}", object["metadata"]["name"]);
+    let of_clients = ["PodTemplate", "ResourceQuota", "Role", "RoleBinding"];
+    let namespaced = OBJECTS.iter().filter(|object| object["metadata"]["namespace"].is_string());
+    for object in namespaced.filter(|object| object["kind"] != "NetworkPolicy") {
+        let (kind, name) = (object["kind"].as_str().unwrap(), &object["metadata"]["name"]);
+        let expected = if of_clients.contains(&kind) { config.client_namespace.as_str() } else { SYSTEM };
+        assert_eq!(object["metadata"]["namespace"], expected, "{kind} {name}");
     }
 }
 
@@ -325,6 +326,7 @@ fn every_admission_policy_denies_where_the_clients_are_and_one_knows_their_gatew
             (&json!("Fail"), &json!(["Deny"]))
         );
         assert_eq!(*labels, json!({"matchLabels": {"kubernetes.io/metadata.name": config.client_namespace}}), "{name}");
+        assert_eq!(policy["matchConstraints"].get("matchPolicy"), None, "{name}: by no other version either");
         parameters.extend(policy.get("paramKind").map(|kind| (kind, &binding["spec"]["paramRef"])));
     }
     // Or a ConfigMap that is gone would let everything through.

@@ -14,7 +14,8 @@ fn request_of(curl: &str) -> tests::events::Delivery {
     for pair in words.windows(2) {
         match (pair[0].as_str(), &pair[1]) {
             ("-H", header) => {
-                request = header.split_once(": ").map(|(name, value)| request.header(name, value)).unwrap()
+                let (name, value) = header.split_once(": ").unwrap();
+                request = request.header(name, value);
             }
             ("-d", data) => body = data.clone().into(),
             _ => (),

@@ -18,7 +18,7 @@ pub fn ending(grace: u64) -> Step {
 
 /// What is there when the dead letter comes, the calls that settle it, and the event that the sink gets.
 pub fn states() -> Vec<Case> {
-    let case = |row, script, end| Case::new(row, script, end).as_dead_letter();
+    let case = |row, script, end| Case::new(row, script, end).given_up();
     vec![
         case("absent", vec![absent()], End::Failed(Reason::Undeliverable)),
         case("gated and routed", vec![found(routed), json_step("PATCH", 200, |_| client(wanted(&[])))], End::Done),
