@@ -39,10 +39,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(2));
     let runtime = tokio::runtime::Runtime::new().expect("this machine has threads");
-    // What Chromium leaves behind goes with this directory.
-    let directory = tempfile::tempdir().expect("there is room for it");
     let driver = Path::new(DRIVER).exists().then(|| {
-        let mut driver = Running::spawn(Command::new(DRIVER).arg("--port=0").env("TMPDIR", directory.path()));
+        let mut driver = Running::spawn(Command::new(DRIVER).arg("--port=0"));
         let [said, _] = driver.until(|said, _| said.contains("successfully on port "));
         let port = said.split("successfully on port ").nth(1).and_then(|rest| rest.split('.').next());
         (format!("http://127.0.0.1:{}", port.expect("it says so")), driver)

@@ -1,12 +1,13 @@
 //! The command as a user runs it, on free ports, until it is dropped.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
 
 use crate::cluster::client::PATIENCE;
 use crate::events::{Delivery, Reply, bare};
@@ -20,6 +21,9 @@ pub const FREE_PORTS: [&str; 8] = [
     "--kubernetes-listen", "127.0.0.1:0",
     "--page-listen", "127.0.0.1:0",
 ];
+
+/// The names of what a program prints.
+const OUTPUTS: [&str; 2] = ["stdout", "stderr"];
 
 /// Where cargo builds: this test lies in `deps` below it.
 fn built() -> PathBuf {
@@ -47,8 +51,8 @@ pub fn command() -> Command {
 /// A program that runs, and what it says; it is stopped when it is dropped.
 pub struct Running {
     child: Child,
-    /// What it prints on stdout and on stderr.
-    outputs: [NamedTempFile; 2],
+    /// Where it prints to, and what it keeps for a while: killed, it wouldn't take that away itself.
+    directory: TempDir,
 }
 
 impl Drop for Running {
@@ -71,16 +75,17 @@ impl Running {
     /// # Panics
     /// When there is no such program.
     pub fn spawn(command: &mut Command) -> Self {
-        let outputs = [(); 2].map(|()| NamedTempFile::new().expect("there is room for what it says"));
-        let [stdout, stderr] = outputs.each_ref().map(|file| file.reopen().expect("the file is there"));
-        let child = command.stdout(stdout).stderr(stderr).spawn();
-        Self { child: child.expect("the program is there (make test builds the command first)"), outputs }
+        let directory = tempfile::tempdir().expect("there is room for what it says");
+        let [stdout, stderr] =
+            OUTPUTS.map(|name| File::create(directory.path().join(name)).expect("a file can be made"));
+        let child = command.env("TMPDIR", directory.path()).stdout(stdout).stderr(stderr).spawn();
+        Self { child: child.expect("the program is there (make test builds the command first)"), directory }
     }
 
     /// The lines that it has printed so far on stdout, and on stderr.
     fn so_far(&self) -> [String; 2] {
-        self.outputs.each_ref().map(|file| {
-            let bytes = std::fs::read(file).expect("the file is there");
+        OUTPUTS.map(|name| {
+            let bytes = std::fs::read(self.directory.path().join(name)).expect("the file is there");
             String::from_utf8_lossy(&bytes).split_inclusive('\n').filter(|line| line.ends_with('\n')).collect()
         })
     }
