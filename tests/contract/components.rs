@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tests::kustomize::objects;
 use tests::manifests::application;
 
-use crate::manifests::{assert_has, named_values, references, runtime_config, the};
+use crate::deploy::{assert_has, named_values, references, runtime_config, the};
 
 /// The account that Knative names after an object and what it is for.
 fn account(object: &Value, of: &str) -> String {

@@ -16,7 +16,7 @@ use tests::provisioner::repository;
 use tests::recorder::Recorder;
 use tests::{Peer, Reply, TOKEN};
 
-use crate::manifests::{OBJECTS, knative_container, named_values, runtime_config, spin_app};
+use crate::deploy::{OBJECTS, knative_container, named_values, runtime_config, spin_app};
 
 const COMPONENT: &str = "target/wasm32-wasip2/release/provisioner.wasm";
 

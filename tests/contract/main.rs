@@ -3,6 +3,7 @@
 mod answers;
 mod command;
 mod components;
+mod deploy;
 mod doors;
 mod exactly_once;
 mod healing;

@@ -13,7 +13,7 @@ use tests::network::{
 };
 use tests::provisioner::repository;
 
-use crate::manifests::config;
+use crate::deploy::config;
 
 const TUNNEL: Wire = ("UDP", 8472);
 const DNS: [Wire; 4] = [("UDP", 53), ("TCP", 53), ("UDP", 5353), ("TCP", 5353)];

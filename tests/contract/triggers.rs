@@ -7,7 +7,7 @@ use provisioner::pod::{MANAGED_BY, MANAGED_BY_LABEL, each};
 use provisioner::reply::SOURCE;
 use serde_json::{Value, json};
 
-use crate::manifests::{OBJECTS, SYSTEM, assert_has, config, knative_container, spin_app, the};
+use crate::deploy::{OBJECTS, SYSTEM, assert_has, config, knative_container, spin_app, the};
 
 /// An ISO 8601 duration of seconds, as Knative takes them.
 fn seconds(duration: &Value) -> Duration {
