@@ -19,7 +19,6 @@ use tests::cluster::Cluster;
 use tests::cluster::client::until_within;
 use tests::command::Running;
 use tests::events::{Delivery, pending};
-use tests::provisioner::repository;
 use tokio::sync::watch;
 
 use crate::knative::{Broker, PATIENCE};
@@ -68,7 +67,7 @@ fn start(life: &Life) -> Running {
     let own = [TEMPLATE, ("client_retention", "0s"), ("client_patience", "2s")];
     let own = own.map(|(name, value)| format!("--variable={name}={value}"));
     let flags: Vec<&str> = [&kubeconfig, &namespace].into_iter().chain(&sink).chain(&own).map(String::as_str).collect();
-    Running::start(&repository(), &flags)
+    Running::start(&flags)
 }
 
 /// A broker in front of the command, wherever that listens.

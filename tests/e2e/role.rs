@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use provisioner::pod::each;
+use provisioner::pod::{each, text};
 use serde_json::{Value, json};
 use tests::cluster::rights;
 use tests::cluster::{Cluster, Namespace, ROUTED};
-use tests::manifests::strings;
 
 /// By the list of its rights, so that nothing is forgotten.
 pub async fn the_provisioner_may_do_five_things_to_pods_and_read_templates_where_its_clients_are(
@@ -27,8 +26,9 @@ async fn rights_in(namespace: &Namespace, place: &str) -> BTreeSet<String> {
     let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
     let review = namespace.provisioners_client().create(path, &json!({"spec": {"namespace": place}})).await;
     let rights = |rule: &Value| {
-        let (verbs, resources) = (strings(&rule["verbs"]), strings(&rule["resources"]));
-        verbs.iter().flat_map(|verb| resources.iter().map(move |what| format!("{verb} {what}"))).collect::<Vec<_>>()
+        let resources = || each(&rule["resources"]).map(text);
+        let of_verb = |verb| resources().map(move |what| format!("{verb} {what}"));
+        each(&rule["verbs"]).map(text).flat_map(of_verb).collect::<Vec<_>>()
     };
     let rights = each(&review["status"]["resourceRules"]).flat_map(rights);
     rights.filter(|right| !right.contains(" selfsubject")).collect()
