@@ -29,7 +29,7 @@ const NAMESPACE: &str = "default";
 /// Resource versions are unique in a cluster: that of a Pod is its uid times this, and how often it was changed.
 const VERSIONS: u32 = 100;
 /// How many seconds a Pod has to end, where nobody says otherwise.
-const GRACE: u64 = 30;
+pub const GRACE: u64 = 30;
 
 /// The Pod of the event, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,15 +89,10 @@ pub enum Reply {
 pub enum Answer {
     Created(Pod),
     Found(Pod),
-    Deleted(Pod),
-    /// It is on its way out, and has some time left.
-    Ending(Pod),
-    AlreadyExists,
-    NotFound,
-    Conflict,
-    Invalid,
-    /// Refused for good: 403.
-    Forbidden,
+    /// It is on its way out, and has so many seconds left.
+    Ending(Pod, u64),
+    /// With a `Status` of this code and reason.
+    Refused(u16, &'static str),
     Accepted,
     /// The API server says that it is ready.
     Ready,
@@ -184,11 +179,6 @@ impl Code {
         then
     }
 
-    /// How many conversations were had with the code.
-    pub fn conversations(&self) -> usize {
-        self.known.len()
-    }
-
     fn learn(&mut self, route: Route, answers: Vec<Answer>) -> Run {
         let next = match self.run(route, &answers) {
             Stop::Call(request) => Next::Call(self.call(&request)),
@@ -207,17 +197,11 @@ impl Code {
 
     /// An answer as the API server or the sink writes it.
     fn wire(&self, answer: Answer) -> outbound::Answer {
-        let refusal = |code, reason| testing::status(code, reason, "as the model says");
         match answer {
             Answer::Created(pod) => testing::object(201, &self.object(pod)),
             Answer::Found(pod) => testing::object(200, &self.object(pod)),
-            Answer::Deleted(pod) => testing::object(200, &self.ending(pod, 0)),
-            Answer::Ending(pod) => testing::object(200, &self.ending(pod, GRACE)),
-            Answer::AlreadyExists => refusal(409, "AlreadyExists"),
-            Answer::NotFound => refusal(404, "NotFound"),
-            Answer::Conflict => refusal(409, "Conflict"),
-            Answer::Invalid => refusal(422, "Invalid"),
-            Answer::Forbidden => refusal(403, "Forbidden"),
+            Answer::Ending(pod, grace) => testing::object(200, &self.ending(pod, grace)),
+            Answer::Refused(code, reason) => testing::status(code, reason, "as the model says"),
             Answer::Accepted => testing::answer(202, ""),
             Answer::Ready => testing::answer(200, "ok"),
             Answer::Nothing => testing::cut(),

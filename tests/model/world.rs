@@ -5,7 +5,7 @@
 //! an answer travels for long is the same as that the call after it comes late. Whatever goes wrong spends some of
 //! [`Faults`], and deliveries are numbered, so that there is no way round in a circle: every way has an end.
 
-use crate::code::{Answer, Call, Code, Next, Pod, Reply, Route, Run};
+use crate::code::{Answer, Call, Code, GRACE, Next, Pod, Reply, Route, Run};
 use crate::explore::Model;
 
 /// How much may go wrong, at most, at any time and in any order.
@@ -207,7 +207,7 @@ impl World {
     fn call(&mut self, state: &mut State, who: Who, call: Call, fate: Fate) {
         let answer = match fate {
             Fate::Answered | Fate::AnswerLost => state.apply(call),
-            Fate::Refused => Answer::Forbidden,
+            Fate::Refused => Answer::Refused(403, "Forbidden"),
             Fate::Lost | Fate::Delayed => Answer::Nothing,
         };
         match fate {
@@ -360,15 +360,15 @@ impl State {
                 Answer::Accepted
             }
             (Call::Readiness, _) => Answer::Ready,
-            (Call::Create { .. }, Some(_)) => Answer::AlreadyExists,
+            (Call::Create { .. }, Some(_)) => Answer::Refused(409, "AlreadyExists"),
             (Call::Create { gated }, None) => self.create(gated),
-            (_, None) => Answer::NotFound,
+            (_, None) => Answer::Refused(404, "NotFound"),
             (Call::Get, Some(pod)) => Answer::Found(pod),
             (Call::Release { uid }, Some(pod)) => self.release(uid, pod),
             (Call::Delete { uid, version, at_once }, Some(pod)) => {
                 let is_meant = uid.is_none_or(|uid| uid == pod.uid);
                 let is_current = version.is_none_or(|version| version == pod.version());
-                if is_meant && is_current { self.delete(at_once, pod) } else { Answer::Conflict }
+                if is_meant && is_current { self.delete(at_once, pod) } else { Answer::Refused(409, "Conflict") }
             }
         }
     }
@@ -383,7 +383,7 @@ impl State {
 
     fn release(&mut self, uid: Option<u32>, pod: Pod) -> Answer {
         if uid.is_some_and(|uid| uid != pod.uid) {
-            return Answer::Invalid;
+            return Answer::Refused(422, "Invalid");
         }
         let released = Pod { gated: false, changes: pod.changes + u32::from(pod.gated), ..pod };
         self.put(released);
@@ -396,13 +396,13 @@ impl State {
         self.seen.forced |= !pod.gated && at_once;
         if pod.gated || at_once {
             self.end();
-            return Answer::Deleted(pod);
+            return Answer::Ending(pod, 0);
         }
         if !pod.deleting {
             self.put(Pod { deleting: true, changes: pod.changes + 1, ..pod });
             self.removing = Some(pod.uid);
         }
-        Answer::Ending(pod)
+        Answer::Ending(pod, GRACE)
     }
 
     fn end(&mut self) {
