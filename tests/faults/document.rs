@@ -1,68 +1,15 @@
-//! docs/faults.md: the table, printed.
+//! docs/faults.md: its tables are the table, printed.
 
 use tests::fault::Call;
 use tests::provisioner::repository;
 
 use crate::table::{BEGINNING, Event, Expected, Kind, LIFE, Step, Trouble, expected, troubles};
 
-const PATH: &str = "docs/faults.md";
-const WRITE: &str = "UPDATE_DOCS";
-
-const INTRODUCTION: &str = "\
-# What each fault ends in
-
-Each row is a fault, and each column is a call of the provisioner: first the calls that create a client, then those of
-its life and of its sender's review. A cell says how the delivery ends. A test produces each of them:
-`cargo test --workspace --test faults`. `make docs` prints this file from tests/faults/table.rs.
-
-- **503**, **429**: the answer is empty, and the broker delivers the event again. At most one Pod of the event exists,
-  and it is gated or verified. Once the fault is gone, the event ends as it would have without it.
-- **failed**: the event's answer, with its reason. No Pod of the event is left; a client that can't be ended still
-  exists.
-- **as usual**: as without the fault. In a client's beginning that is `done`, and for `DELETE`, which removes a Pod that
-  no gateway took, `failed` with `GatewayNotInjected`. In a client's life it is the report or `termination.done`.
-- **202**: nothing is reported.
-- **–**: not tested, because it can't happen here, or because an earlier call to the same host fails first.
-
-A `failed` ends its event: the broker doesn't deliver it again. A duplicate gets the same answer with the same id, as
-long as the API server still refuses; otherwise the duplicate is a new attempt. Once a Pod exists, a duplicate whose
-`POST` is refused finds that Pod, and the answer stays `done`.
-
-The provisioner may also stop before or after any of these calls (tests/faults/crash.rs). A Pod that it leaves is gated
-or verified. With a redelivery, a duplicate or a change of the gateways, the event still ends with one Pod and `done`, or
-with none and `failed`. `make soak` causes all of this at random for minutes, and accounts for every event at the end.
-
-A refusal is final only if it has a `Status` object, which shows that the API server itself refused. The same code with an
-HTML page comes from a proxy or a load balancer, and can heal, whatever the call. After any refusal by the sink, or of the
-review of a sender's token, the answer is 503, even after 429.
-
-## A client's beginning
-
-";
-
-const REFUSALS: &str = "
-### Refusals
-
-";
-
-const LIFE_INTRODUCTION: &str = "
-## A client's life, and its sender
-
-- A change of a Pod takes a `GET`, and a `PATCH` that records the report.
-- The sweep takes a `LIST`, and then the same for each Pod. The next sweep does what it doesn't finish.
-- The end of a client takes a `PATCH` that records the request, and a `DELETE`.
-- A report goes to the sink, which the table above covers.
-
-With `sender_audience`, the review of the sender's token comes first. If the review itself fails, the answer is never 401,
-because nothing is known about the token.
-
-";
-
 fn cell(expected: Expected) -> String {
     match expected {
         Expected::Retry(false) => "503".to_owned(),
         Expected::Retry(true) => "429".to_owned(),
-        Expected::Failed(reason) => format!("failed, `{reason}`"),
+        Expected::Failed(reason) => format!("failed, `{reason:?}`"),
         Expected::AsUsual => "as usual".to_owned(),
         Expected::Ignored => "202".to_owned(),
         Expected::NotMet => "–".to_owned(),
@@ -109,11 +56,9 @@ fn rows(troubles: Vec<(String, Vec<String>)>) -> Vec<(String, String)> {
 }
 
 fn table(first: &str, headings: &[String], rows: Vec<(String, String)>) -> String {
-    let mut text = format!("| {first} | {} |\n|{}\n", headings.join(" | "), "---|".repeat(1 + headings.len()));
-    for (label, cells) in rows {
-        text.push_str(&format!("| {label} | {cells} |\n"));
-    }
-    text
+    let head = [format!("| {first} | {} |", headings.join(" | ")), format!("|{}", "---|".repeat(1 + headings.len()))];
+    let rows = rows.into_iter().map(|(label, cells)| format!("| {label} | {cells} |"));
+    head.into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }
 
 /// What a page of this code ends in, whichever call of the API it answers.
@@ -147,18 +92,24 @@ fn tables(steps: &[Step]) -> [String; 2] {
     [table("what goes wrong", &calls, rows(on_the_way.collect())), table("code", &apart, rows(refused.collect()))]
 }
 
-fn document() -> String {
-    let [[on_the_way, refusals], [in_life, refusals_in_life]] = [tables(&BEGINNING), tables(&LIFE)];
-    let beginning = [INTRODUCTION, &on_the_way, REFUSALS, &refusals];
-    [&beginning[..], &[LIFE_INTRODUCTION, &in_life, REFUSALS, &refusals_in_life]].concat().concat()
+/// The document with its tables printed anew, each a paragraph of its own.
+fn printed(document: &str) -> String {
+    let mut tables = [tables(&BEGINNING), tables(&LIFE)].concat().into_iter();
+    let paragraphs = document.trim_end().split("\n\n");
+    let paragraphs = paragraphs.map(|text| match text.starts_with('|') {
+        true => tables.next().expect("there are four tables"),
+        false => text.to_owned(),
+    });
+    paragraphs.collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
 #[test]
 fn the_document_says_what_the_table_says() {
-    let path = repository().join(PATH);
-    if std::env::var_os(WRITE).is_some() {
-        std::fs::write(&path, document()).unwrap();
+    let path = repository().join("docs/faults.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let printed = printed(&document);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        return std::fs::write(&path, printed).unwrap();
     }
-    let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == document(), "{PATH} differs from tests/faults/table.rs: `make docs` writes it anew");
+    assert!(document == printed, "docs/faults.md differs from tests/faults/table.rs: `make docs` writes it anew");
 }

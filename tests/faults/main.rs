@@ -1,7 +1,6 @@
-//! The fault matrix: each outbound call of the built component × whatever can go wrong with it. And the
-//! crash matrix: the instance ended before and after each of them.
+//! The fault matrix: each outbound call of the built component × whatever can go wrong with it, and an instance that ends
+//! before and after each of them.
 
-mod crash;
 mod document;
 mod matrix;
 mod table;

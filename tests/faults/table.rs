@@ -3,6 +3,8 @@
 //! It is written from what is promised, not from the code under test. `matrix` proves every cell of it and `document`
 //! prints it as docs/faults.md.
 
+use http::StatusCode;
+use provisioner::reason::Reason;
 use provisioner::testing::{deleting, stored, wanted};
 use tests::fault::{Call, Fault, Spoken};
 use tests::peer::status_object;
@@ -65,12 +67,8 @@ pub enum Kind {
     NeverConnected,
     /// On the wire.
     Wire(Fault),
-    /// A success that doesn't hold what was asked for.
-    Odd(Spoken),
     /// The Pod is not gone yet: a removal's answer that says so.
-    Ending(Spoken),
-    /// The server answers with another place.
-    Redirect(Spoken),
+    Ending,
     /// Somebody before the server says no, with a page of HTML.
     Page(Spoken),
     /// The server itself says no, with a `Status`.
@@ -100,7 +98,7 @@ pub enum Expected {
     /// 503, or for true 429: the broker redelivers.
     Retry(bool),
     /// `failed`, for this reason, and no Pod is left.
-    Failed(&'static str),
+    Failed(Reason),
     /// What it ends in when nothing goes wrong.
     AsUsual,
     /// The call never meets this trouble: the one before it goes to the same host, and has met it already.
@@ -115,13 +113,14 @@ pub fn expected(step: Step, kind: &Kind) -> Expected {
         Kind::Unresolved | Kind::Untrusted | Kind::NeverConnected if follows => Expected::NotMet,
         Kind::Wire(Fault::Twice) => Expected::AsUsual,
         // Of a sink's answer only the head is read: a success is all there is to know.
-        Kind::Wire(Fault::CutBody | Fault::DripBody | Fault::Huge) if call == Call::Sink => Expected::AsUsual,
-        Kind::Odd(_) if call == Call::Sink => Expected::AsUsual,
+        Kind::Wire(Fault::CutBody | Fault::DripBody | Fault::Huge | Fault::Replace(_)) if call == Call::Sink => {
+            Expected::AsUsual
+        }
         // The sweep asks for fewer clients at a time.
         Kind::Wire(Fault::Huge) if call == Call::List => Expected::AsUsual,
         // To end is all that was asked of it.
-        Kind::Ending(_) if step == (Event::Termination, Call::Delete) => Expected::AsUsual,
-        Kind::Ending(_) if call != Call::Delete => Expected::NotMet,
+        Kind::Ending if step == (Event::Termination, Call::Delete) => Expected::AsUsual,
+        Kind::Ending if call != Call::Delete => Expected::NotMet,
         // Only the API server's own word is final.
         Kind::Page(spoken) => Expected::Retry(spoken.code == 429 && !matches!(call, Call::Sink | Call::Review)),
         Kind::Status(spoken, said) => refused(step, spoken.code, *said),
@@ -156,29 +155,30 @@ fn refused(step: Step, code: u16, said: Said) -> Expected {
         // What is to be released has gone: the next delivery sees why.
         (Call::Release, _) if code == 404 => retry,
         (Call::Create | Call::Release | Call::Terminate, Some(reason)) => Expected::Failed(reason),
-        (Call::Template, Some(_)) if code == 403 => Expected::Failed("Forbidden"),
-        (Call::Template, Some(_)) => Expected::Failed("PodTemplateInvalid"),
+        (Call::Template, Some(_)) if code == 403 => Expected::Failed(Reason::Forbidden),
+        (Call::Template, Some(_)) => Expected::Failed(Reason::PodTemplateInvalid),
         (_, None) => retry,
     }
 }
 
 /// Why a Pod is refused for good; nothing where that can heal.
-fn reason(code: u16, said: Said) -> Option<&'static str> {
+fn reason(code: u16, said: Said) -> Option<Reason> {
     match (code, said) {
         // Whatever is said with these codes: a webhook that can't reach what it needs denies with 500.
         (401 | 408 | 409 | 425 | 429 | 500.., _) => None,
-        (_, Said::Denied) => Some("PodRejected"),
-        (_, Said::Quota) => Some("QuotaExceeded"),
+        (_, Said::Denied) => Some(Reason::PodRejected),
+        (_, Said::Quota) => Some(Reason::QuotaExceeded),
         (_, Said::NotYet) => None,
-        (403, _) => Some("Forbidden"),
-        (404, _) => Some("NamespaceNotFound"),
-        (400..=499, _) => Some("PodRejected"),
+        (403, _) => Some(Reason::Forbidden),
+        (404, _) => Some(Reason::NamespaceNotFound),
+        (400..=499, _) => Some(Reason::PodRejected),
         _ => None,
     }
 }
 
 /// Everything that can go wrong.
 pub fn troubles() -> Vec<Trouble> {
+    let trouble = |label: &str, kind| Trouble { label: label.to_owned(), kind };
     let mut troubles = vec![
         trouble("the connection is refused", Kind::Refused),
         trouble("the host's name can't be resolved", Kind::Unresolved),
@@ -196,106 +196,94 @@ pub fn troubles() -> Vec<Trouble> {
         ("the answer comes at one byte a second, from its body on", Fault::DripBody),
         ("the answer's body has 100 MB", Fault::Huge),
         ("the answer comes twice", Fault::Twice),
+        ("a success that isn't JSON", Fault::Replace(page(200))),
+        ("a success that is JSON of another kind", Fault::Replace(json(200, r#"{"kind":"List","items":[]}"#))),
+        ("a success without a body", Fault::Replace(json(204, ""))),
     ];
     troubles.extend(wire.map(|(label, fault)| trouble(label, Kind::Wire(fault))));
-    troubles.extend([
-        trouble("a success that isn't JSON", Kind::Odd(spoken(200, "text/html", "<html>it works</html>"))),
-        trouble("a success that is JSON of another kind", Kind::Odd(json(200, r#"{"kind":"List","items":[]}"#))),
-        trouble("a success without a body", Kind::Odd(json(204, ""))),
-        trouble("a success that says that the Pod has 30 seconds left", Kind::Ending(json(200, &ending()))),
-    ]);
+    troubles.push(trouble("a success that says that the Pod has 30 seconds left", Kind::Ending));
     for code in [301, 302, 303, 307, 308] {
         let header = ("location", "/elsewhere".to_owned());
-        troubles.push(trouble(&code.to_string(), Kind::Redirect(Spoken { code, header, body: String::new() })));
+        let redirect = Fault::Refuse(Spoken { code, header, body: String::new() });
+        troubles.push(trouble(&code.to_string(), Kind::Wire(redirect)));
     }
     for code in (400..=418).chain(421..=426).chain([428, 429, 431, 451]).chain(500..=511).chain([599]) {
-        let page = spoken(code, "text/html", "<html>no</html>");
-        troubles.push(trouble(&code.to_string(), Kind::Page(page)));
-        troubles.push(refusal(&code.to_string(), code, status_reason(code), "no", Said::Code));
+        troubles.push(trouble(&code.to_string(), Kind::Page(page(code))));
+        troubles.push(refusal(&code.to_string(), code, "no", Said::Code));
     }
     troubles.extend(sayings());
     troubles
 }
 
-/// The Pod of the event (`/test`, `1`) as it is on its way out.
-fn ending() -> String {
+/// What a success of a removal says of the event's Pod (`/test`, `1`), which is on its way out.
+pub fn ending() -> Spoken {
     let mut pod = deleting(stored(wanted(&[])));
     pod["metadata"]["deletionGracePeriodSeconds"] = 30.into();
-    pod.to_string()
+    json(200, &pod.to_string())
 }
 
-fn sayings() -> impl Iterator<Item = Trouble> {
-    let forbidden = |why: &str| format!("pods \"x\" is forbidden: {why}");
-    let denied = |why: &str| format!("admission webhook \"policy.example\" denied the request: {why}");
-    let quotas = [
-        ("exceeded quota", "exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5"),
-        ("failed quota", "failed quota: clients: must specify limits.cpu for: gateway-init,gateway-sidecar"),
+/// Why the API server forbids a Pod: the code, what tells it from others, the whole of it, and what that means.
+const FORBIDDEN: [(u16, &str, &str, Said); 7] = [
+    (403, "exceeded quota", "exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5", Said::Quota),
+    (
+        403,
+        "failed quota",
+        "failed quota: clients: must specify limits.cpu for: gateway-init,gateway-sidecar",
+        Said::Quota,
+    ),
+    (403, "status unknown for quota", "status unknown for quota: clients, resources: pods", Said::NotYet),
+    (
+        403,
+        "serviceaccount \"default\" not found",
+        "error looking up service account default/default: serviceaccount \"default\" not found",
+        Said::NotYet,
+    ),
+    (403, "not yet ready to handle request", "not yet ready to handle request", Said::NotYet),
+    (
+        403,
+        "unable to find annotation openshift.io/sa.scc",
+        "error fetching namespace \"default\": unable to find annotation openshift.io/sa.scc.uid-range",
+        Said::NotYet,
+    ),
+    (
+        422,
+        "failed to configure binding",
+        "ValidatingAdmissionPolicy 'podgateway-clients' with binding 'podgateway-clients' denied request: failed to \
+         configure binding: no params found for policy binding with `Deny` parameterNotFoundAction",
+        Said::NotYet,
+    ),
+];
+
+/// Refusals that mean more than their code.
+fn sayings() -> Vec<Trouble> {
+    let mut sayings = vec![
+        refusal("409 `AlreadyExists`, and there is no Pod", 409, "exists", Said::AlreadyExists),
+        refusal("500", 500, "failed calling webhook \"gateway\": connection refused", Said::Code),
     ];
-    let account = "error looking up service account default/default: serviceaccount \"default\" not found";
-    let range = "error fetching namespace \"default\": unable to find annotation openshift.io/sa.scc.uid-range";
-    let not_yet = [
-        ("status unknown for quota", "status unknown for quota: clients, resources: pods"),
-        ("serviceaccount \"default\" not found", account),
-        ("not yet ready to handle request", "not yet ready to handle request"),
-        ("unable to find annotation openshift.io/sa.scc", range),
-    ];
-    let policy = "ValidatingAdmissionPolicy 'podgateway-clients' with binding 'podgateway-clients' denied request: failed \
-                  to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction";
-    let says = |said, (label, why): (&str, &str)| {
-        refusal(&format!("403 that says `{label}`"), 403, "Forbidden", &forbidden(why), said)
-    };
-    let denials =
-        [(400, "BadRequest"), (403, "Forbidden"), (422, "Invalid"), (500, "InternalError")].map(|(code, reason)| {
-            let label = format!("{code} that says that an admission webhook denied the request");
-            refusal(&label, code, reason, &denied("no"), Said::Denied)
-        });
-    let down = "Internal error occurred: failed calling webhook \"gateway\": connection refused";
-    [
-        refusal("409 `AlreadyExists`, and there is no Pod", 409, "AlreadyExists", "exists", Said::AlreadyExists),
-        refusal("500", 500, "InternalError", down, Said::Code),
-    ]
-    .into_iter()
-    .chain(quotas.map(|quota| says(Said::Quota, quota)))
-    .chain(not_yet.map(|missing| says(Said::NotYet, missing)))
-    .chain([refusal("422 that says `failed to configure binding`", 422, "Invalid", &forbidden(policy), Said::NotYet)])
-    .chain(denials)
+    for (code, label, why, said) in FORBIDDEN {
+        let message = format!("pods \"x\" is forbidden: {why}");
+        sayings.push(refusal(&format!("{code} that says `{label}`"), code, &message, said));
+    }
+    for code in [400, 403, 422, 500] {
+        let label = format!("{code} that says that an admission webhook denied the request");
+        let message = "admission webhook \"policy.example\" denied the request: no";
+        sayings.push(refusal(&label, code, message, Said::Denied));
+    }
+    sayings
 }
 
-fn trouble(label: &str, kind: Kind) -> Trouble {
-    Trouble { label: label.to_owned(), kind }
-}
-
-fn refusal(label: &str, code: u16, reason: &str, message: &str, said: Said) -> Trouble {
+/// A refusal with a `Status`, whose reason is the code's name unless it matters.
+fn refusal(label: &str, code: u16, message: &str, said: Said) -> Trouble {
+    let name = StatusCode::from_u16(code).ok().and_then(|code| code.canonical_reason()).unwrap_or_default();
+    let reason = if said == Said::AlreadyExists { "AlreadyExists" } else { &name.replace(' ', "") };
     let status = status_object(code, reason, message).to_string();
-    trouble(label, Kind::Status(json(code, &status), said))
+    Trouble { label: label.to_owned(), kind: Kind::Status(json(code, &status), said) }
 }
 
 fn json(code: u16, body: &str) -> Spoken {
-    spoken(code, "application/json", body)
+    Spoken { code, header: ("content-type", "application/json".to_owned()), body: body.to_owned() }
 }
 
-fn spoken(code: u16, content_type: &str, body: &str) -> Spoken {
-    Spoken { code, header: ("content-type", content_type.to_owned()), body: body.to_owned() }
-}
-
-/// The reason that an API server gives with a code.
-fn status_reason(code: u16) -> &'static str {
-    match code {
-        400 => "BadRequest",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "NotFound",
-        405 => "MethodNotAllowed",
-        406 => "NotAcceptable",
-        409 => "Conflict",
-        410 => "Expired",
-        413 => "RequestEntityTooLarge",
-        415 => "UnsupportedMediaType",
-        422 => "Invalid",
-        429 => "TooManyRequests",
-        500 => "InternalError",
-        503 => "ServiceUnavailable",
-        504 => "Timeout",
-        _ => "Unknown",
-    }
+fn page(code: u16) -> Spoken {
+    Spoken { code, header: ("content-type", "text/html".to_owned()), body: "<html>no</html>".to_owned() }
 }

@@ -1,41 +1,33 @@
 //! What surrounds one cell: an API server that works, a sink that takes everything, a proxy in front of each, and the
 //! component.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use host::RuntimeConfig;
+use http::{Response, StatusCode};
 use local::kubernetes::{ChangeKind, Config, EmbeddedApi, PodChange};
 use provisioner::event::{PING, TERMINATION, UPDATED};
-use provisioner::pod::REPORTED;
+use provisioner::reason::Reason;
 use provisioner::testing::pod_template;
 use serde_json::{Value, json};
 use tests::events::{Delivery, binary, pending};
-use tests::fault::{Call, Proxy, Recorder, Trap, to_server};
+use tests::fault::{Call, Fault, Plan, Proxy, Upstream, to_server};
 use tests::pods::{is_gated, is_routed};
-use tests::{Provisioner, Reply, TOKEN};
+use tests::{Provisioner, Reply, TOKEN, schema};
 use tokio::sync::broadcast;
 
-use crate::table::{Event, Step};
+use crate::table::{Event, Expected, Step};
 
-/// The most memory that an instance gets: what is enough in a cluster.
-const MEMORY: usize = 64 << 20;
+/// The most memory that an instance gets: of an answer that has 100 MB it can't take much.
+const MEMORY: usize = 16 << 20;
 
 /// How long each step of the kubelet takes that is played.
 const KUBELET: Duration = Duration::from_millis(5);
 
-/// How an event ended for its producer, or that it did not.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
-    /// 503, or for true 429.
-    Retry(bool),
-    /// `failed`: its reason and its id.
-    Failed(String, String),
-    /// `done`, or the report that there was to make: its id.
-    Done(String),
-    /// 202, and nothing was told.
-    Ignored,
-}
+/// A fault that the next call of its kind meets, once.
+type Trap = Arc<Mutex<Option<(Call, Fault)>>>;
 
 /// One API server, one sink, and the way to both.
 pub struct World {
@@ -43,10 +35,10 @@ pub struct World {
     pub api: EmbeddedApi,
     pub to_api: Proxy,
     pub to_sink: Proxy,
-    pub trap: Trap,
-    pub sink: Recorder,
     /// Whether a removal is answered that did not happen.
     pub is_lied_to: bool,
+    trap: Trap,
+    taken: Arc<Mutex<Vec<Reply>>>,
     changes: Mutex<broadcast::Receiver<PodChange>>,
 }
 
@@ -56,28 +48,47 @@ impl World {
         let kubelet = matches!(step.0, Event::Update | Event::Ping).then_some(KUBELET);
         let config = Config { token: TOKEN.to_owned(), pod_templates: vec![template()], kubelet, ..Config::demo() };
         let api = EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
-        let (trap, sink) = (Trap::default(), Recorder::default());
-        let to_api = Proxy::start(to_server(&api.url()), trap.plan()).await;
-        let to_sink = Proxy::start(sink.upstream(), trap.plan()).await;
+        let (trap, taken) = (Trap::default(), Arc::default());
+        let to_api = Proxy::start(to_server(&api.url()), plan(&trap)).await;
+        let to_sink = Proxy::start(sink(&taken), plan(&trap)).await;
         let changes = Mutex::new(api.subscribe());
-        let world = Self { step, api, to_api, to_sink, trap, sink, is_lied_to: false, changes };
-        if step.0 != Event::Pending {
+        let world = Self { step, api, to_api, to_sink, is_lied_to: false, trap, taken, changes };
+        if step.0 != Event::Pending || step.1 == Call::Get {
             world.make_client(kubelet.is_some()).await;
         }
         world
     }
 
-    /// Makes the client that the event is about, and waits until it runs.
+    /// Makes the client that the event is about, and waits until it runs; or the Pod that an earlier delivery of the
+    /// event made, which never heard of it.
     async fn make_client(&self, has_kubelet: bool) {
-        let reply = Provisioner::start(&self.api.url(), &[]).deliver(pending("1", "foo")).await;
-        assert_eq!(reply.outcome(), "done", "{reply:?}");
+        if self.step.1 == Call::Get && self.step.0 == Event::Pending {
+            self.set(Call::Create, Fault::LoseAnswer);
+        }
+        let reply = Provisioner::start(&self.to_api.url(), &[]).deliver(pending("1", "foo")).await;
+        assert_eq!(reply.outcome() == "done", self.step.0 != Event::Pending, "{reply:?}");
         while has_kubelet && self.client()["status"]["phase"] != "Running" {
             tokio::time::sleep(KUBELET).await;
         }
     }
 
-    fn client(&self) -> Value {
+    pub fn client(&self) -> Value {
         self.api.pods("default").pop().unwrap_or_default()
+    }
+
+    /// Lets the next `call` meet `fault`.
+    pub fn set(&self, call: Call, fault: Fault) {
+        *self.trap.lock().unwrap() = Some((call, fault));
+    }
+
+    /// Whether a call met it.
+    pub fn has_sprung(&self) -> bool {
+        self.trap.lock().unwrap().is_none()
+    }
+
+    /// The events that the sink was given, each as if it had been an answer.
+    pub fn taken(&self) -> Vec<Reply> {
+        self.taken.lock().unwrap().clone()
     }
 
     /// The event that is delivered.
@@ -97,69 +108,76 @@ impl World {
         }
     }
 
-    /// The component, with the API server and the sink at these places.
-    pub fn provisioner(&self, api: &str, sink: &str, timeout: &str) -> Provisioner {
+    /// The component, for which the server of the world's call may be elsewhere.
+    pub fn provisioner(&self, elsewhere: Option<String>, timeout: &str) -> Provisioner {
+        let (mut api, mut sink) = (self.to_api.url(), self.to_sink.url());
+        if let Some(url) = elsewhere {
+            *(if self.step.1 == Call::Sink { &mut sink } else { &mut api }) = url;
+        }
         let mut variables = vec![("kube_api_timeout", timeout)];
         let k_sink = format!("{sink}/client-system/default");
         match self.step {
             (_, Call::Template) => variables.push(("client_pod_template", "base")),
             (_, Call::Review) => variables.push(("sender_audience", "provisioner")),
             (_, Call::Sink) | (Event::Update | Event::Ping, _) => {
-                variables.extend([("k_sink", k_sink.as_str()), ("sink_origin", sink)]);
+                variables.extend([("k_sink", k_sink.as_str()), ("sink_origin", &sink)]);
             }
             _ => (),
         }
         let config = RuntimeConfig { max_instance_memory: Some(MEMORY), ..RuntimeConfig::default() };
-        Provisioner::start_with(api, &variables, config)
+        Provisioner::start_with(&api, &variables, config)
     }
 
-    /// What an answer says to the producer, through the sink where there is one.
-    pub fn see(&self, reply: &Reply) -> Result<Seen, String> {
-        let event = match (reply.status.as_u16(), self.step) {
+    /// What an answer says to the producer, through the sink where there is one, and the id of the event that says so.
+    pub fn see(&self, reply: &Reply) -> (Expected, String) {
+        let told = match reply.status.as_u16() {
             // Who isn't let in is told why.
-            (503, (_, call)) if reply.body.is_empty() != (call == Call::Review) => return Ok(Seen::Retry(false)),
-            (429, _) if reply.body.is_empty() => return Ok(Seen::Retry(true)),
-            (202, (_, Call::Sink)) => self.sink.taken().last().cloned().ok_or("202, and the sink has nothing")?,
-            (202, (Event::Update | Event::Ping, _)) => match self.sink.taken().last() {
-                Some(report) => report.clone(),
-                None => return Ok(Seen::Ignored),
+            503 if reply.body.is_empty() != (self.step.1 == Call::Review) => {
+                return (Expected::Retry(false), String::new());
+            }
+            429 if reply.body.is_empty() => return (Expected::Retry(true), String::new()),
+            202 => match self.taken().pop() {
+                Some(told) => told,
+                None => return (Expected::Ignored, String::new()),
             },
-            (200, _) => reply.clone(),
-            (code, _) => return Err(format!("answered {code}: {:?}", reply.body)),
+            200 => reply.clone(),
+            _ => panic!("{reply:?}"),
         };
-        let id = event.attribute("id").to_owned();
-        match event.outcome() {
-            "done" | "running" => Ok(Seen::Done(id)),
-            "failed" => Ok(Seen::Failed(event.json()["reason"].as_str().unwrap_or_default().to_owned(), id)),
-            other => Err(format!("answered with the event {other:?}")),
-        }
+        let reason = Reason::ALL.into_iter().find(|reason| json!(reason) == told.json()["reason"]);
+        let end = match told.outcome() {
+            "done" | "running" => Expected::AsUsual,
+            "failed" => Expected::Failed(reason.expect("it is one of the reasons")),
+            _ => panic!("{told:?}"),
+        };
+        (end, told.attribute("id").to_owned())
     }
 
     /// What must hold at any time: one Pod of the event at most, and none that was ever free without its gateway.
-    pub fn check(&self) -> Result<usize, String> {
-        let mut changes = self.changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        while let Ok(change) = changes.try_recv() {
-            if change.kind != ChangeKind::Deleted && !is_gated(&change.pod) && !is_routed(&change.pod) {
-                return Err(format!("a Pod was free without a gateway: {}", change.pod));
-            }
+    pub fn check(&self) -> usize {
+        let mut changes = self.changes.lock().unwrap();
+        while let Ok(PodChange { kind, pod }) = changes.try_recv() {
+            assert!(kind == ChangeKind::Deleted || is_gated(&pod) || is_routed(&pod), "free without a gateway: {pod}");
         }
         let pods = self.api.pods("default").len();
-        if pods > 1 { Err(format!("{pods} Pods of one event")) } else { Ok(pods) }
+        assert!(pods <= 1, "{pods} Pods of one event");
+        pods
     }
+}
 
-    /// Whether it stands on the Pod that its client was reported.
-    pub fn check_note(&self) -> Result<(), String> {
-        let noted = &self.client()["metadata"]["annotations"][REPORTED];
-        let is_reported = matches!(self.step.0, Event::Update | Event::Ping);
-        if is_reported == (noted == "running") { Ok(()) } else { Err(format!("{noted} was noted on the Pod")) }
-    }
+fn plan(trap: &Trap) -> Plan {
+    let trap = trap.clone();
+    Arc::new(move |call| trap.lock().unwrap().take_if(|(meant, _)| *meant == call).map(|(_, fault)| fault))
+}
 
-    /// Whether the sink was told one thing only, however often.
-    pub fn check_sink(&self) -> Result<(), String> {
-        let mut ids: Vec<_> = self.sink.taken().iter().map(|event| event.attribute("id").to_owned()).collect();
-        ids.dedup();
-        if ids.len() > 1 { Err(format!("the sink was told different things: {ids:?}")) } else { Ok(()) }
-    }
+/// A sink that takes every event and remembers it.
+fn sink(taken: &Arc<Mutex<Vec<Reply>>>) -> Upstream {
+    let taken = taken.clone();
+    Arc::new(move |request| {
+        let (parts, body) = request.into_parts();
+        schema::note(&parts.headers, &body);
+        taken.lock().unwrap().push(Reply::new(StatusCode::OK, parts.headers, body));
+        Box::pin(std::future::ready(Ok(Response::builder().status(202).body(Bytes::new()).unwrap())))
+    })
 }
 
 fn template() -> Value {

@@ -2,22 +2,20 @@
 //!
 //! A [`Proxy`] stands in front of an [`Upstream`]: the embedded Kubernetes API, a recording sink, or any other server.
 //! Each call that comes in meets what the proxy's [`Plan`] says. `wire` is how requests are read and answers written,
-//! `speak` how an answer is spoilt, `upstream` what stands behind.
+//! `upstream` what stands behind.
 
-pub mod address;
 mod proxy;
-mod speak;
 mod upstream;
 mod wire;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request};
 use provisioner::pod::{REPORTED, TERMINATION};
 
 pub use proxy::Proxy;
-pub use upstream::{Recorder, Upstream, to_server};
+pub use upstream::{Upstream, to_server};
 
 /// The outbound calls that the component makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,32 +106,3 @@ pub struct Spoken {
 
 /// Says which fault a call meets.
 pub type Plan = Arc<dyn Fn(Call) -> Option<Fault> + Send + Sync>;
-
-/// A plan of one fault at a time, which the next call of its kind meets, once.
-#[derive(Clone, Debug, Default)]
-pub struct Trap(Arc<Mutex<Option<(Call, Fault)>>>);
-
-impl Trap {
-    /// Lets the next `call` meet `fault`.
-    pub fn set(&self, call: Call, fault: Fault) {
-        *self.slot() = Some((call, fault));
-    }
-
-    /// Whether a call met it.
-    pub fn has_sprung(&self) -> bool {
-        self.slot().is_none()
-    }
-
-    /// As a proxy's plan.
-    pub fn plan(&self) -> Plan {
-        let trap = self.clone();
-        Arc::new(move |call| {
-            let sprung = trap.slot().take_if(|(meant, _)| *meant == call);
-            sprung.map(|(_, fault)| fault)
-        })
-    }
-
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<(Call, Fault)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}

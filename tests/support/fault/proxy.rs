@@ -2,16 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use bytes::Bytes;
+use http::Response;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::speak::{self, After};
 use super::upstream::Upstream;
-use super::{Call, Fault, Plan, wire};
+use super::{Call, Fault, Plan, Spoken, wire};
 
 struct Shared {
     address: SocketAddr,
@@ -20,8 +21,7 @@ struct Shared {
     plan: Plan,
     upstream: Upstream,
     listening: Mutex<Option<JoinHandle<()>>>,
-    flood: AtomicUsize,
-    held: watch::Sender<usize>,
+    holds: watch::Sender<bool>,
 }
 
 /// A running proxy. It stops listening when it is dropped.
@@ -40,8 +40,8 @@ impl Proxy {
     pub async fn start(upstream: Upstream, plan: Plan) -> Self {
         let reserved = socket(([127, 0, 0, 1], 0).into()).expect("a port is free");
         let address = reserved.local_addr().expect("a bound socket has an address");
-        let (listening, flood, held) = (Mutex::default(), AtomicUsize::new(0), watch::Sender::new(0));
-        let shared = Arc::new(Shared { address, _reserved: reserved, plan, upstream, listening, flood, held });
+        let (listening, holds) = (Mutex::default(), watch::Sender::new(false));
+        let shared = Arc::new(Shared { address, _reserved: reserved, plan, upstream, listening, holds });
         shared.accept();
         Self(shared)
     }
@@ -53,13 +53,7 @@ impl Proxy {
 
     /// Waits until a call or its answer is being held.
     pub async fn holds(&self) {
-        // It only fails without a sender, and `self` has one.
-        _ = self.0.held.subscribe().wait_for(|held| *held > 0).await;
-    }
-
-    /// The largest part of a body without end that anybody took.
-    pub fn largest_flood(&self) -> usize {
-        self.0.flood.load(Ordering::SeqCst)
+        self.0.holds.subscribe().wait_for(|holds| *holds).await.expect("the proxy is there");
     }
 
     /// Stops listening: whoever connects is refused from now on.
@@ -75,25 +69,28 @@ impl Proxy {
 }
 
 /// A socket at this address, which the proxy's other sockets share.
-///
-/// It sends from a small buffer, so that the kernel of whoever receives has no reason to keep much: how much of a flood
-/// was taken would say little about the taker.
 fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(true)?;
-    socket.set_send_buffer_size(64 << 10)?;
     socket.bind(address)?;
     Ok(socket)
 }
 
+/// An answer of the proxy's own, as a response.
+fn response(spoken: &Spoken) -> Response<Bytes> {
+    let (name, value) = &spoken.header;
+    let response = Response::builder().status(spoken.code).header(*name, value);
+    response.body(spoken.body.clone().into()).expect("spoken headers are valid")
+}
+
 impl Shared {
     fn take_listening(&self) -> Option<JoinHandle<()>> {
-        self.listening.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.listening.lock().expect("nobody panicked").take()
     }
 
     fn accept(self: &Arc<Self>) {
-        let listener = self.bind().expect("the port is reserved");
+        let listener = socket(self.address).and_then(|socket| socket.listen(1024)).expect("the port is reserved");
         let shared = Arc::downgrade(self);
         let listening = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -102,11 +99,7 @@ impl Shared {
                 tokio::spawn(async move { shared.serve(stream).await });
             }
         });
-        *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listening);
-    }
-
-    fn bind(&self) -> io::Result<TcpListener> {
-        socket(self.address)?.listen(1024)
+        *self.listening.lock().expect("nobody panicked") = Some(listening);
     }
 
     /// Returns once the port is closed.
@@ -117,72 +110,54 @@ impl Shared {
         }
     }
 
+    /// Serves a connection until a fault closes it.
     async fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
-        _ = stream.set_nodelay(true);
+        stream.set_nodelay(true)?;
         while let Some(request) = wire::read(&mut stream).await? {
-            let fault = (self.plan)(Call::of(&request));
-            if self.answer(&mut stream, request, fault).await? == After::Closes {
-                break;
-            }
+            let answer = match (self.plan)(Call::of(&request)) {
+                Some(Fault::LoseCall) => break,
+                Some(Fault::HoldCall) => return self.hold(&mut stream).await,
+                Some(Fault::Refuse(spoken)) => wire::whole(&response(&spoken)),
+                fault => {
+                    let Ok(answered) = (self.upstream)(request).await else { break };
+                    match fault {
+                        None => wire::whole(&answered),
+                        Some(Fault::Twice) => wire::whole(&answered).repeat(2),
+                        Some(Fault::Replace(spoken)) => wire::whole(&response(&spoken)),
+                        Some(fault) => return self.spoil(&mut stream, &answered, fault).await,
+                    }
+                }
+            };
+            stream.write_all(&answer).await?;
         }
         Ok(())
     }
 
-    async fn hold(&self, stream: &mut TcpStream) {
-        self.held.send_modify(|held| *held += 1);
-        speak::hold(stream).await;
-    }
-
-    async fn answer(
-        &self,
-        stream: &mut TcpStream,
-        request: http::Request<bytes::Bytes>,
-        fault: Option<Fault>,
-    ) -> io::Result<After> {
-        match &fault {
-            Some(Fault::LoseCall) => return Ok(After::Closes),
-            Some(Fault::HoldCall) => {
-                self.hold(stream).await;
-                return Ok(After::Closes);
-            }
-            Some(Fault::Refuse(spoken)) => {
-                speak::say(stream, &speak::response(spoken), 1).await?;
-                return Ok(After::Goes);
-            }
-            _ => (),
-        }
-        match (self.upstream)(request).await {
-            Ok(response) => self.pass_on(stream, response, fault).await,
-            Err(_) => Ok(After::Closes),
-        }
-    }
-
-    async fn pass_on(
-        &self,
-        stream: &mut TcpStream,
-        response: http::Response<bytes::Bytes>,
-        fault: Option<Fault>,
-    ) -> io::Result<After> {
+    /// Writes what comes of an answer before its connection is closed.
+    async fn spoil(&self, stream: &mut TcpStream, answered: &Response<Bytes>, fault: Fault) -> io::Result<()> {
+        let (head, body) = wire::parts(answered);
         match fault {
-            None => return speak::say(stream, &response, 1).await.map(|()| After::Goes),
-            Some(Fault::Twice) => return speak::say(stream, &response, 2).await.map(|()| After::Goes),
-            Some(Fault::Replace(spoken)) => {
-                return speak::say(stream, &speak::response(&spoken), 1).await.map(|()| After::Goes);
+            Fault::HoldAnswer => self.hold(stream).await,
+            Fault::CutHead => stream.write_all(&head[..head.len() / 2]).await,
+            Fault::CutBody => stream.write_all(&[&head, &body[..body.len() / 2]].concat()).await,
+            Fault::Drip => wire::drip(stream, &[head, body].concat()).await,
+            Fault::DripBody => {
+                stream.write_all(&head).await?;
+                wire::drip(stream, &body).await
             }
-            Some(Fault::HoldAnswer) => self.hold(stream).await,
-            Some(Fault::CutHead) => speak::cut(stream, &response, true).await?,
-            Some(Fault::CutBody) => speak::cut(stream, &response, false).await?,
-            Some(Fault::Drip) => speak::dawdle(stream, &response, false).await?,
-            Some(Fault::DripBody) => speak::dawdle(stream, &response, true).await?,
-            Some(Fault::Huge) => {
-                self.flood.fetch_max(speak::flood(stream, &response).await, Ordering::SeqCst);
-            }
-            Some(Fault::Leave) => {
+            Fault::Huge => wire::flood(stream, answered).await,
+            Fault::Leave => {
                 self.leave().await;
-                speak::say(stream, &response, 1).await?;
+                stream.write_all(&wire::whole(answered)).await
             }
-            Some(Fault::LoseAnswer | Fault::LoseCall | Fault::HoldCall | Fault::Refuse(_)) => (),
+            Fault::LoseAnswer => Ok(()),
+            Fault::LoseCall | Fault::HoldCall | Fault::Refuse(_) | Fault::Replace(_) | Fault::Twice => unreachable!(),
         }
-        Ok(After::Closes)
+    }
+
+    async fn hold(&self, stream: &mut TcpStream) -> io::Result<()> {
+        self.holds.send_replace(true);
+        wire::hold(stream).await;
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::{Reply, schema};
+use crate::schema;
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Bytes>, String>> + Send>>;
 
@@ -40,35 +40,4 @@ async fn forward(
     let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
     schema::note(&parts.headers, &body);
     Ok(Response::from_parts(parts, body))
-}
-
-/// A sink that takes every event and remembers it.
-#[derive(Clone, Debug, Default)]
-pub struct Recorder(Arc<Mutex<Vec<Reply>>>);
-
-impl Recorder {
-    /// The events that it was given, each as if it had been an answer.
-    ///
-    /// # Panics
-    /// When one of them was not as its schema says.
-    pub fn taken(&self) -> Vec<Reply> {
-        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for event in &taken {
-            schema::check(&event.headers, &event.body)
-                .unwrap_or_else(|complaint| panic!("the sink got what is {complaint}"));
-        }
-        taken
-    }
-
-    /// As what stands behind a proxy.
-    pub fn upstream(&self) -> Upstream {
-        let recorder = self.clone();
-        Arc::new(move |request| {
-            let (parts, body) = request.into_parts();
-            let taken = Reply::new(http::StatusCode::OK, parts.headers, body);
-            recorder.0.lock().unwrap_or_else(PoisonError::into_inner).push(taken);
-            let answer = Response::builder().status(202).body(Bytes::new()).expect("a status is an answer");
-            Box::pin(std::future::ready(Ok(answer)))
-        })
-    }
 }

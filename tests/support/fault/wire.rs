@@ -1,13 +1,21 @@
-//! HTTP/1.1 by hand: requests off a connection, answers as the bytes that go onto it.
+//! HTTP/1.1 by hand: requests off a connection, and answers onto it, whole or spoilt.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, header};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use http::{Request, Response, StatusCode, header};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// The largest head of a request that is read.
 const LARGEST_HEAD: usize = 64 << 10;
+
+/// How fast a peer is that dawdles.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The body that nobody should read.
+const HUGE: usize = 100_000_000;
 
 /// The next request of a connection, or `None` when it has been closed.
 pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Request<Bytes>>> {
@@ -21,19 +29,15 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Re
         }
     };
     let head = bytes.split_to(end + 4);
-    let request = parse(&head).ok_or_else(|| invalid("no request"))?;
+    let request = parse(&head).ok_or(io::ErrorKind::InvalidData)?;
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let length: usize = length.unwrap_or_default();
     while bytes.len() < length {
         if stream.read_buf(&mut bytes).await? == 0 {
-            return Err(invalid("a request that was cut off"));
+            return Ok(None);
         }
     }
     Ok(Some(request.map(|()| bytes.split_to(length).freeze())))
-}
-
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 fn parse(head: &[u8]) -> Option<Request<()>> {
@@ -48,26 +52,54 @@ fn parse(head: &[u8]) -> Option<Request<()>> {
 }
 
 /// An answer's head, for a body of `length` bytes.
-pub fn head(response: &Response<Bytes>, length: usize) -> Vec<u8> {
+fn head(response: &Response<Bytes>, length: usize) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
     let own = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION];
     for (name, value) in response.headers().iter().filter(|(name, _)| !own.contains(name)) {
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
+        head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
     // A 204 has no body, and says nothing of its length.
-    if response.status() != http::StatusCode::NO_CONTENT {
-        head.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
+    if response.status() != StatusCode::NO_CONTENT {
+        head.extend(format!("content-length: {length}\r\n").into_bytes());
     }
-    head.extend_from_slice(b"\r\n");
+    head.extend(b"\r\n");
     head
 }
 
 /// A whole answer.
 pub fn whole(response: &Response<Bytes>) -> Vec<u8> {
-    let mut bytes = head(response, response.body().len());
-    bytes.extend_from_slice(response.body());
-    bytes
+    [&head(response, response.body().len())[..], response.body()].concat()
+}
+
+/// The two parts of an answer that is to be spoilt: its head, and a body of which something can be missing.
+pub fn parts(response: &Response<Bytes>) -> (Vec<u8>, Vec<u8>) {
+    let mut body = response.body().to_vec();
+    body.resize(body.len().max(2), b' ');
+    (head(response, body.len()), body)
+}
+
+/// Waits until the other side has closed the connection.
+pub async fn hold(stream: &mut TcpStream) {
+    while stream.read(&mut [0]).await.is_ok_and(|read| read > 0) {}
+}
+
+/// Writes one byte a second, until the other side has closed the connection.
+pub async fn drip(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    for byte in bytes {
+        stream.write_all(&[*byte]).await?;
+        if tokio::time::timeout(TICK, hold(stream)).await.is_ok() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a body that is nearly without end.
+pub async fn flood(stream: &mut TcpStream, response: &Response<Bytes>) -> io::Result<()> {
+    stream.write_all(&head(response, HUGE)).await?;
+    let blanks = [b' '; 100_000];
+    for _ in 0..HUGE / blanks.len() {
+        stream.write_all(&blanks).await?;
+    }
+    Ok(())
 }
