@@ -19,6 +19,8 @@ use provisioner::reply;
 use provisioner::testing::{context, cut, now, run, variable};
 use serde_json::{Value, json};
 
+use crate::sdk::check_repeated;
+
 /// The token of every delivery, with what only a token has.
 pub const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.s3cret-service-account-token.c2lnbmF0dXJl";
 
@@ -33,10 +35,6 @@ pub const LONGEST_CONVERSATION: usize = 6;
 
 /// What a host takes of headers, in bytes: with more of them the component traps, and the broker redelivers for ever.
 const LARGEST_HEADERS: usize = 128 << 10;
-
-/// The types of everything that is told.
-const TOLD: [&str; 6] =
-    [reply::DONE, reply::FAILED, reply::TERMINATED, reply::NOT_TERMINATED, reply::RUNNING, reply::ENDED];
 
 /// A peer that gives prepared answers to whatever comes, in their order, and none after the last.
 struct Peer {
@@ -59,6 +57,9 @@ pub fn check(request: Request<Body>, changes: &[(&str, &str)], answers: Vec<Answ
     let (parts, body) = request.into_parts();
     let asked_body = body.clone().unwrap_or_default();
     let asked = read(&parts.headers, &asked_body);
+    if let Ok(event) = &asked {
+        check_repeated(event);
+    }
     let is_post = parts.method == Method::POST;
     let knows_token = holds_token(&format!("{:?}", parts.headers)) || holds_token(&text(&asked_body));
     let has_final_word = answers.iter().any(is_refusal_of_the_api_server);
@@ -129,7 +130,7 @@ fn check_response(response: &Response<Vec<u8>>, is_post: bool) {
 /// An answer says which event it answers, in that event's mode or in one that can say it exactly.
 fn check_event(headers: &HeaderMap, body: &[u8], asked: &Received) {
     let event = read(headers, body).expect("it is an event");
-    assert!(TOLD.contains(&event.ty.as_str()), "{} is nothing that is told", event.ty);
+    assert!(reply::ALL.contains(&event.ty.as_str()), "{} is nothing that is told", event.ty);
     let Context { source, id, correlation_id, .. } = &asked.context;
     assert_eq!(event.context.source, reply::SOURCE);
     assert!(event.mode == asked.mode || event.mode == Mode::Structured);

@@ -3,8 +3,8 @@
 use cloudevents::binding::http::to_event;
 use cloudevents::event::Data as SdkData;
 use cloudevents::{AttributesReader, Event};
-use http::{HeaderMap, HeaderValue};
-use provisioner::cloudevents::{Data, Mode, Received, is_attribute_name, read, write};
+use http::HeaderValue;
+use provisioner::cloudevents::{Data, Mode, Received, read, write};
 use provisioner::config::Verification;
 use provisioner::reason::{Failure, Reason};
 use provisioner::reply;
@@ -37,16 +37,6 @@ pub fn check_written(event: &Event) {
 pub fn check_repeated(event: &Received) {
     let failure = Failure::new(Reason::PodRejected, "no");
     check_written(&reply::scheduling(&event.context, None, &Err(failure), Verification::Required, now()));
-}
-
-/// Where the request lies in what the SDK's binding gets right, both read the same.
-///
-/// # Panics
-/// When they don't.
-pub fn check_read(event: &Received, headers: &HeaderMap, body: &[u8]) {
-    if is_common_ground(headers, body) {
-        check_alike(event, &to_event(headers, body.to_vec()).expect("the SDK reads it as well"));
-    }
 }
 
 /// What the component reads is what the event holds.
@@ -88,52 +78,4 @@ fn json_of(event: &Event) -> Option<Value> {
 /// Whether a header stands for itself: printable ASCII without the space, `"` and `%`.
 fn is_plain(value: &HeaderValue) -> bool {
     value.as_bytes().iter().all(|&c| c.is_ascii_graphic() && !matches!(c, b'"' | b'%'))
-}
-
-/// Whether both bindings have to agree: each header once, plain values, media types in their usual form, and
-/// members that are attributes with values of the types that attributes have.
-pub fn is_common_ground(headers: &HeaderMap, body: &[u8]) -> bool {
-    let is_usual_value = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|text| !text.is_empty() && text == text.trim() && !text.contains(['%', '"', '\t']))
-    };
-    let are_attributes = headers.iter().filter_map(|(name, value)| Some((name.as_str().strip_prefix("ce-")?, value)));
-    let are_attributes = are_attributes.into_iter().all(|(name, value)| {
-        let is_data = ["data", "datacontentencoding", "datacontenttype"].contains(&name);
-        is_attribute_name(name) && !is_data && value.to_str().is_ok_and(|text| is_typed(name, text))
-    });
-    let is_usual = match headers.get("content-type").and_then(|value| value.to_str().ok()) {
-        Some("application/cloudevents+json") => is_usual_envelope(body),
-        Some("application/json" | "application/octet-stream" | "text/plain") => true,
-        _ => false,
-    };
-    let is_once = headers.len() == headers.keys_len() && !headers.contains_key("content-encoding");
-    is_usual && are_attributes && is_once && headers.values().all(is_usual_value)
-}
-
-/// Whether the SDK takes the text: it judges the attributes that have a type, where ours doesn't read them.
-fn is_typed(name: &str, text: &str) -> bool {
-    match name {
-        "time" => chrono::DateTime::parse_from_rfc3339(text).is_ok(),
-        "dataschema" | "schemaurl" => text.strip_prefix("https://").is_some_and(is_plain_url),
-        _ => !text.is_empty(),
-    }
-}
-
-/// Whether a text is the rest of a URL that stays as it is: the SDK writes a URL in a form of its own.
-fn is_plain_url(rest: &str) -> bool {
-    rest.split_once('/').is_some_and(|(host, path)| {
-        let is_host = !host.is_empty() && host.bytes().all(|c| c.is_ascii_lowercase());
-        is_host && path.bytes().all(|c| c.is_ascii_lowercase() || c == b'/')
-    })
-}
-
-fn is_usual_envelope(body: &[u8]) -> bool {
-    let Ok(Value::Object(members)) = serde_json::from_slice(body) else { return false };
-    let content_type = members.get("datacontenttype").and_then(Value::as_str);
-    members.iter().all(|(name, value)| match name.as_str() {
-        "data" => !value.is_null() && content_type.is_none_or(|t| t == "application/json"),
-        "data_base64" => content_type.is_some_and(|t| matches!(t, "application/json" | "application/octet-stream")),
-        "datacontentencoding" => false,
-        _ => is_attribute_name(name) && value.as_str().is_some_and(|text| is_typed(name, text)),
-    })
 }

@@ -9,14 +9,15 @@ use provisioner::event::{ADDED, DELETED, PING, TERMINATION, UPDATED};
 use provisioner::log::Kind;
 use provisioner::outbound::Answer;
 use provisioner::testing::{
-    answer, client_ended, client_running, cut, deleting, event, merged, object, released, routed, status, wanted,
+    client_ended, client_running, deleting, event, merged, object, released, routed, stored, wanted,
 };
 use serde_json::{Value, json};
 
-use crate::generators::{json, kinds, lay};
+use crate::conversations::api_answer;
+use crate::generators::{disturbed, json, kinds};
 
 /// The client's Pod at any point of its life, as it is or with something else in the place of a part of it.
-fn pod() -> impl Strategy<Value = Value> {
+pub fn pod() -> impl Strategy<Value = Value> + Clone {
     let gated = routed(wanted(&[]));
     let (runs, ended) = (client_running(gated.clone()), client_ended(gated.clone(), 1));
     let told = json!({"metadata": {"annotations": {"podgateway.io/reported": "running"}}});
@@ -25,18 +26,22 @@ fn pod() -> impl Strategy<Value = Value> {
         deleting(runs.clone()),
         deleting(gated.clone()),
         merged(runs.clone(), &told),
+        stored(wanted(&[])),
         gated,
         runs,
         ended,
     ];
-    let place = select(vec!["/metadata", "/spec", "/status", "/status/conditions", "/metadata/deletionTimestamp"]);
-    (select(lives), option::weighted(0.3, (place, json()))).prop_map(|(mut pod, change)| {
-        if let Some((place, value)) = change {
-            let patch =
-                place.rsplit('/').filter(|name| !name.is_empty()).fold(value, |value, name| json!({name: value}));
-            lay(&mut pod, &patch);
-        }
-        pod
+    let places: Vec<fn(Value) -> Value> = vec![
+        |value| json!({ "metadata": value }),
+        |value| json!({"metadata": {"deletionTimestamp": value}}),
+        |value| json!({ "spec": value }),
+        |value| json!({ "status": value }),
+        |value| json!({"status": {"conditions": value}}),
+    ];
+    let change = option::weighted(0.3, (select(places), json()));
+    (select(lives), change).prop_map(|(pod, change)| match change {
+        Some((place, value)) => merged(pod, &place(value)),
+        None => pod,
     })
 }
 
@@ -47,32 +52,16 @@ fn data(ty: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
     prop_oneof![9 => value.prop_map(|value| value.to_string().into_bytes()), 1 => vec(any::<u8>(), 0..30)]
 }
 
-fn page() -> impl Strategy<Value = Answer> {
+pub fn page() -> impl Strategy<Value = Value> + Clone {
     let page = (vec(pod(), 0..3), select(vec!["", "next"]));
-    page.prop_map(|(pods, next)| object(200, &json!({"metadata": {"continue": next}, "items": pods})))
+    page.prop_map(|(pods, next)| json!({"metadata": {"continue": next}, "items": pods}))
 }
 
-fn api_answer() -> impl Strategy<Value = Answer> {
-    let refusal = select(vec![(404, "NotFound"), (409, "Conflict"), (403, "Forbidden"), (422, "Invalid"), (500, "")]);
-    let refusal = refusal.prop_map(|(code, reason)| status(code, reason, "m"));
-    let strange = (200..600u16, vec(any::<u8>(), 0..30)).prop_map(|(code, body)| answer(code, body));
-    let found = pod().prop_map(|pod| object(200, &pod));
-    prop_oneof![4 => found, 3 => page(), 2 => refusal, 1 => strange, 1 => Just(cut())]
-}
-
-/// Answers that fit the event, one after the other, up to where one may be in their way.
+/// Answers that fit the event, and others.
 fn answers(ty: &str) -> impl Strategy<Value = Vec<Answer>> + use<> {
-    let found = pod().prop_map(|pod| object(200, &pod)).boxed();
-    let first = if ty == PING { page().boxed() } else { found.clone() };
-    let usual = (first, vec(found, 5)).prop_map(|(first, more)| [vec![first], more].concat());
-    prop_oneof![
-        3 => usual.clone(),
-        2 => (usual, 0..6usize, api_answer()).prop_map(|(mut answers, at, other)| {
-            answers[at] = other;
-            answers
-        }),
-        1 => vec(api_answer(), 0..4),
-    ]
+    let first = if ty == PING { page().boxed() } else { pod().boxed() };
+    let usual = (first, vec(pod(), 5)).prop_map(|(first, more)| [vec![first], more].concat());
+    disturbed(usual.prop_map(|said| said.iter().map(|said| object(200, said)).collect()), api_answer())
 }
 
 type Delivery = (&'static str, Vec<u8>, Vec<Answer>, bool);

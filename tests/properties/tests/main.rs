@@ -1,12 +1,10 @@
 //! What holds for every input.
 
+mod conversations;
 mod corpus;
-mod differential;
 mod generators;
 mod life;
-mod published;
-
-mod conversations;
 mod pods;
+mod published;
 mod reading;
 mod variables;
