@@ -32,7 +32,7 @@ const TRUE_DONE: Property<State> = ("done is said of a client", |state, _| !stat
 const NO_LEAK: Property<State> =
     ("no Pod runs outside its gateway", |state, _| state.pod.is_none_or(|pod| pod.gated || pod.routed));
 const ANSWERED: Property<State> = ("every event ends in an answer", |state, is_end| {
-    let is_settled = state.copies.iter().all(|copy| copy.stage == Stage::Settled);
+    let is_settled = state.deliveries.iter().all(|delivery| delivery.stage == Stage::Settled);
     !is_end || (is_settled && (state.seen.done || state.seen.failed))
 });
 const NOTHING_LEFT: Property<State> =

@@ -57,7 +57,9 @@ pub enum Stage {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Copy {
+pub struct Delivery {
+    /// Nobody waits for its answer any more: the copy is delivered again beside it.
+    is_stray: bool,
     pub stage: Stage,
     attempts: u8,
 }
@@ -97,21 +99,17 @@ pub struct State {
     loses_gates: bool,
     /// The uid of the Pod that the provisioner has begun to remove, while it ends.
     removing: Option<u32>,
-    pub copies: Vec<Copy>,
-    /// Deliveries for whose answers nobody waits any more.
-    strays: Vec<Run>,
+    /// The copies of the event, each with its delivery, and strays.
+    pub deliveries: Vec<Delivery>,
     /// Calls under way that nobody waits for any more.
     delayed: Vec<Call>,
     pub seen: Seen,
     left: Faults,
 }
 
-/// Whose call it is: a copy's delivery or a stray.
+/// Whose call it is: a delivery's, by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    Copy(usize),
-    Stray(usize),
-}
+pub struct Copy(usize);
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +123,10 @@ pub enum Fate {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    Call(Who, Call, Fate),
+    Call(Copy, Call, Fate),
     /// The broker gets the response, an event.
-    Response(Who, Reply),
-    Crash(Who),
+    Response(Copy, Reply),
+    Crash(Copy),
     /// The broker no longer waits.
     Timeout(usize),
     DeadLetter(usize),
@@ -149,9 +147,10 @@ impl World {
     }
 
     /// The steps of the provisioner, and what can happen to each of them.
-    fn steps_of(&self, state: &State, who: Who, steps: &mut Vec<Step>) {
-        let left = state.left;
-        match self.code.next(state.run(who)) {
+    fn steps_of(&self, state: &State, at: usize, run: Run) -> Vec<Step> {
+        let (left, copy) = (state.left, Copy(at));
+        let mut steps = Vec::new();
+        match self.code.next(run) {
             Next::Call(call) => {
                 let is_api = !matches!(call, Call::Reply(_));
                 let has_effect = !matches!(call, Call::Get | Call::Readiness);
@@ -162,34 +161,36 @@ impl World {
                     (Fate::Delayed, left.delays > 0 && has_effect),
                     (Fate::Refused, left.refusals > 0 && is_api),
                 ];
-                steps.extend(fates.into_iter().filter(|fate| fate.1).map(|fate| Step::Call(who, call, fate.0)));
+                steps.extend(fates.into_iter().filter(|fate| fate.1).map(|fate| Step::Call(copy, call, fate.0)));
             }
-            Next::Replies(reply) => steps.push(Step::Response(who, reply)),
+            Next::Replies(reply) => steps.push(Step::Response(copy, reply)),
             Next::Accepted | Next::Retry => unreachable!("such a response is taken in at once"),
         }
-        if left.losses > 0 {
-            steps.push(Step::Crash(who));
-        }
+        steps.extend((left.losses > 0).then_some(Step::Crash(copy)));
+        steps.extend((left.timeouts > 0 && !state.deliveries[at].is_stray).then_some(Step::Timeout(at)));
+        steps
     }
 
     fn take(&mut self, state: &mut State, step: &Step) {
         match *step {
-            Step::Call(who, call, fate) => self.call(state, who, call, fate),
-            Step::Response(Who::Copy(at), reply) => {
-                state.accept(reply);
-                state.copies[at].stage = Stage::Settled;
+            Step::Call(Copy(at), call, fate) => self.call(state, at, call, fate),
+            Step::Response(Copy(at), reply) => {
+                if !state.deliveries[at].is_stray {
+                    state.accept(reply);
+                }
+                state.settle(at);
             }
-            Step::Response(Who::Stray(at), _) => drop(state.strays.remove(at)),
-            Step::Crash(who) => {
+            Step::Crash(Copy(at)) => {
                 state.left.losses -= 1;
-                self.retry(state, who);
+                self.retry(state, at);
             }
             Step::Timeout(at) => {
                 state.left.timeouts -= 1;
-                state.strays.push(state.run(Who::Copy(at)));
-                self.retry(state, Who::Copy(at));
+                let stage = state.deliveries[at].stage;
+                state.deliveries.push(Delivery { is_stray: true, stage, attempts: 0 });
+                self.retry(state, at);
             }
-            Step::DeadLetter(at) => self.go_on(state, Who::Copy(at), Code::start(Route::DeadLetter)),
+            Step::DeadLetter(at) => self.go_on(state, at, Code::start(Route::DeadLetter)),
             Step::DelayedCall(call) => {
                 let at = state.delayed.iter().position(|delayed| *delayed == call).unwrap();
                 state.delayed.remove(at);
@@ -204,7 +205,8 @@ impl World {
         }
     }
 
-    fn call(&mut self, state: &mut State, who: Who, call: Call, fate: Fate) {
+    fn call(&mut self, state: &mut State, at: usize, call: Call, fate: Fate) {
+        let Stage::Delivering(run) = state.deliveries[at].stage else { panic!("nothing is delivered") };
         let answer = match fate {
             Fate::Answered | Fate::AnswerLost => state.apply(call),
             Fate::Refused => Answer::Refused(403, "Forbidden"),
@@ -220,47 +222,45 @@ impl World {
             }
         }
         let heard = if fate == Fate::AnswerLost { Answer::Nothing } else { answer };
-        let run = self.code.then(state.run(who), heard);
-        self.go_on(state, who, run);
+        let run = self.code.then(run, heard);
+        self.go_on(state, at, run);
     }
 
     /// A delivery goes on as `run`. A response that is no event is taken in at once: to lose it is to lose the call
     /// before it.
-    fn go_on(&self, state: &mut State, who: Who, run: Run) {
-        match (self.code.next(run), who) {
-            (Next::Retry, _) => self.retry(state, who),
-            (Next::Accepted, Who::Copy(at)) => state.copies[at].stage = Stage::Settled,
-            (Next::Accepted, Who::Stray(at)) => drop(state.strays.remove(at)),
-            (_, Who::Copy(at)) => state.copies[at].stage = Stage::Delivering(run),
-            (_, Who::Stray(at)) => state.strays[at] = run,
+    fn go_on(&self, state: &mut State, at: usize, run: Run) {
+        match self.code.next(run) {
+            Next::Retry => self.retry(state, at),
+            Next::Accepted => state.settle(at),
+            Next::Call(_) | Next::Replies(_) => state.deliveries[at].stage = Stage::Delivering(run),
         }
     }
 
     /// A delivery is over and was not answered with 2xx: the broker delivers again, where it still waits.
-    fn retry(&self, state: &mut State, who: Who) {
+    fn retry(&self, state: &mut State, at: usize) {
         let (subscriber, dead_letter) = self.setup.attempts;
-        match who {
-            Who::Stray(at) => drop(state.strays.remove(at)),
-            Who::Copy(at) => {
-                let copy = &mut state.copies[at];
-                copy.attempts += 1;
-                copy.stage = match copy.attempts {
-                    attempts if attempts < subscriber => Stage::Delivering(Code::start(Route::Subscriber)),
-                    attempts if attempts < subscriber + dead_letter => Stage::DeadLettered,
-                    _ => Stage::Lost,
-                };
-            }
+        let delivery = &mut state.deliveries[at];
+        if delivery.is_stray {
+            return state.settle(at);
         }
+        delivery.attempts += 1;
+        delivery.stage = match delivery.attempts {
+            attempts if attempts < subscriber => Stage::Delivering(Code::start(Route::Subscriber)),
+            attempts if attempts < subscriber + dead_letter => Stage::DeadLettered,
+            _ => Stage::Lost,
+        };
     }
 
     fn may_dead_letter(&self, state: &State) -> bool {
-        let is_subscribers = |run| self.code.route(run) == Route::Subscriber;
-        let is_under_way = |copy: &Copy| matches!(copy.stage, Stage::Delivering(run) if is_subscribers(run));
         // The broker is more patient than a Pod that ends.
         if state.loses_gates && state.pod.is_some_and(|pod| pod.deleting) {
             return false;
         }
-        let rest = !state.delayed.is_empty() || !state.strays.is_empty() || state.copies.iter().any(is_under_way);
+        let is_subscribers = |run| self.code.route(run) == Route::Subscriber;
+        let is_under_way = |delivery: &Delivery| {
+            delivery.is_stray || matches!(delivery.stage, Stage::Delivering(run) if is_subscribers(run))
+        };
+        let rest = !state.delayed.is_empty() || state.deliveries.iter().any(is_under_way);
         !(self.setup.dead_letters_come_last && rest)
     }
 }
@@ -270,15 +270,15 @@ impl Model for World {
     type Step = Step;
 
     fn first(&self) -> State {
-        let copy = Copy { stage: Stage::Delivering(Code::start(Route::Subscriber)), attempts: 0 };
+        let stage = Stage::Delivering(Code::start(Route::Subscriber));
+        let copy = Delivery { is_stray: false, stage, attempts: 0 };
         State {
             pod: None,
             last_uid: 0,
             routes: self.setup.routes,
             loses_gates: self.setup.loses_gates,
             removing: None,
-            copies: vec![copy; self.setup.copies],
-            strays: Vec::new(),
+            deliveries: vec![copy; self.setup.copies],
             delayed: Vec::new(),
             seen: Seen::default(),
             left: self.setup.faults,
@@ -287,20 +287,12 @@ impl Model for World {
 
     fn steps(&mut self, state: &State) -> Vec<(Step, State)> {
         let mut steps = Vec::new();
-        for (at, copy) in state.copies.iter().enumerate() {
-            match copy.stage {
-                Stage::Delivering(_) => {
-                    self.steps_of(state, Who::Copy(at), &mut steps);
-                    if state.left.timeouts > 0 {
-                        steps.push(Step::Timeout(at));
-                    }
-                }
+        for (at, delivery) in state.deliveries.iter().enumerate() {
+            match delivery.stage {
+                Stage::Delivering(run) => steps.extend(self.steps_of(state, at, run)),
                 Stage::DeadLettered if self.may_dead_letter(state) => steps.push(Step::DeadLetter(at)),
                 Stage::DeadLettered | Stage::Settled | Stage::Lost => (),
             }
-        }
-        for at in 0..state.strays.len() {
-            self.steps_of(state, Who::Stray(at), &mut steps);
         }
         steps.extend(state.delayed.iter().map(|call| Step::DelayedCall(*call)));
         steps.extend(state.foreign_steps());
@@ -308,7 +300,8 @@ impl Model for World {
             let mut next = state.clone();
             self.take(&mut next, &step);
             if !self.setup.keeps_order {
-                next.sort();
+                next.deliveries.sort_unstable();
+                next.delayed.sort_unstable();
             }
             (step, next)
         };
@@ -317,20 +310,12 @@ impl Model for World {
 }
 
 impl State {
-    fn run(&self, who: Who) -> Run {
-        match who {
-            Who::Stray(at) => self.strays[at],
-            Who::Copy(at) => match self.copies[at].stage {
-                Stage::Delivering(run) => run,
-                stage => panic!("{stage:?}"),
-            },
+    /// A delivery was answered with 2xx, or nobody waits for what comes of it.
+    fn settle(&mut self, at: usize) {
+        match self.deliveries[at].is_stray {
+            true => drop(self.deliveries.remove(at)),
+            false => self.deliveries[at].stage = Stage::Settled,
         }
-    }
-
-    fn sort(&mut self) {
-        self.copies.sort_unstable();
-        self.strays.sort_unstable();
-        self.delayed.sort_unstable();
     }
 
     /// What others do, as long as anybody is left to notice it.
@@ -339,8 +324,8 @@ impl State {
         if self.pod.is_some_and(|pod| pod.deleting) {
             steps.push(Step::DeletionEnds);
         }
-        let is_over = |copy: &Copy| matches!(copy.stage, Stage::Settled | Stage::Lost);
-        if self.copies.iter().all(is_over) && self.strays.is_empty() && self.delayed.is_empty() {
+        let is_over = |delivery: &Delivery| matches!(delivery.stage, Stage::Settled | Stage::Lost);
+        if self.deliveries.iter().all(is_over) && self.delayed.is_empty() {
             return steps;
         }
         if self.left.flips > 0 {

@@ -1,8 +1,8 @@
 //! Chance, from a seed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use fastrand::Rng;
 use tests::fault::{Call, Fault, Plan, Spoken};
 use tests::peer::status_object;
 
@@ -10,23 +10,18 @@ use tests::peer::status_object;
 const QUOTA: &str =
     "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5";
 
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Dice that all tasks share (SplitMix64). The throws follow from the seed; who gets which depends on who comes first.
+/// Dice that all tasks share. The throws follow from the seed; who gets which depends on who comes first.
 #[derive(Clone)]
-pub struct Dice(Arc<AtomicU64>);
+pub struct Dice(Arc<Mutex<Rng>>);
 
 impl Dice {
     pub fn new(seed: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(seed)))
+        Self(Arc::new(Mutex::new(Rng::with_seed(seed))))
     }
 
     /// A number below `limit`.
     pub fn below(&self, limit: u64) -> u64 {
-        let mut throw = self.0.fetch_add(GOLDEN, Ordering::Relaxed).wrapping_add(GOLDEN);
-        throw = (throw ^ (throw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        throw = (throw ^ (throw >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (throw ^ (throw >> 31)) % limit
+        self.0.lock().unwrap().u64(..limit)
     }
 
     /// Whether what happens in so many of a thousand cases happens now.

@@ -2,7 +2,7 @@
 //! then what isn't so.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use local::cli::sources::told;
@@ -55,20 +55,20 @@ impl Source {
         Self { changes: Mutex::new(api.subscribe()), truth: Mutex::default(), api: api.url(), dice: dice.clone() }
     }
 
-    /// Tells the lanes of every change, for ever.
-    pub async fn run(self: Arc<Self>, lanes: Arc<[Lane; 2]>) {
+    /// Tells the lane of every change, for ever.
+    pub async fn run(self: Arc<Self>, lane: Arc<Lane>) {
         loop {
-            self.pump(&lanes);
+            self.pump(&lane);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Tells the lanes of the changes that there were.
-    pub fn pump(&self, lanes: &[Lane; 2]) {
-        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Tells the lane of the changes that there were.
+    pub fn pump(&self, lane: &Lane) {
+        let mut changes = self.changes.lock().unwrap();
         loop {
             match changes.try_recv() {
-                Ok(change) => self.tell(&change, lanes),
+                Ok(change) => self.tell(&change, lane),
                 Err(TryRecvError::Lagged(_)) => self.truth().is_incomplete = true,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
@@ -89,12 +89,11 @@ impl Source {
     }
 
     fn truth(&self) -> MutexGuard<'_, Truth> {
-        self.truth.lock().unwrap_or_else(PoisonError::into_inner)
+        self.truth.lock().unwrap()
     }
 
-    fn tell(&self, change: &PodChange, lanes: &[Lane; 2]) {
+    fn tell(&self, change: &PodChange, lane: &Lane) {
         self.truth().note(change);
-        let Some(lane) = lanes.iter().find(|lane| event_of(&change.pod).starts_with(&lane.name())) else { return };
         let copies = match self.dice.below(20) {
             // No sweep finds a Pod that is gone, so that is told always.
             0 if change.kind != ChangeKind::Deleted => 0,

@@ -1,59 +1,56 @@
 //! What happens to the cluster meanwhile: gateways change, the API server goes and comes back, tokens are rotated.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 use local::kubernetes::{EmbeddedApi, Fate, Gateway, Mode};
+use provisioner::pod::text;
 use tests::fault::{Proxy, Upstream, to_server};
 
 use crate::dice::Dice;
 use crate::source::{Source, event_of};
-use provisioner::pod::text;
 
-/// The way from the proxy to the API server.
-#[derive(Clone, Debug, Default)]
-pub struct Road(Arc<Mutex<OnTheRoad>>);
-
-/// What happens to the requests on it.
+/// What happens to requests on their way from the proxy to the API server.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct OnTheRoad {
-    latency: Duration,
-    is_token_old: bool,
-    is_template_bad: bool,
+pub enum Weather {
+    #[default]
+    Good,
+    Slow(Duration),
+    TokenRotated,
+    TemplateBad,
 }
 
-impl Road {
-    /// Leads to the server at `url`.
-    pub fn to(&self, url: &str) -> Upstream {
-        let (road, server) = (self.clone(), to_server(url));
-        Arc::new(move |mut request| {
-            let (OnTheRoad { latency, is_token_old, is_template_bad }, server) = (*road.slot(), server.clone());
-            if is_token_old {
+/// The way from the proxy to the API server.
+pub type Road = Arc<Mutex<Weather>>;
+
+/// Leads to the server at `url`.
+pub fn lead(road: &Road, url: &str) -> Upstream {
+    let (road, server) = (road.clone(), to_server(url));
+    Arc::new(move |mut request| {
+        let mut latency = Duration::ZERO;
+        match *road.lock().unwrap() {
+            Weather::Good => (),
+            Weather::Slow(time) => latency = time,
+            Weather::TokenRotated => {
                 request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer rotated"));
             }
-            if is_template_bad && request.uri().path().contains("/podtemplates/") {
+            Weather::TemplateBad if request.uri().path().contains("/podtemplates/") => {
                 *request.uri_mut() = Uri::from_static("/api/v1/namespaces/default/podtemplates/bad");
             }
-            Box::pin(async move {
-                tokio::time::sleep(latency).await;
-                server(request).await
-            })
+            Weather::TemplateBad => (),
+        }
+        let server = server.clone();
+        Box::pin(async move {
+            tokio::time::sleep(latency).await;
+            server(request).await
         })
-    }
+    })
+}
 
-    fn change(&self, change: impl FnOnce(&mut OnTheRoad)) {
-        change(&mut self.slot());
-    }
-
-    /// Nothing happens on it any more.
-    pub fn clear(&self) {
-        *self.slot() = OnTheRoad::default();
-    }
-
-    fn slot(&self) -> MutexGuard<'_, OnTheRoad> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The gateways that there usually are.
+pub fn usual_gateways() -> Vec<Gateway> {
+    ["foo", "bar"].map(Gateway::new).to_vec()
 }
 
 /// Changes the weather for ever.
@@ -71,25 +68,16 @@ pub async fn rage(api: Arc<EmbeddedApi>, proxy: Arc<Proxy>, road: Road, dice: Di
                 wait(&dice, 50, 300).await;
                 proxy.listen().await;
             }
-            2 => {
-                road.change(|weather| weather.is_token_old = true);
-                wait(&dice, 20, 200).await;
-                road.clear();
-            }
-            3 => {
-                road.change(|weather| weather.latency = Duration::from_millis(dice.below(40)));
-                wait(&dice, 100, 500).await;
-                road.clear();
-            }
-            4 => {
-                road.change(|weather| weather.is_template_bad = true);
-                wait(&dice, 20, 200).await;
-                road.clear();
+            2..=4 => {
+                let slow = Weather::Slow(Duration::from_millis(dice.below(40)));
+                *road.lock().unwrap() = dice.pick(&[slow, Weather::TokenRotated, Weather::TemplateBad]);
+                wait(&dice, 20, 300).await;
+                *road.lock().unwrap() = Weather::Good;
             }
             _ => {
                 api.set_gateways(gateways(&dice));
                 wait(&dice, 50, 300).await;
-                api.set_gateways(["foo", "bar"].map(Gateway::new).to_vec());
+                api.set_gateways(usual_gateways());
             }
         }
     }
