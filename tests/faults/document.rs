@@ -1,9 +1,8 @@
 //! docs/faults.md: its tables are the table, printed.
 
-use tests::fault::Call;
 use tests::provisioner::repository;
 
-use crate::table::{BEGINNING, Event, Expected, Kind, LIFE, Step, Trouble, expected, troubles};
+use crate::table::{BEGINNING, Expected, Kind, LIFE, Step, Trouble, expected, troubles};
 
 fn cell(expected: Expected) -> String {
     match expected {
@@ -14,30 +13,6 @@ fn cell(expected: Expected) -> String {
         Expected::Ignored => "202".to_owned(),
         Expected::NotMet => "–".to_owned(),
     }
-}
-
-fn heading((event, call): Step) -> String {
-    let call = match call {
-        Call::Create => "`POST pods`",
-        Call::Get => "`GET pods/…`",
-        Call::Release | Call::Note | Call::Terminate => "`PATCH pods/…`",
-        Call::Delete => "`DELETE pods/…`",
-        Call::Template => "`GET podtemplates/…`",
-        Call::List => "`GET pods`",
-        Call::Review => "`POST tokenreviews`",
-        Call::Sink => "`POST` to the sink",
-    };
-    let event = match event {
-        Event::Pending => "",
-        Event::Update => "change: ",
-        Event::Ping => "sweep: ",
-        Event::Termination => "end: ",
-    };
-    format!("{event}{call}")
-}
-
-fn cells(steps: &[Step], kind: &Kind) -> Vec<String> {
-    steps.iter().map(|step| cell(expected(*step, kind))).collect()
 }
 
 /// Codes that say the same and have the same cells share a row; whatever else goes wrong has its own.
@@ -61,35 +36,26 @@ fn table(first: &str, headings: &[String], rows: Vec<(String, String)>) -> Strin
     head.into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }
 
-/// What a page of this code ends in, whichever call of the API it answers.
-fn page(code: &str, troubles: &[Trouble]) -> String {
-    let Some(page) = troubles.iter().find(|trouble| matches!(trouble.kind, Kind::Page(_)) && trouble.label == code)
-    else {
-        return cell(Expected::NotMet);
-    };
-    let steps = BEGINNING.iter().chain(&LIFE);
-    let (apart, of_the_api): (Vec<Step>, Vec<Step>) =
-        steps.partition(|(_, call)| [Call::Sink, Call::Review].contains(call));
-    let [apart, mut of_the_api] = [apart, of_the_api].map(|steps| cells(&steps, &page.kind));
-    of_the_api.dedup();
-    assert!(of_the_api.len() == 1 && apart.iter().all(|cell| cell == "503"), "{code}: a page is nobody's word");
-    of_the_api.remove(0)
-}
-
 /// What can go wrong with these calls: on the way, and by a refusal.
-fn tables(steps: &[Step]) -> [String; 2] {
+fn tables(calls: &[(Step, &str)]) -> [String; 2] {
     let troubles = troubles();
-    let of = |is_wanted: fn(&Kind) -> bool| troubles.iter().filter(move |trouble| is_wanted(&trouble.kind));
-    let on_the_way = of(|kind| !matches!(kind, Kind::Page(_) | Kind::Status(..)));
-    let on_the_way = on_the_way.map(|trouble| (trouble.label.clone(), cells(steps, &trouble.kind)));
-    let refused = of(|kind| matches!(kind, Kind::Status(..)));
-    let refused = refused.map(|trouble| {
-        let page = page(&trouble.label, &troubles);
-        (trouble.label.clone(), [vec![page], cells(steps, &trouble.kind)].concat())
-    });
-    let calls: Vec<_> = steps.iter().copied().map(heading).collect();
+    let cells = |kind: &Kind| -> Vec<_> { calls.iter().map(|(step, _)| cell(expected(*step, kind))).collect() };
+    // What a page ends in, whichever call of the API it answers; not where more was said than the code.
+    let page = |code: &str| {
+        let page = troubles.iter().find(|trouble| matches!(trouble.kind, Kind::Page(_)) && trouble.label == code);
+        cell(page.map_or(Expected::NotMet, |page| expected(BEGINNING[0].0, &page.kind)))
+    };
+    let (mut on_the_way, mut refused) = (Vec::new(), Vec::new());
+    for Trouble { label, kind } in &troubles {
+        match kind {
+            Kind::Page(_) => (),
+            Kind::Status(..) => refused.push((label.clone(), [vec![page(label)], cells(kind)].concat())),
+            _ => on_the_way.push((label.clone(), cells(kind))),
+        }
+    }
+    let calls: Vec<_> = calls.iter().map(|(_, name)| (*name).to_owned()).collect();
     let apart = [vec!["a page".to_owned()], calls.iter().map(|call| format!("`Status`: {call}")).collect()].concat();
-    [table("what goes wrong", &calls, rows(on_the_way.collect())), table("code", &apart, rows(refused.collect()))]
+    [table("what goes wrong", &calls, rows(on_the_way)), table("code", &apart, rows(refused))]
 }
 
 /// The document with its tables printed anew, each a paragraph of its own.

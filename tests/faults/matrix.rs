@@ -10,7 +10,7 @@ use tests::{Provisioner, schema};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::table::{BEGINNING, Event, Expected, Kind, LIFE, Step, before, ending, expected, troubles};
+use crate::table::{Event, Expected, Kind, Step, before, ending, expected, steps, troubles};
 use crate::world::World;
 
 /// How many cells are under way at once.
@@ -28,8 +28,7 @@ const NOWHERE: &str = "http://provisioner-test.invalid";
 async fn every_cell_ends_as_the_table_says_and_so_does_its_redelivery() {
     let mut cells = Vec::new();
     for trouble in troubles() {
-        for step in BEGINNING.into_iter().chain(LIFE).filter(|step| expected(*step, &trouble.kind) != Expected::NotMet)
-        {
+        for step in steps().filter(|step| expected(*step, &trouble.kind) != Expected::NotMet) {
             let (name, kind) = (format!("{step:?}: {} {:?}", trouble.label, trouble.kind), trouble.kind.clone());
             cells.push(async move { tokio::spawn(check(step, kind)).await.map_err(|panic| (name, panic)) });
         }
@@ -177,7 +176,7 @@ async fn heal(world: &World, well: &Provisioner) -> (Expected, String) {
 /// What is left can't run, unless it was released to a gateway; and a redelivery ends the event.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_may_end_at_any_call_and_the_redelivery_ends_as_usual() {
-    for step in BEGINNING.into_iter().chain(LIFE) {
+    for step in steps() {
         for fault in [Fault::HoldCall, Fault::HoldAnswer] {
             println!("{step:?} {fault:?}");
             let world = World::of(step).await;

@@ -25,25 +25,30 @@ pub enum Event {
 /// A call, and the event for which it is made.
 pub type Step = (Event, Call);
 
-/// What a pending event takes.
-pub const BEGINNING: [Step; 6] = [
-    (Event::Pending, Call::Create),
-    (Event::Pending, Call::Get),
-    (Event::Pending, Call::Release),
-    (Event::Pending, Call::Delete),
-    (Event::Pending, Call::Template),
-    (Event::Pending, Call::Sink),
+/// What a pending event takes, each call as the document names it.
+pub const BEGINNING: [(Step, &str); 6] = [
+    ((Event::Pending, Call::Create), "`POST pods`"),
+    ((Event::Pending, Call::Get), "`GET pods/…`"),
+    ((Event::Pending, Call::Release), "`PATCH pods/…`"),
+    ((Event::Pending, Call::Delete), "`DELETE pods/…`"),
+    ((Event::Pending, Call::Template), "`GET podtemplates/…`"),
+    ((Event::Pending, Call::Sink), "`POST` to the sink"),
 ];
 
 /// What a client's life takes, and its sender's token.
-pub const LIFE: [Step; 6] = [
-    (Event::Update, Call::Get),
-    (Event::Update, Call::Note),
-    (Event::Ping, Call::List),
-    (Event::Termination, Call::Terminate),
-    (Event::Termination, Call::Delete),
-    (Event::Pending, Call::Review),
+pub const LIFE: [(Step, &str); 6] = [
+    ((Event::Update, Call::Get), "change: `GET pods/…`"),
+    ((Event::Update, Call::Note), "change: `PATCH pods/…`"),
+    ((Event::Ping, Call::List), "sweep: `GET pods`"),
+    ((Event::Termination, Call::Terminate), "end: `PATCH pods/…`"),
+    ((Event::Termination, Call::Delete), "end: `DELETE pods/…`"),
+    ((Event::Pending, Call::Review), "`POST tokenreviews`"),
 ];
+
+/// Every call.
+pub fn steps() -> impl Iterator<Item = Step> {
+    BEGINNING.into_iter().chain(LIFE).map(|(step, _)| step)
+}
 
 /// Something that goes wrong with a call.
 #[derive(Clone, Debug)]
