@@ -76,23 +76,8 @@ pub enum Kind {
     Ending,
     /// Somebody before the server says no, with a page of HTML.
     Page(Spoken),
-    /// The server itself says no, with a `Status`.
-    Status(Spoken, Said),
-}
-
-/// What a refusal says beside its code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// What the code says.
-    Code,
-    /// That there is such an object.
-    AlreadyExists,
-    /// That a quota is used up, or that its counting asks for limits.
-    Quota,
-    /// That something isn't there yet that the cluster makes by itself.
-    NotYet,
-    /// That an admission webhook denied the Pod.
-    Denied,
+    /// The server itself says no, with a `Status`: why a Pod is refused for good; nothing where that can heal.
+    Status(Spoken, Option<Reason>),
 }
 
 /// What a delivery ends in.
@@ -128,7 +113,7 @@ pub fn expected(step: Step, kind: &Kind) -> Expected {
         Kind::Ending if call != Call::Delete => Expected::NotMet,
         // Only the API server's own word is final.
         Kind::Page(spoken) => Expected::Retry(spoken.code == 429 && !matches!(call, Call::Sink | Call::Review)),
-        Kind::Status(spoken, said) => refused(step, spoken.code, *said),
+        Kind::Status(spoken, reason) => refused(step, spoken.code, *reason),
         _ => Expected::Retry(false),
     }
 }
@@ -143,10 +128,9 @@ pub fn before(step: Step) -> Option<Call> {
     }
 }
 
-fn refused(step: Step, code: u16, said: Said) -> Expected {
+fn refused(step: Step, code: u16, reason: Option<Reason>) -> Expected {
     let (_, call) = step;
     let retry = Expected::Retry(code == 429);
-    let reason = reason(code, said);
     match (call, reason) {
         // Whatever the API server says of its own caller, it says nothing of the sender.
         (Call::Sink | Call::Review, _) => Expected::Retry(false),
@@ -166,18 +150,13 @@ fn refused(step: Step, code: u16, said: Said) -> Expected {
     }
 }
 
-/// Why a Pod is refused for good; nothing where that can heal.
-fn reason(code: u16, said: Said) -> Option<Reason> {
-    match (code, said) {
-        // Whatever is said with these codes: a webhook that can't reach what it needs denies with 500.
-        (401 | 408 | 409 | 425 | 429 | 500.., _) => None,
-        (_, Said::Denied) => Some(Reason::PodRejected),
-        (_, Said::Quota) => Some(Reason::QuotaExceeded),
-        (_, Said::NotYet) => None,
-        (403, _) => Some(Reason::Forbidden),
-        (404, _) => Some(Reason::NamespaceNotFound),
-        (400..=499, _) => Some(Reason::PodRejected),
-        _ => None,
+/// Why a Pod is refused for good with this code and nothing more.
+fn reason(code: u16) -> Option<Reason> {
+    match code {
+        401 | 408 | 409 | 425 | 429 | 500.. => None,
+        403 => Some(Reason::Forbidden),
+        404 => Some(Reason::NamespaceNotFound),
+        _ => Some(Reason::PodRejected),
     }
 }
 
@@ -214,7 +193,7 @@ pub fn troubles() -> Vec<Trouble> {
     }
     for code in (400..=418).chain(421..=426).chain([428, 429, 431, 451]).chain(500..=511).chain([599]) {
         troubles.push(trouble(&code.to_string(), Kind::Page(page(code))));
-        troubles.push(refusal(&code.to_string(), code, "no", Said::Code));
+        troubles.push(refusal(&code.to_string(), code, "no", reason(code)));
     }
     troubles.extend(sayings());
     troubles
@@ -227,62 +206,49 @@ pub fn ending() -> Spoken {
     json(200, &pod.to_string())
 }
 
-/// Why the API server forbids a Pod: the code, what tells it from others, the whole of it, and what that means.
-const FORBIDDEN: [(u16, &str, &str, Said); 7] = [
-    (403, "exceeded quota", "exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5", Said::Quota),
-    (
-        403,
-        "failed quota",
-        "failed quota: clients: must specify limits.cpu for: gateway-init,gateway-sidecar",
-        Said::Quota,
-    ),
-    (403, "status unknown for quota", "status unknown for quota: clients, resources: pods", Said::NotYet),
-    (
-        403,
-        "serviceaccount \"default\" not found",
-        "error looking up service account default/default: serviceaccount \"default\" not found",
-        Said::NotYet,
-    ),
-    (403, "not yet ready to handle request", "not yet ready to handle request", Said::NotYet),
-    (
-        403,
-        "unable to find annotation openshift.io/sa.scc",
-        "error fetching namespace \"default\": unable to find annotation openshift.io/sa.scc.uid-range",
-        Said::NotYet,
-    ),
-    (
-        422,
-        "failed to configure binding",
-        "ValidatingAdmissionPolicy 'podgateway-clients' with binding 'podgateway-clients' denied request: failed to \
-         configure binding: no params found for policy binding with `Deny` parameterNotFoundAction",
-        Said::NotYet,
-    ),
-];
-
 /// Refusals that mean more than their code.
 fn sayings() -> Vec<Trouble> {
-    let mut sayings = vec![
-        refusal("409 `AlreadyExists`, and there is no Pod", 409, "exists", Said::AlreadyExists),
-        refusal("500", 500, "failed calling webhook \"gateway\": connection refused", Said::Code),
+    let quota = Some(Reason::QuotaExceeded);
+    let account = "error looking up service account default/default: serviceaccount \"default\" not found";
+    let range = "error fetching namespace \"default\": unable to find annotation openshift.io/sa.scc.uid-range";
+    let policy = "ValidatingAdmissionPolicy 'podgateway-clients' with binding 'podgateway-clients' denied request: failed \
+                  to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction";
+    let forbidden = [
+        (403, "exceeded quota", "exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5", quota),
+        (
+            403,
+            "failed quota",
+            "failed quota: clients: must specify limits.cpu for: gateway-init,gateway-sidecar",
+            quota,
+        ),
+        (403, "status unknown for quota", "status unknown for quota: clients, resources: pods", None),
+        (403, "serviceaccount \"default\" not found", account, None),
+        (403, "not yet ready to handle request", "not yet ready to handle request", None),
+        (403, "unable to find annotation openshift.io/sa.scc", range, None),
+        (422, "failed to configure binding", policy, None),
     ];
-    for (code, label, why, said) in FORBIDDEN {
-        let message = format!("pods \"x\" is forbidden: {why}");
-        sayings.push(refusal(&format!("{code} that says `{label}`"), code, &message, said));
-    }
+    let mut sayings = vec![
+        refusal("409 `AlreadyExists`, and there is no Pod", 409, "exists", None),
+        refusal("500", 500, "failed calling webhook \"gateway\": connection refused", None),
+    ];
+    sayings.extend(forbidden.map(|(code, label, why, reason)| {
+        refusal(&format!("{code} that says `{label}`"), code, &format!("pods \"x\" is forbidden: {why}"), reason)
+    }));
+    // A webhook that can't reach what it needs denies with 500.
     for code in [400, 403, 422, 500] {
+        let reason = (code < 500).then_some(Reason::PodRejected);
         let label = format!("{code} that says that an admission webhook denied the request");
-        let message = "admission webhook \"policy.example\" denied the request: no";
-        sayings.push(refusal(&label, code, message, Said::Denied));
+        sayings.push(refusal(&label, code, "admission webhook \"policy.example\" denied the request: no", reason));
     }
     sayings
 }
 
-/// A refusal with a `Status`, whose reason is the code's name unless it matters.
-fn refusal(label: &str, code: u16, message: &str, said: Said) -> Trouble {
+/// A refusal with a `Status`, whose reason is the code's name unless the label has another.
+fn refusal(label: &str, code: u16, message: &str, reason: Option<Reason>) -> Trouble {
     let name = StatusCode::from_u16(code).ok().and_then(|code| code.canonical_reason()).unwrap_or_default();
-    let reason = if said == Said::AlreadyExists { "AlreadyExists" } else { &name.replace(' ', "") };
-    let status = status_object(code, reason, message).to_string();
-    Trouble { label: label.to_owned(), kind: Kind::Status(json(code, &status), said) }
+    let word = if label.contains("`AlreadyExists`") { "AlreadyExists" } else { &name.replace(' ', "") };
+    let status = status_object(code, word, message).to_string();
+    Trouble { label: label.to_owned(), kind: Kind::Status(json(code, &status), reason) }
 }
 
 fn json(code: u16, body: &str) -> Spoken {
