@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use fastrand::Rng;
+use serde_json::Value;
 use tests::fault::{Call, Fault, Plan, Spoken};
 use tests::peer::status_object;
 
@@ -34,12 +35,13 @@ impl Dice {
         choices[self.below(choices.len() as u64) as usize].clone()
     }
 
-    /// Faults for the calls to the API server. None of them is a lie: what is refused was not done.
-    pub fn api_faults(&self) -> Plan {
+    /// Faults for the calls to the API server, one of them this template. None is a lie: what is refused was not done.
+    pub fn api_faults(&self, bad_template: Value) -> Plan {
         let dice = self.clone();
         Arc::new(move |call| match call {
             _ if !dice.per_mille(60) => None,
             Call::Create | Call::Terminate if dice.per_mille(60) => Some(refusal(403, "Forbidden", QUOTA)),
+            Call::Template if dice.per_mille(200) => Some(Fault::Replace(json(200, &bad_template))),
             _ if dice.per_mille(80) => Some(refusal(401, "Unauthorized", "Unauthorized")),
             _ => Some(dice.fault()),
         })
@@ -71,6 +73,9 @@ impl Dice {
 }
 
 fn refusal(code: u16, reason: &str, message: &str) -> Fault {
-    let body = status_object(code, reason, message).to_string();
-    Fault::Refuse(Spoken { code, header: ("content-type", "application/json".into()), body })
+    Fault::Refuse(json(code, &status_object(code, reason, message)))
+}
+
+fn json(code: u16, body: &Value) -> Spoken {
+    Spoken { code, header: ("content-type", "application/json".into()), body: body.to_string() }
 }

@@ -46,12 +46,7 @@ impl Lane {
         Arc::new(Self { broker, patient, answering, settling, sweeping, _proxies: proxies })
     }
 
-    /// Where an event goes that no broker will deliver again.
-    pub async fn forget(&self, event: tests::events::Delivery, after: Duration) {
-        _ = tokio::time::timeout(after, self.settling.deliver(event)).await;
-    }
-
-    /// Sweeps once all is over: what is still gated was forgotten, and who has ended may go.
+    /// Sweeps once all is over: who has ended may go, and what was not told is told.
     pub async fn sweep(&self) {
         // What it leaves comes with the next one.
         _ = self.sweeping.deliver(binary("sweep", PING, "{}")).await;

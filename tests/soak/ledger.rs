@@ -15,8 +15,6 @@ use crate::source::{Life, Truth};
 pub struct Asked {
     /// Clients.
     pub pending: BTreeSet<String>,
-    /// Clients, by events that nobody delivers again.
-    pub forgotten: BTreeSet<String>,
     /// Clients' ends, each with the Pods that there were then.
     pub ends: BTreeMap<String, Vec<String>>,
 }
@@ -52,9 +50,9 @@ impl Ledger {
                 _ => (),
             }
         }
-        self.events += asked.pending.len() + asked.forgotten.len() + asked.ends.len();
-        for id in asked.pending.union(&asked.forgotten) {
-            self.close(id, &events.remove(id).unwrap_or_default(), asked.forgotten.contains(id), truth);
+        self.events += asked.pending.len() + asked.ends.len();
+        for id in &asked.pending {
+            self.close(id, &events.remove(id).unwrap_or_default(), truth);
         }
         for (id, uids) in &asked.ends {
             self.close_end(id, &events.remove(id).unwrap_or_default(), uids, truth);
@@ -62,21 +60,22 @@ impl Ledger {
         for (uid, life) in &truth.lives {
             self.close_life(uid, life, &reports.remove(uid).unwrap_or_default());
         }
-        let runs = |uid: &str| truth.lives.get(uid).is_some_and(|life| life.is_released && !life.has_ended);
-        let others = pods.iter().map(|pod| text(&pod["metadata"]["uid"])).filter(|uid| !runs(uid));
-        self.problems.extend(others.map(|uid| format!("the Pod {uid} is there, and is no client that runs")));
+        for pod in pods {
+            let life = truth.lives.get(text(&pod["metadata"]["uid"]));
+            if !life.is_some_and(|life| life.is_released && !life.has_ended) {
+                self.problems.push(format!("a Pod is there that is no client that runs: {life:?} {pod}"));
+            }
+        }
         self.problems.extend(events.keys().map(|id| format!("an answer to {id}, which nobody asked")));
         self.problems.extend(reports.keys().map(|uid| format!("a report on {uid}, which never was")));
-        self.problems.extend(truth.is_incomplete.then(|| "a change of a Pod was missed".to_owned()));
     }
 
     fn count(&mut self, what: impl Into<String>) {
         *self.counts.entry(what.into()).or_default() += 1;
     }
 
-    /// Every event is answered, and has one client at most. One that somebody took away may come anew, and of one that
-    /// nobody delivers again there need be no answer.
-    fn close(&mut self, id: &str, told: &Told, is_forgotten: bool, truth: &Truth) {
+    /// Every event is answered, and has one client at most. One that somebody took away may come anew.
+    fn close(&mut self, id: &str, told: &Told, truth: &Truth) {
         let is_of_event = |life: &Life| life.event == id && life.is_released;
         let clients: Vec<_> = truth.lives.iter().filter(|(_, life)| is_of_event(life)).map(|(uid, _)| uid).collect();
         let (done, failed) = (of(told, DONE), of(told, FAILED));
@@ -84,13 +83,13 @@ impl Ledger {
             (Some(_), None) => self.count("done"),
             (Some(_), Some(_)) => self.count("done, and refused on another delivery"),
             (None, Some(reason)) => self.count(format!("failed: {reason}")),
-            (None, None) if is_forgotten => self.count("forgotten"),
             (None, None) => self.problems.push(format!("{id} has no answer")),
         }
-        let is_disturbed = truth.disturbed.contains(id);
-        let is_one = clients.len() <= 1 || is_disturbed && !is_forgotten;
-        let is_told = done == clients || is_disturbed || is_forgotten;
-        if !(is_one && is_told && done.iter().all(|uid| clients.contains(uid))) {
+        let is_right = match truth.disturbed.contains(id) {
+            true => done.iter().all(|uid| clients.contains(uid)),
+            false => clients.len() <= 1 && done == clients,
+        };
+        if !is_right {
             self.problems.push(format!("{id} is done with {done:?}, and its clients are {clients:?}"));
         }
     }

@@ -1,5 +1,4 @@
-//! What really becomes of Pods, and an ApiServerSource that tells of it: not of everything, some of it twice, and now and
-//! then what isn't so.
+//! What really becomes of Pods, and an ApiServerSource that tells of it: not of everything, and some of it twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,8 +7,7 @@ use std::time::Duration;
 use local::cli::sources::told;
 use local::kubernetes::{ChangeKind, EmbeddedApi, PodChange};
 use provisioner::pod::{CLIENT_CONTAINER, EVENT_ID, each, is_set, text};
-use provisioner::testing::client_running;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tests::pods::is_gated;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
@@ -33,8 +31,6 @@ pub struct Life {
 pub struct Truth {
     pub lives: BTreeMap<String, Life>,
     pub disturbed: BTreeSet<String>,
-    /// Whether a change was missed.
-    pub is_incomplete: bool,
 }
 
 /// The source, and what it knows.
@@ -48,6 +44,12 @@ pub struct Source {
 /// The id of the event for which a Pod was made.
 pub fn event_of(pod: &Value) -> &str {
     text(&pod["metadata"]["annotations"][EVENT_ID])
+}
+
+/// The state of its client: a core/v1 ContainerState.
+pub fn client_of(pod: &Value) -> &Value {
+    let mut statuses = each(&pod["status"]["containerStatuses"]);
+    statuses.find(|status| status["name"] == CLIENT_CONTAINER).map_or(&Value::Null, |status| &status["state"])
 }
 
 impl Source {
@@ -69,7 +71,7 @@ impl Source {
         loop {
             match changes.try_recv() {
                 Ok(change) => self.tell(&change, lane),
-                Err(TryRecvError::Lagged(_)) => self.truth().is_incomplete = true,
+                Err(TryRecvError::Lagged(_)) => panic!("a change of a Pod was missed"),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
@@ -100,32 +102,9 @@ impl Source {
             1 => 2,
             _ => 1,
         };
-        let lie = self.dice.per_mille(60).then(|| self.lie(change)).flatten();
-        for change in std::iter::repeat_n(change, copies).chain(&lie) {
+        for _ in 0..copies {
             lane.broker.publish(told(change, &self.api).expect("every Pod here is a client's"));
         }
-    }
-
-    /// What isn't so of a Pod. The end of one that is gone is believed, so nobody lies about that.
-    fn lie(&self, change: &PodChange) -> Option<PodChange> {
-        let PodChange { kind, mut pod } = change.clone();
-        let kind = match self.dice.below(4) {
-            _ if kind == ChangeKind::Deleted => return None,
-            0 => ChangeKind::Deleted,
-            1 => {
-                pod = client_running(pod);
-                ChangeKind::Updated
-            }
-            2 => {
-                pod["metadata"]["uid"] = json!("another");
-                ChangeKind::Updated
-            }
-            _ => {
-                pod["metadata"]["annotations"][EVENT_ID] = json!("another");
-                ChangeKind::Deleted
-            }
-        };
-        Some(PodChange { kind, pod })
     }
 }
 
@@ -133,9 +112,7 @@ impl Truth {
     fn note(&mut self, change: &PodChange) {
         let pod = &change.pod;
         let life = self.lives.entry(text(&pod["metadata"]["uid"]).to_owned()).or_default();
-        let mut statuses = each(&pod["status"]["containerStatuses"]);
-        let state = statuses.find(|status| status["name"] == CLIENT_CONTAINER).map(|status| &status["state"]);
-        let is = |what: &str| state.is_some_and(|state| is_set(&state[what]));
+        let is = |what: &str| is_set(&client_of(pod)[what]);
         life.event = event_of(pod).to_owned();
         life.is_released |= !is_gated(pod);
         life.has_run |= is("running");

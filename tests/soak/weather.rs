@@ -1,52 +1,14 @@
-//! What happens to the cluster meanwhile: gateways change, the API server goes and comes back, tokens are rotated.
+//! What happens to the cluster meanwhile: gateways change, the API server goes and comes back, clients end.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Uri};
 use local::kubernetes::{EmbeddedApi, Fate, Gateway, Mode};
 use provisioner::pod::text;
-use tests::fault::{Proxy, Upstream, to_server};
+use tests::fault::Proxy;
 
 use crate::dice::Dice;
 use crate::source::{Source, event_of};
-
-/// What happens to requests on their way from the proxy to the API server.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum Weather {
-    #[default]
-    Good,
-    Slow(Duration),
-    TokenRotated,
-    TemplateBad,
-}
-
-/// The way from the proxy to the API server.
-pub type Road = Arc<Mutex<Weather>>;
-
-/// Leads to the server at `url`.
-pub fn lead(road: &Road, url: &str) -> Upstream {
-    let (road, server) = (road.clone(), to_server(url));
-    Arc::new(move |mut request| {
-        let mut latency = Duration::ZERO;
-        match *road.lock().unwrap() {
-            Weather::Good => (),
-            Weather::Slow(time) => latency = time,
-            Weather::TokenRotated => {
-                request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer rotated"));
-            }
-            Weather::TemplateBad if request.uri().path().contains("/podtemplates/") => {
-                *request.uri_mut() = Uri::from_static("/api/v1/namespaces/default/podtemplates/bad");
-            }
-            Weather::TemplateBad => (),
-        }
-        let server = server.clone();
-        Box::pin(async move {
-            tokio::time::sleep(latency).await;
-            server(request).await
-        })
-    })
-}
 
 /// The gateways that there usually are.
 pub fn usual_gateways() -> Vec<Gateway> {
@@ -54,31 +16,17 @@ pub fn usual_gateways() -> Vec<Gateway> {
 }
 
 /// Changes the weather for ever.
-pub async fn rage(api: Arc<EmbeddedApi>, proxy: Arc<Proxy>, road: Road, dice: Dice) {
+pub async fn rage(api: Arc<EmbeddedApi>, to_api: Arc<Proxy>, dice: Dice) {
     loop {
         wait(&dice, 100, 900).await;
-        match dice.below(9) {
-            0 => {
-                api.set_available(false);
-                wait(&dice, 50, 400).await;
-                api.set_available(true);
-            }
-            1 => {
-                proxy.leave().await;
-                wait(&dice, 50, 300).await;
-                proxy.listen().await;
-            }
-            2..=4 => {
-                let slow = Weather::Slow(Duration::from_millis(dice.below(40)));
-                *road.lock().unwrap() = dice.pick(&[slow, Weather::TokenRotated, Weather::TemplateBad]);
-                wait(&dice, 20, 300).await;
-                *road.lock().unwrap() = Weather::Good;
-            }
-            _ => {
-                api.set_gateways(gateways(&dice));
-                wait(&dice, 50, 300).await;
-                api.set_gateways(usual_gateways());
-            }
+        if dice.per_mille(200) {
+            to_api.leave().await;
+            wait(&dice, 50, 400).await;
+            to_api.listen().await;
+        } else {
+            api.set_gateways(gateways(&dice));
+            wait(&dice, 50, 300).await;
+            api.set_gateways(usual_gateways());
         }
     }
 }
