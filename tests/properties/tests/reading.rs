@@ -1,15 +1,11 @@
-//! Requests become events: in both modes, from Knative and from anybody else; and answers become requests again.
+//! Events become requests in both modes, and requests events again.
 
 use cloudevents::event::Data;
 use cloudevents::{Event, EventBuilder, EventBuilderV10};
-use http::{HeaderName, HeaderValue};
 use properties::sdk::check_written;
-use properties::vectors::attributes;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use provisioner::cloudevents::read;
-use provisioner::testing;
 use serde_json::Value;
 
 use crate::generators::{json, text};
@@ -45,28 +41,5 @@ proptest! {
     #[test]
     fn what_is_written_is_read_back(event in event()) {
         check_written(&event);
-    }
-
-    #[test]
-    fn a_header_is_decoded_once_and_verbatim_where_knative_delivers_it(at in 0..9usize, text in text()) {
-        let read = |value: &str, is_by_knative: bool| {
-            let mut headers = testing::event("/", "t", "").into_parts().0.headers;
-            let name = attributes(&read(&headers, b"").unwrap())[at].0;
-            headers.insert(format!("ce-{name}").parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
-            if is_by_knative {
-                headers.insert("ce-knativearrivaltime", HeaderValue::from_static("2026-01-31T12:00:00Z"));
-            }
-            attributes(&read(&headers, b"").unwrap())[at].1.cloned().unwrap()
-        };
-        // As any encoder may do.
-        let encoded: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        prop_assert_eq!(read(&encoded, false), text);
-        // What was not encoded by the rules stays as it stands.
-        let odd = format!("{encoded}%ff");
-        prop_assert_eq!(read(&odd, false), odd);
-        // Quotes, spaces and the percent signs of others: nothing of it means anything to Knative.
-        for odd in [encoded.clone(), format!("{encoded} %{encoded}%ff"), format!("\"{encoded}\"")] {
-            prop_assert_eq!(read(&odd, true), odd);
-        }
     }
 }
