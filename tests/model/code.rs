@@ -6,21 +6,18 @@
 //! twice. The code has no clock and no state, which is why equal lists lead to equal steps: every list is run once and
 //! has a number from then on ([`Run`]).
 
-use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::collections::HashMap;
 
 use http::{Request, Response};
 use provisioner::context::name_based_uuid;
-use provisioner::endpoint::{self, Surroundings};
 use provisioner::event::PENDING;
-use provisioner::outbound::{self, Bounds, Outbound};
+use provisioner::outbound;
 use provisioner::pod::GATE;
 use provisioner::reply::{DONE, FAILED};
 use provisioner::testing::{self, deleting, released, routed, stored};
 use serde_json::{Value, json};
+
+use crate::run::{Stop, run};
 
 const SOURCE: &str = "/test";
 const ID: &str = "1";
@@ -110,13 +107,6 @@ pub enum Next {
     Accepted,
     /// 503 or 429: the broker is to deliver again.
     Retry,
-}
-
-/// Where the code stops.
-pub enum Stop {
-    /// At a call for which there is no answer yet.
-    Call(Request<Vec<u8>>),
-    Response(Response<Vec<u8>>),
 }
 
 /// A delivery as far as it got: the number of a list of answers.
@@ -250,36 +240,6 @@ impl Code {
             "DELETE" => delete(&body),
             _ => panic!("{method} {path}"),
         }
-    }
-}
-
-/// Runs the code on an event, with these variables and answers.
-pub fn run(event: Request<Vec<u8>>, variables: &[(&str, &str)], answers: VecDeque<outbound::Answer>) -> Stop {
-    let variable = |name: &str| testing::variable(variables, name);
-    let token = || Ok("token".to_owned());
-    let surroundings =
-        Surroundings { now: testing::now(), variable: &variable, token: &token, sink_token: &|| Ok(None) };
-    let recorded = Recorded { answers: RefCell::new(answers), call: RefCell::new(None) };
-    let answered = pin!(endpoint::answer(event.map(Ok), &surroundings, &recorded));
-    match answered.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answered) => Stop::Response(answered.response),
-        Poll::Pending => Stop::Call(recorded.call.take().expect("the code waits for calls only")),
-    }
-}
-
-/// The way out: recorded answers, then a call that is caught and never answered.
-struct Recorded {
-    answers: RefCell<VecDeque<outbound::Answer>>,
-    call: RefCell<Option<Request<Vec<u8>>>>,
-}
-
-impl Outbound for Recorded {
-    async fn send(&self, request: Request<Vec<u8>>, _: Bounds) -> outbound::Answer {
-        if let Some(answer) = self.answers.borrow_mut().pop_front() {
-            return answer;
-        }
-        *self.call.borrow_mut() = Some(request);
-        std::future::pending().await
     }
 }
 

@@ -124,7 +124,7 @@ pub struct State {
 }
 
 pub struct Life {
-    pub faults: Faults,
+    faults: Faults,
     known: HashMap<(Event, Vec<Answer>), Next>,
 }
 
@@ -158,8 +158,8 @@ impl Model for Life {
     fn first(&self) -> State {
         let pod = Pod { at: At::Waiting, deleted: Deleted::No, told: None };
         let (hints, deliveries, ended) = (Vec::new(), Vec::new(), Vec::new());
-        let left = self.faults;
-        State { pod: Some(pod), hints, deliveries, left, was_swept: false, ended, told_too_early: false }
+        let (left, was_swept, told_too_early) = (self.faults, false, false);
+        State { pod: Some(pod), hints, deliveries, left, was_swept, ended, told_too_early }
     }
 
     fn steps(&mut self, state: &State) -> Vec<(Step, State)> {
@@ -283,20 +283,16 @@ impl State {
     fn apply(&mut self, call: Call) -> Answer {
         match (call, self.pod) {
             (Call::List, pod) => return Answer::Listed(pod),
-            (Call::Running, _) => (),
+            (Call::Running, _) => return Answer::Taken,
             (Call::Ended { reason }, pod) => {
                 self.told_too_early |= pod.is_some_and(|pod| pod.at != At::Ended);
                 self.ended.extend(Some(reason).filter(|reason| !self.ended.contains(reason)));
+                return Answer::Taken;
             }
-            (_, None) => return Answer::NotFound,
-            (Call::Look, Some(pod)) => return Answer::Found(pod),
             (Call::Note(told), Some(pod)) if pod.told != Some(told) => self.put(Pod { told: Some(told), ..pod }),
             (Call::Delete, Some(pod)) if pod.deleted == Deleted::No => self.delete(pod),
-            (Call::Note(_) | Call::Delete, Some(_)) => (),
+            (Call::Look | Call::Note(_) | Call::Delete, _) => (),
         }
-        match (call, self.pod) {
-            (Call::Note(_) | Call::Delete, Some(pod)) => Answer::Found(pod),
-            _ => Answer::Taken,
-        }
+        self.pod.map_or(Answer::NotFound, Answer::Found)
     }
 }

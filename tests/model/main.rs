@@ -8,6 +8,7 @@
 mod code;
 mod explore;
 mod life;
+mod run;
 mod world;
 
 use explore::{Model, Property, explore};

@@ -5,8 +5,13 @@
 //! an answer travels for long is the same as that the call after it comes late. Whatever goes wrong spends some of
 //! [`Faults`], and deliveries are numbered, so that there is no way round in a circle: every way has an end.
 
-use crate::code::{Answer, Call, Code, GRACE, Next, Pod, Reply, Route, Run};
+mod state;
+
+use crate::code::{Answer, Call, Code, Next, Reply, Route, Run};
 use crate::explore::Model;
+
+use state::{Delivery, Seen};
+pub use state::{Stage, State};
 
 /// How much may go wrong, at most, at any time and in any order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,69 +47,6 @@ pub struct Setup {
     pub dead_letters_come_last: bool,
     /// Copies keep their place, so that a way can be read; else states that differ in their order only are one.
     pub keeps_order: bool,
-}
-
-/// One copy of the event, as the broker sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stage {
-    Delivering(Run),
-    /// The broker has given up on the subscriber.
-    DeadLettered,
-    /// A delivery was answered with 2xx.
-    Settled,
-    /// The broker has given up on the dead letter sink as well.
-    Lost,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Delivery {
-    /// Nobody waits for its answer any more: the copy is delivered again beside it.
-    is_stray: bool,
-    pub stage: Stage,
-    attempts: u8,
-}
-
-/// What happened so far, as far as the promises speak of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Seen {
-    pub done: bool,
-    pub failed: bool,
-    /// The uids of the Pods that were without a gate at any time, as bits.
-    released: u32,
-    /// The provisioner removed a Pod that was without its gate.
-    pub taken_away: bool,
-    /// The provisioner removed it without leaving it its time.
-    pub forced: bool,
-    /// `done` was said of a Pod that was never released.
-    pub done_too_early: bool,
-    /// `done` was said of a Pod that the provisioner had begun to remove.
-    pub done_of_removed: bool,
-    /// `failed` was said while a client ran, were it on its way out.
-    pub failed_beside_client: bool,
-    pub deleted_by_person: bool,
-}
-
-impl Seen {
-    /// How many Pods of the event could run at any time.
-    pub fn clients(self) -> u32 {
-        self.released.count_ones()
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
-    pub pod: Option<Pod>,
-    last_uid: u32,
-    routes: bool,
-    loses_gates: bool,
-    /// The uid of the Pod that the provisioner has begun to remove, while it ends.
-    removing: Option<u32>,
-    /// The copies of the event, each with its delivery, and strays.
-    pub deliveries: Vec<Delivery>,
-    /// Calls under way that nobody waits for any more.
-    delayed: Vec<Call>,
-    pub seen: Seen,
-    left: Faults,
 }
 
 /// Whose call it is: a delivery's, by its place.
@@ -263,6 +205,25 @@ impl World {
         let rest = !state.delayed.is_empty() || state.deliveries.iter().any(is_under_way);
         !(self.setup.dead_letters_come_last && rest)
     }
+
+    /// What others do, as long as anybody is left to notice it.
+    fn foreign_steps(state: &State) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if state.pod.is_some_and(|pod| pod.deleting) {
+            steps.push(Step::DeletionEnds);
+        }
+        let is_over = |delivery: &Delivery| matches!(delivery.stage, Stage::Settled | Stage::Lost);
+        if state.deliveries.iter().all(is_over) && state.delayed.is_empty() {
+            return steps;
+        }
+        if state.left.flips > 0 {
+            steps.push(Step::WebhookFlips);
+        }
+        if state.left.deletions > 0 && state.pod.is_some_and(|pod| !pod.deleting) {
+            steps.push(Step::PersonDeletes);
+        }
+        steps
+    }
 }
 
 impl Model for World {
@@ -295,7 +256,7 @@ impl Model for World {
             }
         }
         steps.extend(state.delayed.iter().map(|call| Step::DelayedCall(*call)));
-        steps.extend(state.foreign_steps());
+        steps.extend(Self::foreign_steps(state));
         let lead = |step: Step| {
             let mut next = state.clone();
             self.take(&mut next, &step);
@@ -306,123 +267,5 @@ impl Model for World {
             (step, next)
         };
         steps.into_iter().map(lead).collect()
-    }
-}
-
-impl State {
-    /// A delivery was answered with 2xx, or nobody waits for what comes of it.
-    fn settle(&mut self, at: usize) {
-        match self.deliveries[at].is_stray {
-            true => drop(self.deliveries.remove(at)),
-            false => self.deliveries[at].stage = Stage::Settled,
-        }
-    }
-
-    /// What others do, as long as anybody is left to notice it.
-    fn foreign_steps(&self) -> Vec<Step> {
-        let mut steps = Vec::new();
-        if self.pod.is_some_and(|pod| pod.deleting) {
-            steps.push(Step::DeletionEnds);
-        }
-        let is_over = |delivery: &Delivery| matches!(delivery.stage, Stage::Settled | Stage::Lost);
-        if self.deliveries.iter().all(is_over) && self.delayed.is_empty() {
-            return steps;
-        }
-        if self.left.flips > 0 {
-            steps.push(Step::WebhookFlips);
-        }
-        if self.left.deletions > 0 && self.pod.is_some_and(|pod| !pod.deleting) {
-            steps.push(Step::PersonDeletes);
-        }
-        steps
-    }
-
-    /// The effect of a call, and its answer.
-    fn apply(&mut self, call: Call) -> Answer {
-        match (call, self.pod) {
-            (Call::Reply(reply), _) => {
-                self.accept(reply);
-                Answer::Accepted
-            }
-            (Call::Readiness, _) => Answer::Ready,
-            (Call::Create { .. }, Some(_)) => Answer::Refused(409, "AlreadyExists"),
-            (Call::Create { gated }, None) => self.create(gated),
-            (_, None) => Answer::Refused(404, "NotFound"),
-            (Call::Get, Some(pod)) => Answer::Found(pod),
-            (Call::Release { uid }, Some(pod)) => self.release(uid, pod),
-            (Call::Delete { uid, version, at_once }, Some(pod)) => {
-                let is_meant = uid.is_none_or(|uid| uid == pod.uid);
-                let is_current = version.is_none_or(|version| version == pod.version());
-                if is_meant && is_current { self.delete(at_once, pod) } else { Answer::Refused(409, "Conflict") }
-            }
-        }
-    }
-
-    fn create(&mut self, gated: bool) -> Answer {
-        self.last_uid += 1;
-        let gated = gated && !self.loses_gates;
-        let pod = Pod { uid: self.last_uid, changes: 0, gated, routed: self.routes, deleting: false };
-        self.put(pod);
-        Answer::Created(pod)
-    }
-
-    fn release(&mut self, uid: Option<u32>, pod: Pod) -> Answer {
-        if uid.is_some_and(|uid| uid != pod.uid) {
-            return Answer::Refused(422, "Invalid");
-        }
-        let released = Pod { gated: false, changes: pod.changes + u32::from(pod.gated), ..pod };
-        self.put(released);
-        Answer::Found(released)
-    }
-
-    /// A Pod that never had a node is gone at once, as one whose time is up; any other is given its time.
-    fn delete(&mut self, at_once: bool, pod: Pod) -> Answer {
-        self.seen.taken_away |= !pod.gated && !pod.deleting;
-        self.seen.forced |= !pod.gated && at_once;
-        if pod.gated || at_once {
-            self.end();
-            return Answer::Ending(pod, 0);
-        }
-        if !pod.deleting {
-            self.put(Pod { deleting: true, changes: pod.changes + 1, ..pod });
-            self.removing = Some(pod.uid);
-        }
-        Answer::Ending(pod, GRACE)
-    }
-
-    fn end(&mut self) {
-        (self.pod, self.removing) = (None, None);
-    }
-
-    fn put(&mut self, pod: Pod) {
-        if !pod.gated {
-            self.seen.released |= 1 << pod.uid;
-        }
-        self.pod = Some(pod);
-    }
-
-    /// A Pod that never had a node goes at once; any other is given its time.
-    fn person_deletes(&mut self) {
-        self.left.deletions -= 1;
-        self.seen.deleted_by_person = true;
-        self.pod = match self.pod {
-            Some(pod) if !pod.gated => Some(Pod { deleting: true, changes: pod.changes + 1, ..pod }),
-            _ => None,
-        };
-    }
-
-    /// The broker takes an answer to the event in.
-    fn accept(&mut self, reply: Reply) {
-        match reply {
-            Reply::Done { uid } => {
-                self.seen.done = true;
-                self.seen.done_too_early |= self.seen.released & (1 << uid) == 0;
-                self.seen.done_of_removed |= self.removing == Some(uid);
-            }
-            Reply::Failed => {
-                self.seen.failed = true;
-                self.seen.failed_beside_client |= self.pod.is_some_and(|pod| !pod.gated);
-            }
-        }
     }
 }

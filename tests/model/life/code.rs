@@ -9,7 +9,8 @@ use provisioner::testing::{self, client_ended, client_running, merged, released,
 use serde_json::{Value, json};
 
 use super::{Answer, At, Call, Deleted, Event, Next, Pod, Told};
-use crate::code::{SINK, Stop, run};
+use crate::code::SINK;
+use crate::run::{Stop, run};
 
 /// A Pod as an API server has it. It ends at 01:00, and is deleted half an hour before or after that.
 fn object(pod: Pod) -> Value {
