@@ -8,9 +8,6 @@ use http::{Request, Response, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The largest head of a request that is read.
-const LARGEST_HEAD: usize = 64 << 10;
-
 /// How fast a peer is that dawdles.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -24,7 +21,7 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Re
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             break end;
         }
-        if bytes.len() > LARGEST_HEAD || stream.read_buf(&mut bytes).await? == 0 {
+        if stream.read_buf(&mut bytes).await? == 0 {
             return Ok(None);
         }
     };
