@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
-use local::broker::{BackoffPolicy, Broker, BrokerConfig, Delivery, Filter, Trigger};
+use local::broker::{Broker, BrokerConfig, Delivery, Filter, Trigger};
 use provisioner::event::{ADDED, DELETED, PENDING, PING, TERMINATION, UPDATED};
 use tests::Provisioner;
 use tests::events::binary;
@@ -39,7 +39,7 @@ impl Lane {
         let to_settling = serve(&settling, dice).await;
         let to_answering = serve(&answering, dice).await;
         let dead_letters = Trigger::new(uri(&format!("{}/dead-letter", to_settling.url())), Filter::default());
-        let patient = broker(vec![Trigger { delivery: delivery(60), ..dead_letters }]).await;
+        let patient = broker(vec![Trigger { delivery: delivery(11), ..dead_letters }]).await;
         let broker = broker(triggers(&to_answering.url(), &to_settling.url(), &patient)).await;
         _ = ingress.set(to_server(broker.url()));
         let proxies = [to_sink, to_settling, to_answering];
@@ -105,8 +105,7 @@ fn uri(url: &str) -> Uri {
 }
 
 fn delivery(retry: u32) -> Delivery {
-    let (backoff_policy, backoff_delay) = (BackoffPolicy::Linear, Duration::from_millis(20));
-    Delivery { retry, backoff_policy, backoff_delay, timeout: Some(Duration::from_secs(4)) }
+    Delivery { retry, backoff_delay: Duration::from_millis(20), timeout: Some(Duration::from_secs(4)) }
 }
 
 /// The Triggers of `deploy/`: who asks is answered, and the sources' events go where there is a sink.

@@ -21,7 +21,7 @@ mod ttl;
 pub use dispatch::Dispatcher;
 pub use event::{json_data, new_event};
 pub use journal::{BrokerEvent, Passed, Totals, last_word};
-pub use trigger::{BackoffPolicy, Delivery, Filter, Trigger};
+pub use trigger::{Delivery, Filter, Trigger};
 
 use crate::doors::Doors;
 use crate::{Server, listen};

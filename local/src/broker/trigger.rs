@@ -79,23 +79,12 @@ impl FromStr for Trigger {
     }
 }
 
-/// How delays grow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BackoffPolicy {
-    /// Delay, twice the delay, four times the delay.
-    Exponential,
-    /// Nothing, the delay, twice the delay.
-    Linear,
-}
-
-/// A Trigger's `spec.delivery`.
+/// A Trigger's `spec.delivery`, with an exponential `backoffPolicy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// How many attempts follow the first.
     pub retry: u32,
-    /// How delays grow.
-    pub backoff_policy: BackoffPolicy,
-    /// Where they start.
+    /// The delay before the first retry; each further delay is twice as long.
     pub backoff_delay: Duration,
     /// How long one attempt may take; without one, for ever.
     pub timeout: Option<Duration>,
@@ -105,23 +94,14 @@ impl Default for Delivery {
     /// What a Broker has that says nothing: ten retries, exponential from
     /// PT0.2S, about 205 seconds in all.
     fn default() -> Self {
-        Self {
-            retry: 10,
-            backoff_policy: BackoffPolicy::Exponential,
-            backoff_delay: Duration::from_millis(200),
-            timeout: None,
-        }
+        Self { retry: 10, backoff_delay: Duration::from_millis(200), timeout: None }
     }
 }
 
 impl Delivery {
     /// The delay before the retry that follows `retries` others.
     pub fn delay(&self, retries: u32) -> Duration {
-        let factor = match self.backoff_policy {
-            BackoffPolicy::Exponential => 2u32.saturating_pow(retries),
-            BackoffPolicy::Linear => retries,
-        };
-        self.backoff_delay.saturating_mul(factor)
+        self.backoff_delay.saturating_mul(2u32.saturating_pow(retries))
     }
 }
 
@@ -210,13 +190,5 @@ mod tests {
         assert_eq!(delays[0], Duration::from_millis(200));
         assert_eq!(delays[3], Duration::from_millis(1600));
         assert_eq!(delays.iter().sum::<Duration>(), Duration::from_millis(204_600));
-    }
-
-    #[test]
-    fn linear_delays_start_at_once() {
-        let backoff_policy = BackoffPolicy::Linear;
-        let delivery = Delivery { backoff_policy, ..Delivery::default() };
-        assert_eq!(delivery.delay(0), Duration::ZERO);
-        assert_eq!(delivery.delay(3), Duration::from_millis(600));
     }
 }
