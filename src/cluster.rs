@@ -29,22 +29,15 @@ impl<O: Outbound> Cluster<'_, O> {
     /// What becomes of the delivery otherwise.
     pub async fn ask(&self, call: Call, request: Request<Vec<u8>>) -> Result<Vec<u8>, Verdict> {
         let answer = verdict(call, self.send(request).await);
-        match &answer {
-            Err(Verdict::Terminal(failure))
-                if failure.reason == Reason::Forbidden && call != Call::GetAfterForbidden =>
-            {
-                self.check_readiness().await.and(answer)
+        let is_forbidden = matches!(&answer, Err(Verdict::Terminal(failure)) if failure.reason == Reason::Forbidden);
+        // An API server that has just started refuses everybody, until it knows who has which rights.
+        if is_forbidden && call != Call::GetAfterForbidden {
+            let readiness = verdict(Call::Readiness, self.send(self.api.get_readiness()).await);
+            if let Err(unready @ Verdict::Heals(_)) = readiness {
+                return Err(unready);
             }
-            _ => answer,
         }
-    }
-
-    /// An API server that has just started refuses everybody, until it knows who has which rights.
-    async fn check_readiness(&self) -> Result<(), Verdict> {
-        match verdict(Call::Readiness, self.send(self.api.get_readiness()).await) {
-            Err(unready @ Verdict::Heals(_)) => Err(unready),
-            _ => Ok(()),
-        }
+        answer
     }
 
     /// The same for a call whose answer is the Pod `name`.

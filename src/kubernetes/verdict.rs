@@ -153,7 +153,9 @@ fn refused(call: Call, refusal: &Refusal) -> Verdict {
         }
         // The Pod to release was removed meanwhile: the next delivery sees why.
         (_, "AlreadyExists") | (Call::Release, "NotFound") => Verdict::Heals(retry),
-        (_, "Forbidden") => forbidden(call, refusal.why_forbidden(), retry, terminal),
+        (Call::Get | Call::Delete | Call::List | Call::Review, "Forbidden") => Verdict::Heals(retry),
+        (_, "Forbidden") if call.is_write() && refusal.is_over_quota() => terminal(Reason::QuotaExceeded),
+        (_, "Forbidden") => terminal(Reason::Forbidden),
         (Call::GetTemplate, _) => terminal(Reason::PodTemplateInvalid),
         _ if call.is_write() => terminal(Reason::PodRejected),
         // A Pod of the event may be left, so nothing is final before it was read.
@@ -168,15 +170,6 @@ fn readiness(refusal: &Refusal, retry: Retry) -> Verdict {
     match refusal.code {
         401 | 403 | 429 | 500.. => Verdict::Heals(Retry { cause: cause.to_owned(), ..retry }),
         _ => Verdict::Terminal(Failure::new(Reason::Forbidden, refusal.to_string())),
-    }
-}
-
-fn forbidden(call: Call, why: &str, retry: Retry, terminal: impl Fn(Reason) -> Verdict) -> Verdict {
-    let is_quota = why.starts_with("exceeded quota: ") || why.starts_with("failed quota: ");
-    match call {
-        Call::Get | Call::Delete | Call::List | Call::Review => Verdict::Heals(retry),
-        _ if call.is_write() && is_quota => terminal(Reason::QuotaExceeded),
-        _ => terminal(Reason::Forbidden),
     }
 }
 
@@ -221,6 +214,10 @@ impl Refusal {
     /// Whether an admission webhook denied the request, as opposed to not answering.
     fn is_denied_by_webhook(&self) -> bool {
         self.message().contains("admission webhook ") && self.message().contains(" denied the request")
+    }
+
+    fn is_over_quota(&self) -> bool {
+        ["exceeded quota: ", "failed quota: "].iter().any(|quota| self.why_forbidden().starts_with(quota))
     }
 
     fn why_forbidden(&self) -> &str {
