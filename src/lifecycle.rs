@@ -31,6 +31,11 @@ pub struct Lifecycle<'a, O> {
     pub now: DateTime<Utc>,
 }
 
+/// Gives an event to the sink.
+pub trait Tell: AsyncFn(Event) -> Result<(), Retry> {}
+
+impl<T: AsyncFn(Event) -> Result<(), Retry>> Tell for T {}
+
 /// A report on a client.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -112,13 +117,13 @@ impl<O: Outbound> Lifecycle<'_, O> {
     }
 
     /// Looks at every client, page by page: sends reports that are due, settles Pods that stayed gated, and deletes
-    /// Pods of clients that ended long ago. `tell` gives an event to the sink.
+    /// Pods of clients that ended long ago.
     ///
     /// A problem with one client doesn't stop the others. The next sweep tries again.
     ///
     /// # Errors
     /// The first problem.
-    pub async fn sweep(&self, tell: &impl AsyncFn(Event) -> Result<(), Retry>) -> Result<(), Retry> {
+    pub async fn sweep(&self, tell: &impl Tell) -> Result<(), Retry> {
         let (mut limit, mut from, mut trouble) = (PAGE, String::new(), Ok(()));
         loop {
             let answer = match self.cluster.send(self.cluster.api.list(limit, &from)).await {
@@ -140,7 +145,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
         }
     }
 
-    async fn settle(&self, pod: &Observed, tell: &impl AsyncFn(Event) -> Result<(), Retry>) -> Result<(), Retry> {
+    async fn settle(&self, pod: &Observed, tell: &impl Tell) -> Result<(), Retry> {
         let Some(context) = pod.metadata.context() else { return Ok(()) };
         if pod.is_gated() {
             return self.settle_gated(pod, &context, tell).await;
@@ -162,12 +167,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
     /// Settles a Pod that stayed gated, as the dead letter route would. No delivery of its event comes any more, so the
     /// answer must not get lost if the sink is down: a failure is sent before its Pod is deleted, and a release is
     /// recorded until `done` is sent.
-    async fn settle_gated(
-        &self,
-        pod: &Observed,
-        context: &Context,
-        tell: &impl AsyncFn(Event) -> Result<(), Retry>,
-    ) -> Result<(), Retry> {
+    async fn settle_gated(&self, pod: &Observed, context: &Context, tell: &impl Tell) -> Result<(), Retry> {
         if !self.is_old(&pod.metadata) || pod.metadata.is_being_deleted() {
             return Ok(());
         }
@@ -195,18 +195,11 @@ impl<O: Outbound> Lifecycle<'_, O> {
         // Without the annotation nothing can be verified, so it is removed.
         let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key).unwrap_or_default();
         let pending = Pending::new(context, gateway, self.cluster.config)?;
-        let provisioning = Provisioning { pending: &pending, cluster: self.cluster };
-        provisioning.verify(pod)?;
-        provisioning.release(pod, true).await
+        Provisioning { pending: &pending, cluster: self.cluster }.release(pod, true).await
     }
 
     /// Sends the `done` of a Pod that a sweep released.
-    async fn send_owed(
-        &self,
-        pod: &Metadata,
-        context: &Context,
-        tell: &impl AsyncFn(Event) -> Result<(), Retry>,
-    ) -> Result<(), Retry> {
+    async fn send_owed(&self, pod: &Metadata, context: &Context, tell: &impl Tell) -> Result<(), Retry> {
         tell(self.answer(pod, context, &Ok(pod.clone()))).await?;
         self.annotate(pod, OWED, None).await
     }

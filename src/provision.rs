@@ -113,22 +113,22 @@ impl<O: Outbound> Provisioning<'_, O> {
 
     /// Releases a Pod that is routed, and removes any other.
     async fn settle(&self, pod: Pod) -> Outcome {
-        match self.verify(&pod) {
-            Ok(()) if pod.is_gated() => match self.release(&pod, false).await {
-                // A Pod that can never be released must not stay, or a later delivery would answer differently.
-                Err(Verdict::Terminal(failure)) => self.remove(&pod, failure).await,
-                released => released,
-            },
-            Ok(()) => Ok(pod.metadata),
-            Err(failure) => self.remove(&pod, failure).await,
+        match self.release(&pod, false).await {
+            // A Pod that can never be released must not stay, or a later delivery would answer differently.
+            Err(Verdict::Terminal(failure)) => self.remove(&pod, failure).await,
+            released => released,
         }
     }
 
-    /// Removes the gate of a verified Pod, and with `is_owed` records that the event's answer is still to be sent.
+    /// Verifies a Pod and removes its gate, and with `is_owed` records that the event's answer is still to be sent.
     ///
     /// # Errors
     /// A terminal verdict says that the Pod can never be released.
     pub async fn release(&self, pod: &Pod, is_owed: bool) -> Outcome {
+        self.verify(pod)?;
+        if !pod.is_gated() {
+            return Ok(pod.metadata.clone());
+        }
         match self.pod::<Observed>(Call::Release, self.cluster.api.release(&pod.metadata, is_owed)).await {
             Ok(released) if !released.is_gated() => Ok(released.metadata),
             Ok(_) => heals("the gate is still there after its removal"),
@@ -179,10 +179,7 @@ impl<O: Outbound> Provisioning<'_, O> {
     }
 
     /// Verifies a Pod, unless verification is off.
-    ///
-    /// # Errors
-    /// Why it must not run.
-    pub fn verify(&self, pod: &Pod) -> Result<(), Failure> {
+    fn verify(&self, pod: &Pod) -> Result<(), Failure> {
         if self.is_verifying() { verify(pod, self.pending, self.cluster.config) } else { Ok(()) }
     }
 
