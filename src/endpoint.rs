@@ -104,8 +104,8 @@ pub async fn answer(request: Request<Body>, surroundings: &Surroundings<'_>, out
     match (parts.uri.path(), &parts.method) {
         ("/" | DEAD_LETTER, &Method::POST) => match admit(&parts.headers, surroundings, outbound).await {
             Err(refused) => refused,
-            Ok(sender) => match read_event(route, &parts.headers, body, Redactor::new(sender)) {
-                Ok(delivery) => delivery.end(sender, surroundings, outbound).await,
+            Ok(sender) => match read_event(route, &parts.headers, body, sender) {
+                Ok(delivery) => delivery.end(surroundings, outbound).await,
                 Err((status, detail)) => Answered::problem(status, Kind::Rejected, &detail),
             },
         },
@@ -180,19 +180,22 @@ fn readiness(surroundings: &Surroundings<'_>) -> Answered {
 }
 
 /// Reads the event, or returns the problem. The body isn't needed after that.
-fn read_event(
+fn read_event<'a>(
     route: Route,
     headers: &HeaderMap,
     body: Body,
-    redactor: Redactor,
-) -> Result<Delivery, (StatusCode, String)> {
+    sender: Option<&'a str>,
+) -> Result<Delivery<'a>, (StatusCode, String)> {
     let body = body.map_err(|error| match error {
         BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "an event may have up to 1 MiB".to_owned()),
         BodyError::Incomplete => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive whole: send again".to_owned()),
     })?;
-    let received = read(headers, &body).map_err(|error| match error.is_unsupported() {
-        true => (StatusCode::UNSUPPORTED_MEDIA_TYPE, redactor.text(&error.to_string()).into_owned()),
-        false => (StatusCode::BAD_REQUEST, redactor.text(&error.to_string()).into_owned()),
+    let received = read(headers, &body).map_err(|error| {
+        let status = match error.is_unsupported() {
+            true => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            false => StatusCode::BAD_REQUEST,
+        };
+        (status, Redactor::new(sender).text(&error.to_string()).into_owned())
     })?;
-    Ok(Delivery::new(route, received, redactor))
+    Ok(Delivery::new(route, sender, received))
 }

@@ -13,11 +13,11 @@ use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::context::Context;
 use crate::event::{self, Pending, expired, is_expired, undeliverable};
-use crate::kubernetes::{Api, Retry, Token, settled};
+use crate::kubernetes::{Api, Retry, Token, Verdict, settled};
 use crate::lifecycle::{Lifecycle, Report};
 use crate::log::{Entry, Kind};
 use crate::outbound::{Answer, Bounds, Outbound};
-use crate::provision::Provisioning;
+use crate::provision::{Outcome, Provisioning};
 use crate::reason::Failure;
 use crate::reply;
 use crate::response;
@@ -56,13 +56,13 @@ enum Command {
 }
 
 /// An event, as far as the delivery needs it.
-pub(super) struct Delivery {
+pub(super) struct Delivery<'a> {
     route: Route,
+    /// The sender's token, if it was reviewed.
+    sender: Option<&'a str>,
     mode: Mode,
     ty: String,
     context: Context,
-    /// Removes the sender's token, which a line of the log might quote.
-    redactor: Redactor,
     /// `None` if there is nothing to do.
     command: Option<Command>,
 }
@@ -74,8 +74,8 @@ struct End {
     failure: Option<Failure>,
 }
 
-impl Delivery {
-    pub(super) fn new(route: Route, received: Received, redactor: Redactor) -> Self {
+impl<'a> Delivery<'a> {
+    pub(super) fn new(route: Route, sender: Option<&'a str>, received: Received) -> Self {
         let Received { ty, context, data, mode } = received;
         let report = |is_deletion| Some(Command::Report(event::observed(&data)?, is_deletion));
         let command = match ty.as_str() {
@@ -89,16 +89,11 @@ impl Delivery {
             event::ADDED | event::UPDATED => report(false),
             _ => None,
         };
-        Self { route, mode, ty, context, redactor, command }
+        Self { route, sender, mode, ty, context, command }
     }
 
-    /// Handles the delivery. `sender` is the sender's token, if it was reviewed.
-    pub(super) async fn end(
-        self,
-        sender: Option<&str>,
-        surroundings: &Surroundings<'_>,
-        outbound: &impl Outbound,
-    ) -> Answered {
+    /// Handles the delivery.
+    pub(super) async fn end(self, surroundings: &Surroundings<'_>, outbound: &impl Outbound) -> Answered {
         let Some(command) = &self.command else {
             let is_hint = self.route == Route::Subscriber && self.ty.starts_with(event::HINTS);
             let entry = Entry { message: is_hint.then(|| NO_POD.to_owned()), ..self.entry(Kind::Ignored) };
@@ -110,96 +105,12 @@ impl Delivery {
             false => Ok(config),
         });
         match config {
-            Ok(config) => self.settle(command, &Means::new(&self, sender, &config, surroundings, outbound)).await,
+            Ok(config) => Means::new(&self, &config, surroundings, outbound).settle(command).await,
             Err(missing) => {
                 let response = response::problem(StatusCode::SERVICE_UNAVAILABLE, &missing);
                 Answered::logged(response, Entry { message: Some(missing), ..self.entry(Kind::Retry) })
             }
         }
-    }
-
-    async fn settle(&self, command: &Command, means: &Means<'_, impl Outbound>) -> Answered {
-        let end = match command {
-            Command::Schedule(gateway) => self.schedule(gateway, means).await,
-            Command::Terminate(client) => self.terminate(client, means).await,
-            Command::Report(pod, is_deletion) => means.report(pod, *is_deletion).await,
-            Command::Sweep => means.sweep().await,
-        };
-        let pod = match command {
-            Command::Schedule(gateway) => gateway.is_ok().then(|| self.context.pod_name()),
-            Command::Terminate(client) => client.as_ref().ok().map(Context::pod_name),
-            Command::Report(pod, _) => Some(pod.metadata.name.clone()),
-            Command::Sweep => None,
-        };
-        // An answer without a call says nothing about a Pod.
-        let api_calls = means.outbound.calls.get();
-        let pod = pod.filter(|_| api_calls > 0 || end.is_err());
-        let entry = Entry {
-            namespace: pod.as_ref().map(|_| means.config.client_namespace.clone()),
-            pod,
-            api_calls,
-            redactor: means.redactor.clone(),
-            ..self.entry(Kind::Retry)
-        };
-        match end {
-            Ok(End { response, outcome, failure }) => {
-                let (reason, message) = failure.map(|failure| (failure.reason, failure.message)).unzip();
-                Answered::logged(response, Entry { outcome, reason, message, ..entry })
-            }
-            Err(retry) => Answered::logged(response::retry(&retry), Entry { message: Some(retry.cause), ..entry }),
-        }
-    }
-
-    async fn schedule(
-        &self,
-        gateway: &Result<String, Failure>,
-        means: &Means<'_, impl Outbound>,
-    ) -> Result<End, Retry> {
-        let outcome = match self.pending(gateway, means) {
-            // An invalid request fails without a call.
-            Err(failure) => Err(failure.into()),
-            Ok((pending, is_expired)) => {
-                let provisioning = Provisioning { pending: &pending, cluster: &means.cluster()? };
-                match self.route {
-                    Route::DeadLetter => provisioning.settle_or(undeliverable(&self.context).into()).await,
-                    // An earlier delivery may have created the Pod in time: then that is this event's answer.
-                    Route::Subscriber if is_expired => provisioning.settle_or(expired().into()).await,
-                    Route::Subscriber => provisioning.provision().await,
-                }
-            }
-        };
-        let (outcome, gateway) = (settled(outcome)?, gateway.as_deref().ok());
-        let verification = means.config.gateway_verification;
-        let event = reply::scheduling(&self.context, gateway, &outcome, verification, means.now);
-        means.end(event, outcome.err()).await
-    }
-
-    /// The requested client, and whether the event has expired.
-    fn pending<'a>(
-        &'a self,
-        gateway: &'a Result<String, Failure>,
-        means: &Means<'_, impl Outbound>,
-    ) -> Result<(Pending<'a>, bool), Failure> {
-        let gateway = gateway.as_ref().map_err(Clone::clone)?;
-        let pending = Pending::new(&self.context, gateway, means.config)?;
-        Ok((pending, is_expired(&self.context, means.now)?))
-    }
-
-    async fn terminate(
-        &self,
-        client: &Result<Context, Failure>,
-        means: &Means<'_, impl Outbound>,
-    ) -> Result<End, Retry> {
-        let ended = match client {
-            Ok(client) => {
-                let lifecycle = Lifecycle { cluster: &means.cluster()?, now: means.now };
-                lifecycle.terminate(client, &self.context.answer_id(reply::TERMINATED)).await
-            }
-            Err(failure) => Err(failure.clone().into()),
-        };
-        let ended = settled(ended)?;
-        let event = reply::termination(&self.context, client.as_ref().ok(), &ended, means.now);
-        means.end(event, ended.err()).await
     }
 
     /// What every log line says about the event.
@@ -214,7 +125,8 @@ impl Delivery {
             gateway,
             trace_id: self.context.trace_id().map(str::to_owned),
             dead_letter: self.route == Route::DeadLetter,
-            redactor: self.redactor.clone(),
+            // A line of the log might quote it.
+            redactor: Redactor::new(self.sender),
             ..Entry::default()
         }
     }
@@ -222,37 +134,94 @@ impl Delivery {
 
 /// What a delivery works with.
 struct Means<'a, O> {
+    delivery: &'a Delivery<'a>,
     config: &'a Config,
     token: Result<Token, String>,
     sink_token: Result<Option<Token>, String>,
     redactor: Redactor,
     now: DateTime<Utc>,
-    mode: Mode,
-    trace: HeaderMap,
     outbound: Counting<'a, O>,
 }
 
 impl<'a, O: Outbound> Means<'a, O> {
-    fn new(
-        delivery: &Delivery,
-        sender: Option<&str>,
-        config: &'a Config,
-        surroundings: &Surroundings<'_>,
-        outbound: &'a O,
-    ) -> Self {
+    fn new(delivery: &'a Delivery, config: &'a Config, surroundings: &Surroundings<'_>, outbound: &'a O) -> Self {
         let token = surroundings.token(config);
         let sink_token = config.sink.as_ref().map_or(Ok(None), |_| surroundings.sink_token());
         let secrets = [token.as_ref().ok(), sink_token.as_ref().ok().and_then(Option::as_ref)];
-        let redactor = Redactor::new(secrets.into_iter().flatten().map(Token::secret).chain(sender));
-        let (mode, trace) = (delivery.mode, delivery.context.trace());
+        let redactor = Redactor::new(secrets.into_iter().flatten().map(Token::secret).chain(delivery.sender));
         // The review of the sender's token was a call.
-        let outbound = Counting { inner: outbound, calls: Cell::new(sender.is_some().into()) };
-        Self { config, token, sink_token, redactor, now: surroundings.now, mode, trace, outbound }
+        let outbound = Counting { inner: outbound, calls: Cell::new(delivery.sender.is_some().into()) };
+        Self { delivery, config, token, sink_token, redactor, now: surroundings.now, outbound }
     }
 
-    fn cluster(&self) -> Result<Cluster<'_, Counting<'a, O>>, Retry> {
-        let token = self.token.as_ref().map_err(Retry::because)?;
-        let api = Api::new(self.config, token, self.trace.clone());
+    async fn settle(&self, command: &Command) -> Answered {
+        let end = match command {
+            Command::Schedule(gateway) => self.schedule(gateway).await,
+            Command::Terminate(client) => self.terminate(client).await,
+            Command::Report(pod, is_deletion) => self.report(pod, *is_deletion).await,
+            Command::Sweep => self.sweep().await,
+        };
+        let pod = match command {
+            Command::Schedule(gateway) => gateway.is_ok().then(|| self.delivery.context.pod_name()),
+            Command::Terminate(client) => client.as_ref().ok().map(Context::pod_name),
+            Command::Report(pod, _) => Some(pod.metadata.name.clone()),
+            Command::Sweep => None,
+        };
+        // An answer without a call says nothing about a Pod.
+        let api_calls = self.outbound.calls.get();
+        let pod = pod.filter(|_| api_calls > 0 || end.is_err());
+        let entry = Entry {
+            namespace: pod.as_ref().map(|_| self.config.client_namespace.clone()),
+            pod,
+            api_calls,
+            redactor: self.redactor.clone(),
+            ..self.delivery.entry(Kind::Retry)
+        };
+        match end {
+            Ok(End { response, outcome, failure }) => {
+                let (reason, message) = failure.map(|failure| (failure.reason, failure.message)).unzip();
+                Answered::logged(response, Entry { outcome, reason, message, ..entry })
+            }
+            Err(retry) => Answered::logged(response::retry(&retry), Entry { message: Some(retry.cause), ..entry }),
+        }
+    }
+
+    async fn schedule(&self, gateway: &Result<String, Failure>) -> Result<End, Retry> {
+        let outcome = settled(self.client(gateway).await)?;
+        let (context, gateway) = (&self.delivery.context, gateway.as_deref().ok());
+        let event = reply::scheduling(context, gateway, &outcome, self.config.gateway_verification, self.now);
+        self.end(event, outcome.err()).await
+    }
+
+    /// The Pod of the requested client. An invalid request fails without a call.
+    async fn client(&self, gateway: &Result<String, Failure>) -> Outcome {
+        let context = &self.delivery.context;
+        let pending = Pending::new(context, gateway.as_ref().map_err(Clone::clone)?, self.config)?;
+        let is_expired = is_expired(context, self.now)?;
+        let provisioning = Provisioning { pending: &pending, cluster: &self.cluster()? };
+        match self.delivery.route {
+            Route::DeadLetter => provisioning.settle_or(undeliverable(context).into()).await,
+            // An earlier delivery may have created the Pod in time: then that is this event's answer.
+            Route::Subscriber if is_expired => provisioning.settle_or(expired().into()).await,
+            Route::Subscriber => provisioning.provision().await,
+        }
+    }
+
+    async fn terminate(&self, client: &Result<Context, Failure>) -> Result<End, Retry> {
+        let context = &self.delivery.context;
+        let ended = async {
+            let client = client.as_ref().map_err(Clone::clone)?;
+            let lifecycle = Lifecycle { cluster: &self.cluster()?, now: self.now };
+            lifecycle.terminate(client, &context.answer_id(reply::TERMINATED)).await
+        };
+        let ended = settled(ended.await)?;
+        let event = reply::termination(context, client.as_ref().ok(), &ended, self.now);
+        self.end(event, ended.err()).await
+    }
+
+    fn cluster(&self) -> Result<Cluster<'_, Counting<'a, O>>, Verdict> {
+        let token = self.token.as_ref().map_err(Verdict::heals)?;
+        let api = Api::new(self.config, token, self.delivery.context.trace());
         Ok(Cluster { config: self.config, api, outbound: &self.outbound })
     }
 
@@ -286,11 +255,11 @@ impl<'a, O: Outbound> Means<'a, O> {
     /// Gives an event to the sink if there is one, or makes it the response.
     async fn tell(&self, event: Event) -> Result<Response<Vec<u8>>, Retry> {
         let Some(sink) = &self.config.sink else {
-            return Ok(response::respond(StatusCode::OK, self.redacted(write(&event, self.mode))));
+            return Ok(response::respond(StatusCode::OK, self.redacted(write(&event, self.delivery.mode))));
         };
         let token = self.sink_token.as_ref().map_err(Retry::because)?.as_ref().map(Token::header);
-        let message = self.redacted(write(&sink.overridden(event), self.mode));
-        let request = sink.request(message, self.trace.clone(), token);
+        let message = self.redacted(write(&sink.overridden(event), self.delivery.mode));
+        let request = sink.request(message, self.delivery.context.trace(), token);
         let answer = self.outbound.inner.send(request, self.config.bounds()).await;
         Sink::read_answer(answer).map_err(|problem| Retry::because(problem.to_string()))?;
         Ok(response::empty(StatusCode::ACCEPTED))
