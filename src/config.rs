@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use crate::names::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
 use crate::outbound::Bounds;
 use crate::sink::Sink;
-use crate::url::{BaseUrl, IPV6_NEEDS_PORT, LOWER_CASE, NO_PASSWORD, has_capitals};
+use crate::url::BaseUrl;
 
 /// The placeholder for the gateway's name in `gateway_address`.
 pub const GATEWAY_PLACEHOLDER: &str = "{gateway}";
@@ -85,37 +85,32 @@ impl Config {
     /// # Errors
     /// The first variable with an invalid value, in the order of this function.
     pub fn from_variables(variable: impl Fn(&str) -> Result<String, String>) -> Result<Self, ConfigError> {
-        let text = |name| match variable(name) {
-            Ok(value) => Ok(value.trim().to_owned()),
-            Err(problem) => Err(ConfigError { variable: name, problem: format!("can't be read: {problem}") }),
-        };
-        let word = |name, is_sound: fn(&str) -> bool, problem| {
-            let value = text(name)?;
-            if is_sound(&value) { Ok(value) } else { Err(bad(name, &value, problem)) }
-        };
-        let optional =
-            |name, is_sound, problem| Ok(Some(word(name, is_sound, problem)?).filter(|word| !word.is_empty()));
+        let variables = Variables(variable);
+        let text = |name| variables.parsed(name, |value| Ok(value.to_owned()));
         let config = Self {
-            client_namespace: word("client_namespace", is_dns_label, NO_NAMESPACE)?,
-            client_image: word("client_image", is_image, NO_IMAGE)?,
-            client_command: client_command(&text("client_command")?)?,
-            client_pod_template: optional("client_pod_template", is_optional_name, NO_NAME)?,
-            client_ttl: client_ttl(&text("client_ttl")?)?,
-            client_patience: time("client_patience", &text("client_patience")?)?,
-            client_retention: client_retention(&text("client_retention")?)?,
-            gateway_key: gateway_key(word("gateway_key", is_qualified_name, NO_KEY)?)?,
-            gateways: gateways(text("gateways")?)?,
-            gateway_address: optional("gateway_address", is_pattern, NO_PATTERN)?,
-            gateway_verification: gateway_verification(&text("gateway_verification")?)?,
-            kube_api_url: kube_api_url(&text("kube_api_url")?)?,
-            kube_api_timeout: kube_api_timeout(&text("kube_api_timeout")?)?,
+            client_namespace: variables.word("client_namespace", is_dns_label, NO_NAMESPACE)?,
+            client_image: variables.word("client_image", is_image, NO_IMAGE)?,
+            client_command: variables.parsed("client_command", client_command)?,
+            client_pod_template: given(variables.word("client_pod_template", is_optional_name, NO_NAME)?),
+            client_ttl: variables.parsed("client_ttl", client_ttl)?,
+            client_patience: variables.parsed("client_patience", |value| time(value, NO_TIME))?,
+            client_retention: variables.parsed("client_retention", client_retention)?,
+            gateway_key: variables.parsed("gateway_key", gateway_key)?,
+            gateways: variables.parsed("gateways", gateways)?,
+            gateway_address: given(variables.word("gateway_address", is_pattern, NO_PATTERN)?),
+            gateway_verification: variables.parsed("gateway_verification", gateway_verification)?,
+            kube_api_url: variables.parsed("kube_api_url", BaseUrl::parse)?,
+            kube_api_timeout: variables.parsed("kube_api_timeout", kube_api_timeout)?,
             sink: Sink::parse(&text("k_sink")?, &text("k_ce_overrides")?, &text("sink_origin")?)
                 .map_err(|(variable, problem)| ConfigError { variable, problem })?,
-            sender_subjects: word("sender_subjects", are_subjects, NO_SUBJECTS)?,
-            sender_audience: optional("sender_audience", is_audience, NO_AUDIENCE)?,
+            sender_subjects: variables.word("sender_subjects", are_subjects, NO_SUBJECTS)?,
+            sender_audience: given(variables.word("sender_audience", is_audience, NO_AUDIENCE)?),
         };
         match config.sender_audience.is_none() && !config.sender_subjects.is_empty() {
-            true => Err(bad("sender_subjects", &config.sender_subjects, NO_REVIEW)),
+            true => {
+                let problem = bad(&config.sender_subjects, NO_REVIEW);
+                Err(ConfigError { variable: "sender_subjects", problem })
+            }
             false => Ok(config),
         }
     }
@@ -155,26 +150,47 @@ impl Config {
     }
 }
 
+/// Reads variables by name.
+struct Variables<F>(F);
+
+impl<F: Fn(&str) -> Result<String, String>> Variables<F> {
+    /// What `parse` makes of a value, or what it says about it.
+    fn parsed<T>(&self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+        let value = (self.0)(name).map_err(|problem| format!("can't be read: {problem}"));
+        value.and_then(|value| parse(value.trim())).map_err(|problem| ConfigError { variable: name, problem })
+    }
+
+    fn word(&self, name: &'static str, is_sound: fn(&str) -> bool, problem: &str) -> Result<String, ConfigError> {
+        self.parsed(name, |value| sound(value, is_sound(value), problem))
+    }
+}
+
 const NO_NAMESPACE: &str = ", which is not a namespace: use up to 63 of a-z, 0-9 and -";
 const NO_IMAGE: &str = ", which is not an image: use registry/repository:tag, without capitals in the repository";
 const NO_NAME: &str = ", which is not a PodTemplate's name: use lower-case letters, digits, - and .";
 const NO_KEY: &str = ", which can't be the key of a label: use a name such as setGateway or example.com/gateway";
 const RESERVED_KEY: &str = ", which the client Pod needs for itself: use a key of your own";
 const NO_PATTERN: &str = ": the only placeholder is {gateway}, and there is no space in an address";
-const NO_URL: &str = ": use http:// or https:// with a host and no path";
-const NO_TIMEOUT: &str = ": use a time above 0s and up to 10m, such as 15s or 1m30s";
 
 const NO_AUDIENCE: &str = ", which has a space in it: use the audience that the Trigger's subscriber has";
 const NO_SUBJECTS: &str = ": use names such as system:serviceaccount:client-system:trigger, separated by commas";
 const NO_REVIEW: &str = ", and nobody is asked for a token: set sender_audience as well";
 const NO_GATEWAYS: &str = ", which names no gateway: use names such as foo,bar, or leave it empty to allow any";
-const NO_TTL: &str = ": use a time of 1s or more, such as 12h, or leave it empty";
 const NO_TIME: &str = ": use a time such as 20m or 1h30m";
-const NO_RETENTION: &str = ": use a time such as 1h, 0s for at once, or off";
 
-/// The error about an invalid value; `problem` is the end of the sentence.
-fn bad(variable: &'static str, value: &str, problem: &str) -> ConfigError {
-    ConfigError { variable, problem: format!("is {value:?}{problem}") }
+/// What is wrong with a value; `problem` is the end of the sentence.
+fn bad(value: &str, problem: &str) -> String {
+    format!("is {value:?}{problem}")
+}
+
+/// The value, if it is sound.
+fn sound(value: &str, is_sound: bool, problem: &str) -> Result<String, String> {
+    if is_sound { Ok(value.to_owned()) } else { Err(bad(value, problem)) }
+}
+
+/// `None` for an empty value.
+fn given(word: String) -> Option<String> {
+    Some(word).filter(|word| !word.is_empty())
 }
 
 /// No node can pull from a repository with capitals, and the API server doesn't say so. A registry and a tag may have some.
@@ -206,50 +222,37 @@ fn holds_names(list: &str) -> bool {
     list.is_empty() || names(list).next().is_some()
 }
 
-fn client_command(value: &str) -> Result<Vec<String>, ConfigError> {
-    let command = match value.as_bytes().first() {
+fn client_command(value: &str) -> Result<Vec<String>, String> {
+    match value.as_bytes().first() {
         None => Err("is empty: write the command, or [] for the image's own entrypoint".to_owned()),
         Some(b'[') => serde_json::from_str(value).map_err(|e| format!("is not a JSON array of strings: {e}")),
         Some(b'#') => Err("begins with #, as a comment does: quote the word".to_owned()),
         Some(_) => shell_words::split(value).map_err(|e| format!("can't be split into words: {e}")),
-    };
-    command.map_err(|problem| ConfigError { variable: "client_command", problem })
+    }
 }
 
-fn gateway_key(value: String) -> Result<String, ConfigError> {
+fn gateway_key(value: &str) -> Result<String, String> {
     let is_reserved = RESERVED_PREFIXES.iter().any(|prefix| value.starts_with(prefix));
-    if is_reserved { Err(bad("gateway_key", &value, RESERVED_KEY)) } else { Ok(value) }
+    sound(value, is_qualified_name(value), NO_KEY)?;
+    sound(value, !is_reserved, RESERVED_KEY)
 }
 
 fn names(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim_ascii).filter(|name| !name.is_empty())
 }
 
-fn gateways(value: String) -> Result<String, ConfigError> {
-    if !holds_names(&value) {
-        return Err(bad("gateways", &value, NO_GATEWAYS));
+fn gateways(value: &str) -> Result<String, String> {
+    match names(value).find(|name| !is_label_value(name)) {
+        Some(name) => Err(format!("holds {name:?}, which can't be a label value: use names such as foo,bar")),
+        None => sound(value, holds_names(value), NO_GATEWAYS),
     }
-    if let Some(name) = names(&value).find(|name| !is_label_value(name)) {
-        let problem = format!("holds {name:?}, which can't be a label value: use names such as foo,bar");
-        return Err(ConfigError { variable: "gateways", problem });
-    }
-    Ok(value)
 }
 
-fn gateway_verification(value: &str) -> Result<Verification, ConfigError> {
+fn gateway_verification(value: &str) -> Result<Verification, String> {
     match value {
         "required" => Ok(Verification::Required),
         "off" => Ok(Verification::Off),
-        _ => Err(bad("gateway_verification", value, ": use required or off")),
-    }
-}
-
-fn kube_api_url(value: &str) -> Result<BaseUrl, ConfigError> {
-    match BaseUrl::parse(value) {
-        Some(url) if url.lacks_port() => Err(bad("kube_api_url", value, &format!(": {IPV6_NEEDS_PORT}"))),
-        Some(_) if has_capitals(value) => Err(bad("kube_api_url", value, &format!(": {LOWER_CASE}"))),
-        None if value.contains('@') => Err(ConfigError { variable: "kube_api_url", problem: NO_PASSWORD.to_owned() }),
-        url => url.ok_or_else(|| bad("kube_api_url", value, NO_URL)),
+        _ => Err(bad(value, ": use required or off")),
     }
 }
 
@@ -258,30 +261,29 @@ fn duration(value: &str) -> Option<Duration> {
     humantime::parse_duration(value).ok().filter(|time| *time <= LONGEST_TIME && !value.contains('M'))
 }
 
-fn time(variable: &'static str, value: &str) -> Result<TimeDelta, ConfigError> {
+fn time(value: &str, problem: &str) -> Result<TimeDelta, String> {
     let time = duration(value).and_then(|time| TimeDelta::from_std(time).ok());
-    time.ok_or_else(|| bad(variable, value, NO_TIME))
+    time.ok_or_else(|| bad(value, problem))
 }
 
-fn client_ttl(value: &str) -> Result<Option<u64>, ConfigError> {
+fn client_ttl(value: &str) -> Result<Option<u64>, String> {
     match duration(value).map(|time| time.as_secs()) {
         _ if value.is_empty() => Ok(None),
         Some(seconds) if seconds > 0 => Ok(Some(seconds)),
-        _ => Err(bad("client_ttl", value, NO_TTL)),
+        _ => Err(bad(value, ": use a time of 1s or more, such as 12h, or leave it empty")),
     }
 }
 
-fn client_retention(value: &str) -> Result<Option<TimeDelta>, ConfigError> {
+fn client_retention(value: &str) -> Result<Option<TimeDelta>, String> {
     match value {
         "off" => Ok(None),
-        _ => time("client_retention", value).map(Some).map_err(|_| bad("client_retention", value, NO_RETENTION)),
+        _ => time(value, ": use a time such as 1h, 0s for at once, or off").map(Some),
     }
 }
 
-fn kube_api_timeout(value: &str) -> Result<Duration, ConfigError> {
-    let timeout = duration(value);
-    let usable = timeout.filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT);
-    usable.ok_or_else(|| bad("kube_api_timeout", value, NO_TIMEOUT))
+fn kube_api_timeout(value: &str) -> Result<Duration, String> {
+    let usable = duration(value).filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT);
+    usable.ok_or_else(|| bad(value, ": use a time above 0s and up to 10m, such as 15s or 1m30s"))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::cloudevents::is_attribute_name;
 use crate::outbound::{Answer, NoAnswer};
-use crate::url::{IPV6_NEEDS_PORT, LOWER_CASE, NO_PASSWORD, has_capitals, is_host, lacks_port, origin};
+use crate::url::{check_origin, http_url, origin};
 
 /// The specification's context attributes, which no override may set.
 #[rustfmt::skip]
@@ -22,7 +22,9 @@ const CORE_ATTRIBUTES: [&str; 11] = [
     "datacontentencoding",
 ];
 
-const ADVICE: &str = "use an origin without a path, as in http://broker-ingress.knative-eventing.svc.cluster.local";
+/// What is wrong with an origin that Spin can't read.
+const NO_ORIGIN: &str = ", with which Spin allows no call at all: use an origin without a path, as in \
+                         http://broker-ingress.knative-eventing.svc.cluster.local";
 
 /// Where events go, and the extensions that are added to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +54,12 @@ impl Sink {
     /// The invalid variable, and why. Overrides and the origin are checked even without a sink.
     pub fn parse(k_sink: &str, k_ce_overrides: &str, sink_origin: &str) -> Result<Option<Self>, SinkError> {
         let overrides = overrides(k_ce_overrides).map_err(|problem| ("k_ce_overrides", problem))?;
-        check_origin(sink_origin).map_err(|problem| ("sink_origin", problem))?;
+        let is_usable = is_allowed_host(sink_origin);
+        check_origin(sink_origin, is_usable, NO_ORIGIN).map_err(|problem| ("sink_origin", problem))?;
         if k_sink.is_empty() {
             return Ok(None);
         }
-        let url = url(k_sink).map_err(|problem| ("k_sink", problem))?;
+        let url = http_url(k_sink).map_err(|problem| ("k_sink", problem))?;
         check_place(&url, sink_origin).map_err(|problem| ("sink_origin", problem))?;
         Ok(Some(Self { url, overrides }))
     }
@@ -100,15 +103,6 @@ impl Sink {
     }
 }
 
-fn url(text: &str) -> Result<Uri, String> {
-    let parsed: Option<Uri> = text.parse().ok();
-    let usable = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some_and(is_host);
-    match parsed.filter(usable) {
-        None if text.contains('@') => Err(NO_PASSWORD.to_owned()),
-        url => url.ok_or_else(|| format!("is {text:?}: use an http:// or https:// URL with a host")),
-    }
-}
-
 /// Knative's `CloudEventOverrides`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
@@ -134,23 +128,8 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(extensions)
 }
 
-/// If Spin can't read the origin, or reads it differently, it denies every call, even to the API server.
-fn check_origin(sink_origin: &str) -> Result<(), String> {
-    let allowed: Option<Uri> = sink_origin.parse().ok();
-    if sink_origin.contains('@') {
-        return Err(NO_PASSWORD.to_owned());
-    }
-    if allowed.as_ref().and_then(Uri::authority).is_some_and(lacks_port) {
-        return Err(format!("is {sink_origin:?}: {IPV6_NEEDS_PORT}"));
-    }
-    match is_allowed_host(sink_origin) {
-        true if has_capitals(sink_origin) => Err(format!("is {sink_origin:?}: {LOWER_CASE}")),
-        true => Ok(()),
-        false => Err(format!("is {sink_origin:?}, with which Spin allows no call at all: {ADVICE}")),
-    }
-}
-
-/// Whether Spin reads this as one of its `allowed_outbound_hosts`. A network, as in `http://10.0.0.0/8`, is one.
+/// Whether Spin reads this as one of its `allowed_outbound_hosts`; if not, it denies every call, even to the API server.
+/// A network, as in `http://10.0.0.0/8`, is one.
 fn is_allowed_host(text: &str) -> bool {
     let host = text.split_once("://").map(|(_, host)| host.trim_end_matches('/'));
     let path = host.and_then(|host| host.split_once('/'));

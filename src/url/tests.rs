@@ -2,8 +2,8 @@ use super::*;
 
 #[test]
 fn the_base_of_an_api_has_a_scheme_and_a_host_and_nothing_else() {
-    for url in ["http://127.0.0.1:8001", "https://kubernetes.default.svc/", "http://[::1]:1", "https://[fd00::1]"] {
-        assert!(BaseUrl::parse(url).is_some(), "{url:?}");
+    for url in ["http://127.0.0.1:8001", "https://kubernetes.default.svc/", "http://[::1]:1"] {
+        assert!(BaseUrl::parse(url).is_ok(), "{url:?}");
     }
     for url in [
         "",
@@ -16,11 +16,11 @@ fn the_base_of_an_api_has_a_scheme_and_a_host_and_nothing_else() {
         "http://a:1@a:2",
         "http://",
     ] {
-        assert!(BaseUrl::parse(url).is_none(), "{url:?}");
+        assert!(BaseUrl::parse(url).is_err(), "{url:?}");
     }
     // Those can be parsed, and no call would ever arrive.
-    for authority in ["a:", "a:https", "a:65536", ":443", "[::1]:", "[::1]1"] {
-        assert!(BaseUrl::parse(&format!("https://{authority}")).is_none(), "{authority:?}");
+    for authority in ["a:", "a:https", "a:65536", ":443", "[::1]:", "[::1]1", "[::1]"] {
+        assert!(BaseUrl::parse(&format!("https://{authority}")).is_err(), "{authority:?}");
     }
 }
 
@@ -30,8 +30,6 @@ fn a_base_is_joined_with_a_path_and_knows_what_it_is() {
     assert_eq!(url("https://kubernetes.default.svc/").join("/api"), "https://kubernetes.default.svc/api");
     assert_eq!(url("http://[::1]:8001").join("/api?x=1"), "http://[::1]:8001/api?x=1");
     assert!(url("https://a").is_https() && !url("http://a").is_https());
-    assert!(url("https://[fd00:10:96::1]").lacks_port());
-    assert!(!url("https://[fd00:10:96::1]:443").lacks_port() && !url("https://a").lacks_port());
 }
 
 #[test]
