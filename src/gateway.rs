@@ -16,7 +16,8 @@ use crate::pod::{
 use crate::reason::{Failure, Reason};
 use crate::text::cut;
 
-const ADVICE: &str = "check which admission webhooks act in the client namespace";
+const NO_GATE: &str = "its scheduling gate was removed: use Kubernetes 1.27 or newer, and no admission webhook that \
+                       removes schedulingGates";
 /// The longest quotation of a label or annotation, in bytes.
 const LONGEST_QUOTE: usize = 256;
 /// The restart policy of an init container that keeps running beside the others.
@@ -29,8 +30,14 @@ const ALWAYS: &str = "Always";
 /// # Errors
 /// `GatewayNotInjected`, `WrongGatewayInjected` or `UnsafePod`, with what to check.
 pub fn verify(pod: &Pod, pending: &Pending, config: &Config) -> Result<(), Failure> {
-    check_gate(pod)?;
-    check_client(&pod.spec)?;
+    // A Pod that lost its gate was never held back, so this cluster can't keep the promises.
+    if !pod.is_gated() {
+        return Err(Failure::new(Reason::UnsafePod, NO_GATE));
+    }
+    // Nothing tells of a client whose container has another name.
+    if !has_client(&pod.spec) {
+        return Err(unsafe_pod(&format!("its container {CLIENT_CONTAINER} was removed or renamed")));
+    }
     check_marks(pod, pending, config)?;
     let address = injected_address(pod)?;
     check_address(pod, address, pending, config)?;
@@ -71,22 +78,6 @@ pub fn has_gateway(pod: &Pod) -> bool {
     all_containers(&pod.spec).any(names_gateway)
 }
 
-/// A Pod that lost its gate was never held back, so this cluster can't keep the promises.
-fn check_gate(pod: &Pod) -> Result<(), Failure> {
-    let message = "its scheduling gate was removed: use Kubernetes 1.27 or newer, and no admission webhook that removes \
-                   schedulingGates";
-    if pod.is_gated() { Ok(()) } else { Err(Failure::new(Reason::UnsafePod, message)) }
-}
-
-/// Nothing tells of a client whose container has another name.
-fn check_client(spec: &Value) -> Result<(), Failure> {
-    if has_client(spec) {
-        Ok(())
-    } else {
-        Err(unsafe_pod(&format!("its container {CLIENT_CONTAINER} was removed or renamed")))
-    }
-}
-
 /// The labels and annotations by which gateways and we know our clients are unchanged.
 fn check_marks(pod: &Pod, pending: &Pending, config: &Config) -> Result<(), Failure> {
     let (context, key) = (pending.context, config.gateway_key.as_str());
@@ -101,8 +92,7 @@ fn check_marks(pod: &Pod, pending: &Pending, config: &Config) -> Result<(), Fail
         if found != Some(sent) {
             let quote = |text| format!("{:?}", cut(text, LONGEST_QUOTE));
             let (sent, found) = (quote(sent), found.map_or("nothing".to_owned(), quote));
-            let message = format!("its {what} {key} was changed from {sent} to {found}; {ADVICE}");
-            return Err(Failure::new(reason, message));
+            return Err(advised(reason, &format!("its {what} {key} was changed from {sent} to {found}")));
         }
     }
     Ok(())
@@ -116,31 +106,31 @@ fn check_address(pod: &Pod, address: &str, pending: &Pending, config: &Config) -
     }
     let has_other = |container: &&Value| gateway_variables(container).any(|variable| variable["value"] != address);
     match all_containers(&pod.spec).find(has_other) {
-        Some(container) => Err(wrong_gateway(&format!(
-            "its container {} has another gateway than {address:?}",
-            text(&container["name"])
-        ))),
+        Some(container) => {
+            let name = text(&container["name"]);
+            Err(wrong_gateway(&format!("its container {name} has another gateway than {address:?}")))
+        }
         None => Ok(()),
     }
 }
 
 /// The gateway's init container can set the routes, and ends before anything else in the Pod starts.
 fn check_order(spec: &Value) -> Result<(), String> {
-    let (mut init_containers, name) =
-        (each(&spec["initContainers"]), |container: &Value| text(&container["name"]).to_owned());
+    let mut init_containers = each(&spec["initContainers"]);
     let first = init_containers.next().unwrap_or(&Value::Null);
+    let name = text(&first["name"]);
     if first["restartPolicy"] == ALWAYS {
-        let name = name(first);
         return Err(format!(
             "its first init container {name} has restartPolicy Always, so the client would not wait for its routes"
         ));
     }
     if let Some(problem) = lacks_power(spec, first) {
-        return Err(format!("its init container {} {problem}, so it can't set routes", name(first)));
+        return Err(format!("its init container {name} {problem}, so it can't set routes"));
     }
     let blocks = |container: &&Value| names_gateway(container) && container["restartPolicy"] != ALWAYS;
     init_containers.find(blocks).map_or(Ok(()), |sidecar| {
-        Err(format!("its init container {} lost restartPolicy Always, so the client would never start", name(sidecar)))
+        let name = text(&sidecar["name"]);
+        Err(format!("its init container {name} lost restartPolicy Always, so the client would never start"))
     })
 }
 
@@ -164,11 +154,15 @@ fn lacks_power(spec: &Value, container: &Value) -> Option<String> {
 }
 
 fn wrong_gateway(problem: &str) -> Failure {
-    Failure::new(Reason::WrongGatewayInjected, format!("{problem}; {ADVICE}"))
+    advised(Reason::WrongGatewayInjected, problem)
 }
 
 fn unsafe_pod(problem: &str) -> Failure {
-    Failure::new(Reason::UnsafePod, format!("{problem}; {ADVICE}"))
+    advised(Reason::UnsafePod, problem)
+}
+
+fn advised(reason: Reason, problem: &str) -> Failure {
+    Failure::new(reason, format!("{problem}; check which admission webhooks act in the client namespace"))
 }
 
 #[cfg(test)]
