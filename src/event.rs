@@ -61,7 +61,16 @@ impl<'a> Pending<'a> {
     /// # Errors
     /// `InvalidGatewayName`, `GatewayNotAllowed`.
     pub fn new(context: &'a Context, gateway: &'a str, config: &Config) -> Result<Self, Failure> {
-        check_gateway(gateway, config)?;
+        if !is_label_value(gateway) {
+            let message = "gateway_name becomes a label value: use 1 to 63 of A-Z, a-z, 0-9, '.', '_' and '-', \
+                           with a letter or digit at both ends";
+            return Err(Failure::new(Reason::InvalidGatewayName, message));
+        }
+        if !config.allows(gateway) {
+            let allowed: Vec<_> = config.gateways().collect();
+            let message = format!("the gateway {gateway} is not allowed here: ask for one of {}", allowed.join(", "));
+            return Err(Failure::new(Reason::GatewayNotAllowed, message));
+        }
         Ok(Self { context, gateway, pod_name: context.pod_name() })
     }
 }
@@ -80,10 +89,7 @@ impl<'a> Pending<'a> {
 /// # Errors
 /// `InvalidEventData` if there is none, with what is there instead.
 pub fn requested_gateway(data: &Data) -> Result<String, Failure> {
-    json(data).and_then(gateway_name).map_err(|problem| {
-        let message = format!(r#"{problem}: send JSON such as {{"gateway_name": "foo"}} as application/json"#);
-        Failure::new(Reason::InvalidEventData, message)
-    })
+    json(data).and_then(gateway_name).map_err(|problem| invalid(&problem, r#"{"gateway_name": "foo"}"#))
 }
 
 /// The identity of the pending event whose client is to end: the member `pending_event`, as every answer has it.
@@ -91,27 +97,12 @@ pub fn requested_gateway(data: &Data) -> Result<String, Failure> {
 /// # Errors
 /// `InvalidEventData` if there is none.
 pub fn pending_event(data: &Data) -> Result<Context, Failure> {
-    #[derive(Deserialize)]
-    struct TerminationData<'a> {
-        #[serde(borrow)]
-        pending_event: &'a RawValue,
-    }
-    #[derive(Deserialize)]
-    struct PendingEvent {
-        source: String,
-        id: String,
-    }
-    let data = json(data).and_then(|json| object::<TerminationData>(json, DATA));
-    let read = data.and_then(|data| object(data.pending_event.get().as_bytes(), "pending_event"));
-    let identity = read.and_then(|PendingEvent { source, id }| match source.is_empty() || id.is_empty() {
-        true => Err("source or id of pending_event is empty".to_owned()),
-        false => Ok((source, id)),
-    });
-    let (source, id) = identity.map_err(|problem| {
-        let example = r#"{"pending_event": {"source": "/me", "id": "1"}}"#;
-        Failure::new(Reason::InvalidEventData, format!("{problem}: send JSON such as {example} as application/json"))
-    })?;
-    Ok(Context { source, id, ..Context::default() })
+    let example = r#"{"pending_event": {"source": "/me", "id": "1"}}"#;
+    json(data).and_then(identity).map_err(|problem| invalid(&problem, example))
+}
+
+fn invalid(problem: &str, example: &str) -> Failure {
+    Failure::new(Reason::InvalidEventData, format!("{problem}: send JSON such as {example} as application/json"))
 }
 
 /// The Pod in an ApiServerSource's event; `None` if it is about something else.
@@ -158,6 +149,25 @@ fn gateway_name(json: &[u8]) -> Result<String, String> {
     }
 }
 
+fn identity(json: &[u8]) -> Result<Context, String> {
+    #[derive(Deserialize)]
+    struct TerminationData<'a> {
+        #[serde(borrow)]
+        pending_event: &'a RawValue,
+    }
+    #[derive(Deserialize)]
+    struct PendingEvent {
+        source: String,
+        id: String,
+    }
+    let data: TerminationData = object(json, DATA)?;
+    let PendingEvent { source, id } = object(data.pending_event.get().as_bytes(), "pending_event")?;
+    match source.is_empty() || id.is_empty() {
+        true => Err("source or id of pending_event is empty".to_owned()),
+        false => Ok(Context { source, id, ..Context::default() }),
+    }
+}
+
 /// Why `what` is not the object. A string that contains JSON was encoded twice, as several bindings and tools do.
 fn not_an_object(json: &[u8], what: &str, error: &serde_json::Error) -> String {
     let Ok(whole) = serde_json::from_slice::<&RawValue>(json) else {
@@ -175,20 +185,6 @@ fn not_an_object(json: &[u8], what: &str, error: &serde_json::Error) -> String {
 /// The `gateway_name` as an answer repeats it.
 pub fn repeated(gateway: &str) -> Option<&str> {
     Some(gateway).filter(|gateway| gateway.len() <= LONGEST_REPEATED)
-}
-
-fn check_gateway(name: &str, config: &Config) -> Result<(), Failure> {
-    if !is_label_value(name) {
-        let message = "gateway_name becomes a label value: use 1 to 63 of A-Z, a-z, 0-9, '.', '_' and '-', \
-                       with a letter or digit at both ends";
-        return Err(Failure::new(Reason::InvalidGatewayName, message));
-    }
-    if !config.allows(name) {
-        let allowed: Vec<_> = config.gateways().collect();
-        let message = format!("the gateway {name} is not allowed here: ask for one of {}", allowed.join(", "));
-        return Err(Failure::new(Reason::GatewayNotAllowed, message));
-    }
-    Ok(())
 }
 
 /// Whether the event has expired: CloudEvents extension "Expiry Time", an RFC 3339 timestamp.
