@@ -4,7 +4,7 @@ use http::Request;
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
-use crate::kubernetes::{Api, Call, Verdict, read_pod, verdict};
+use crate::kubernetes::{Api, Call, Verdict, read_deletion, read_pod, verdict};
 use crate::outbound::{Answer, Bounds, Outbound};
 use crate::pod::Metadata;
 use crate::reason::Reason;
@@ -51,6 +51,14 @@ impl<O: Outbound> Cluster<'_, O> {
         request: Request<Vec<u8>>,
     ) -> Result<T, Verdict> {
         read_pod(&self.ask(call, request).await?, &self.config.client_namespace, name)
+    }
+
+    /// Deletes a Pod: `None` if it is gone, or the seconds that it has left.
+    ///
+    /// # Errors
+    /// What becomes of the delivery otherwise.
+    pub async fn delete(&self, call: Call, pod: &Metadata, is_gated: bool) -> Result<Option<u64>, Verdict> {
+        read_deletion(&self.ask(call, self.api.delete(pod, is_gated)).await?, &pod.name)
     }
 
     /// Sends a call whose answer the caller judges.

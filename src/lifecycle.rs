@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::config::Verification;
 use crate::context::Context;
 use crate::event::{Pending, forgotten};
-use crate::kubernetes::{Call, Retry, Verdict, read_deletion, read_page, verdict};
+use crate::kubernetes::{Call, Retry, Verdict, read_page, verdict};
 use crate::outbound::{NoAnswer, Outbound};
 use crate::pod::{Metadata, OWED, Pod, REPORTED, TERMINATION};
 use crate::provision::{Outcome, Provisioning};
@@ -106,14 +106,8 @@ impl<O: Outbound> Lifecycle<'_, O> {
             let message = format!("the Pod {name} belongs to another event: it is not ended");
             return Err(Failure::new(Reason::PodNameConflict, message).into());
         }
-        self.delete(Call::End, &pod.metadata, pod.is_gated()).await?;
+        or_gone(self.cluster.delete(Call::End, &pod.metadata, pod.is_gated()).await)?;
         Ok(true)
-    }
-
-    /// Deletes a client's Pod, at once or after its grace period.
-    async fn delete(&self, call: Call, pod: &Metadata, is_gated: bool) -> Result<(), Verdict> {
-        let answer = self.cluster.ask(call, self.cluster.api.delete(pod, is_gated)).await;
-        or_gone(answer.and_then(|body| read_deletion(&body, &pod.name)))
     }
 
     /// Looks at every client, page by page: sends reports that are due, settles Pods that stayed gated, and deletes
@@ -159,7 +153,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
             self.note(&pod.metadata, is_end).await?;
         }
         if self.is_due(pod, &state) {
-            self.delete(Call::Delete, &pod.metadata, false).await?;
+            or_gone(self.cluster.delete(Call::Delete, &pod.metadata, false).await)?;
         }
         Ok(())
     }
@@ -188,7 +182,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
         };
         let failure = Failure::new(reason, format!("the Pod {name} is removed before it can run: {message}"));
         tell(self.answer(metadata, context, &Err(failure))).await?;
-        Ok(self.delete(Call::Delete, metadata, true).await?)
+        Ok(or_gone(self.cluster.delete(Call::Delete, metadata, true).await)?)
     }
 
     async fn release(&self, pod: &Pod, context: &Context) -> Outcome {

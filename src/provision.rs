@@ -4,15 +4,13 @@
 //! natively against a scripted peer. It has no retries (the broker has them), no clock, and no state but the Pod: a crash
 //! between two calls leaves at worst a gated Pod, which a redelivery settles. `docs/architecture.md`, "The decisions".
 
-use http::Request;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::config::Verification;
 use crate::event::Pending;
 use crate::gateway::{has_gateway, verify};
-use crate::kubernetes::{Call, Retry, Verdict, read_deletion, read_object};
+use crate::kubernetes::{Call, Retry, Verdict, read_object};
 use crate::manifest::manifest;
 use crate::outbound::Outbound;
 use crate::pod::{Metadata, Pod};
@@ -41,7 +39,7 @@ impl<O: Outbound> Provisioning<'_, O> {
             Err(failed @ Verdict::Terminal(_)) => return self.settle_or(failed).await,
             Err(passing) => return Err(passing),
         };
-        match self.pod(Call::Create, self.cluster.api.create(&manifest)).await {
+        match self.cluster.pod(Call::Create, &self.pending.pod_name, self.cluster.api.create(&manifest)).await {
             Ok(pod) => self.settle(pod).await,
             Err(heals @ Verdict::Heals(_)) => Err(heals),
             Err(Verdict::AlreadyExists(_)) => {
@@ -59,7 +57,8 @@ impl<O: Outbound> Provisioning<'_, O> {
     /// How a delivery would end.
     pub async fn rehearse(&self) -> Result<Pod, Verdict> {
         let manifest = self.manifest().await?;
-        let pod = self.pod(Call::Create, self.cluster.api.rehearse(&manifest)).await?;
+        let request = self.cluster.api.rehearse(&manifest);
+        let pod = self.cluster.pod(Call::Create, &self.pending.pod_name, request).await?;
         self.verify(&pod)?;
         Ok(pod)
     }
@@ -69,7 +68,8 @@ impl<O: Outbound> Provisioning<'_, O> {
     pub async fn settle_or(&self, absent: Verdict) -> Outcome {
         let is_forbidden = matches!(&absent, Verdict::Terminal(failure) if failure.reason == Reason::Forbidden);
         let call = if is_forbidden { Call::GetAfterForbidden } else { Call::Get };
-        match self.pod(call, self.cluster.api.get(&self.pending.pod_name)).await {
+        let name = &self.pending.pod_name;
+        match self.cluster.pod(call, name, self.cluster.api.get(name)).await {
             Ok(pod) => self.settle_found(pod).await,
             // It isn't there; or the look for it was forbidden as the create was, and the refusal stands.
             Err(Verdict::NotFound(_) | Verdict::Terminal(_)) => Err(absent),
@@ -129,7 +129,8 @@ impl<O: Outbound> Provisioning<'_, O> {
         if !pod.is_gated() {
             return Ok(pod.metadata.clone());
         }
-        match self.pod::<Observed>(Call::Release, self.cluster.api.release(&pod.metadata, is_owed)).await {
+        let request = self.cluster.api.release(&pod.metadata, is_owed);
+        match self.cluster.pod::<Observed>(Call::Release, &pod.metadata.name, request).await {
             Ok(released) if !released.is_gated() => Ok(released.metadata),
             Ok(_) => heals("the gate is still there after its removal"),
             Err(Verdict::Terminal(Failure { reason, message })) => {
@@ -141,8 +142,7 @@ impl<O: Outbound> Provisioning<'_, O> {
 
     async fn remove(&self, pod: &Pod, Failure { reason, message }: Failure) -> Outcome {
         let name = &pod.metadata.name;
-        let answer = self.cluster.ask(Call::Delete, self.cluster.api.delete(&pod.metadata, pod.is_gated())).await;
-        match answer.and_then(|body| read_deletion(&body, name)) {
+        match self.cluster.delete(Call::Delete, &pod.metadata, pod.is_gated()).await {
             Ok(retry_after @ Some(_)) => {
                 let cause = format!("the Pod {name} is ending: {message}");
                 Err(Verdict::Heals(Retry { retry_after, ..Retry::because(cause) }))
@@ -168,14 +168,6 @@ impl<O: Outbound> Provisioning<'_, O> {
             verdict => verdict,
         })?;
         Ok(manifest(self.pending, self.cluster.config, Some(template::base(name, template)?)))
-    }
-
-    async fn pod<T: DeserializeOwned + AsRef<Metadata>>(
-        &self,
-        call: Call,
-        request: Request<Vec<u8>>,
-    ) -> Result<T, Verdict> {
-        self.cluster.pod(call, &self.pending.pod_name, request).await
     }
 
     /// Verifies a Pod, unless verification is off.

@@ -76,11 +76,6 @@ impl<'a> Api<'a> {
         Self { url: &config.kube_api_url, namespace: &config.client_namespace, token, trace }
     }
 
-    /// The client namespace.
-    pub fn namespace(&self) -> &str {
-        self.namespace
-    }
-
     /// `POST pods`: creates a Pod.
     pub fn create(&self, pod: &Value) -> Request<Vec<u8>> {
         self.namespaced(Method::POST, "pods", Some((JSON, pod)))

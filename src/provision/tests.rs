@@ -1,6 +1,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use http::Request;
 use http::header::HeaderMap;
 use serde_json::json;
 
