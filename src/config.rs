@@ -106,12 +106,10 @@ impl Config {
             sender_subjects: variables.word("sender_subjects", are_subjects, NO_SUBJECTS)?,
             sender_audience: given(variables.word("sender_audience", is_audience, NO_AUDIENCE)?),
         };
-        match config.sender_audience.is_none() && !config.sender_subjects.is_empty() {
-            true => {
-                let problem = bad(&config.sender_subjects, NO_REVIEW);
-                Err(ConfigError { variable: "sender_subjects", problem })
-            }
-            false => Ok(config),
+        let is_asked = config.sender_audience.is_some() || config.sender_subjects.is_empty();
+        match sound(&config.sender_subjects, is_asked, NO_REVIEW) {
+            Ok(_) => Ok(config),
+            Err(problem) => Err(ConfigError { variable: "sender_subjects", problem }),
         }
     }
 

@@ -93,15 +93,13 @@ impl Entry {
     fn line_with(&self, time: DateTime<Utc>, elapsed: Duration, limit: usize) -> String {
         // Remove the token before cutting the text: a part of a token must not be printed either.
         let text = |text: &Option<String>| text.as_ref().map(|text| cut(&self.redactor.text(text), limit).to_owned());
+        let level = match self.outcome {
+            Kind::Failed | Kind::Retry | Kind::Rejected => "warn",
+            _ => "info",
+        };
         let fields = [
             ("time", json!(time.to_rfc3339_opts(SecondsFormat::Millis, true))),
-            (
-                "level",
-                json!(match self.outcome {
-                    Kind::Failed | Kind::Retry | Kind::Rejected => "warn",
-                    _ => "info",
-                }),
-            ),
+            ("level", json!(level)),
             ("outcome", json!(self.outcome)),
             ("status", json!(self.status)),
             ("reason", json!(self.reason)),
@@ -118,7 +116,7 @@ impl Entry {
             ("dead_letter", json!(self.dead_letter.then_some(true))),
         ];
         let mut line = Vec::new();
-        let known = fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name, value));
+        let known = fields.into_iter().filter(|(_, value)| !value.is_null());
         _ = serde_json::Serializer::new(&mut line).collect_map(known);
         line.push(b'\n');
         String::from_utf8(line).unwrap_or_default()
