@@ -158,6 +158,7 @@ impl<F: Fn(&str) -> Result<String, String>> Variables<F> {
         value.and_then(|value| parse(value.trim())).map_err(|problem| ConfigError { variable: name, problem })
     }
 
+    /// A text that is sound; `problem` ends the sentence about any other.
     fn word(&self, name: &'static str, is_sound: fn(&str) -> bool, problem: &str) -> Result<String, ConfigError> {
         self.parsed(name, |value| sound(value, is_sound(value), problem))
     }

@@ -80,10 +80,10 @@ impl<O: Outbound> Provisioning<'_, O> {
     async fn settle_found(&self, pod: Pod) -> Outcome {
         if !pod.metadata.belongs_to(self.pending.context) {
             let message = format!("a Pod {} exists that belongs to another event: remove it", self.pending.pod_name);
-            return failed(Reason::PodNameConflict, message);
+            return Err(Failure::new(Reason::PodNameConflict, message).into());
         }
         match (pod.is_gated(), pod.metadata.is_being_deleted()) {
-            (true, true) => heals("the Pod is being removed by another delivery"),
+            (true, true) => Err(Verdict::heals("the Pod is being removed by another delivery")),
             (true, false) => self.settle(pod).await,
             (false, _) => self.settle_released(pod).await,
         }
@@ -99,14 +99,14 @@ impl<O: Outbound> Provisioning<'_, O> {
                 "the event with this source and id has its client already, at the gateway {other}: \
                  give each event an id of its own"
             );
-            return failed(Reason::PodNameConflict, message);
+            return Err(Failure::new(Reason::PodNameConflict, message).into());
         }
         if !self.is_verifying() || has_gateway(&pod) {
             return Ok(pod.metadata);
         }
         let message = "it ran without its gateway: none of its containers is a gateway's";
         match pod.metadata.is_being_deleted() {
-            true => heals(message),
+            true => Err(Verdict::heals(message)),
             false => self.remove(&pod, Failure::new(Reason::GatewayNotInjected, message)).await,
         }
     }
@@ -132,9 +132,9 @@ impl<O: Outbound> Provisioning<'_, O> {
         let request = self.cluster.api.release(&pod.metadata, is_owed);
         match self.cluster.pod::<Observed>(Call::Release, &pod.metadata.name, request).await {
             Ok(released) if !released.is_gated() => Ok(released.metadata),
-            Ok(_) => heals("the gate is still there after its removal"),
+            Ok(_) => Err(Verdict::heals("the gate is still there after its removal")),
             Err(Verdict::Terminal(Failure { reason, message })) => {
-                failed(reason, format!("its gate could not be removed: {message}"))
+                Err(Failure::new(reason, format!("its gate could not be removed: {message}")).into())
             }
             Err(verdict) => Err(verdict),
         }
@@ -149,7 +149,7 @@ impl<O: Outbound> Provisioning<'_, O> {
             }
             Ok(None) | Err(Verdict::NotFound(_)) => {
                 let when = if pod.is_gated() { " before it could run" } else { "" };
-                failed(reason, format!("the Pod {name} was removed{when}: {message}"))
+                Err(Failure::new(reason, format!("the Pod {name} was removed{when}: {message}")).into())
             }
             Err(verdict) => Err(verdict),
         }
@@ -178,14 +178,6 @@ impl<O: Outbound> Provisioning<'_, O> {
     fn is_verifying(&self) -> bool {
         self.cluster.config.gateway_verification == Verification::Required
     }
-}
-
-fn failed(reason: Reason, message: String) -> Outcome {
-    Err(Failure::new(reason, message).into())
-}
-
-fn heals(cause: &str) -> Outcome {
-    Err(Verdict::heals(cause))
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl<'a> Delivery<'a> {
             gateway,
             trace_id: self.context.trace_id().map(str::to_owned),
             dead_letter: self.route == Route::DeadLetter,
-            // A line of the log might quote it.
+            // A line might quote the sender's token.
             redactor: Redactor::new(self.sender),
             ..Entry::default()
         }
@@ -193,7 +193,7 @@ impl<'a, O: Outbound> Means<'a, O> {
         self.end(event, outcome.err()).await
     }
 
-    /// The Pod of the requested client. An invalid request fails without a call.
+    /// Provisions or settles the requested client. An invalid request fails without a call.
     async fn client(&self, gateway: &Result<String, Failure>) -> Outcome {
         let context = &self.delivery.context;
         let pending = Pending::new(context, gateway.as_ref().map_err(Clone::clone)?, self.config)?;
