@@ -113,6 +113,10 @@ impl<O: Outbound> Provisioning<'_, O> {
 
     /// Releases a Pod that is routed, and removes any other.
     async fn settle(&self, pod: Pod) -> Outcome {
+        // It was created without a gate.
+        if !self.is_verifying() && !pod.is_gated() {
+            return Ok(pod.metadata);
+        }
         match self.release(&pod, false).await {
             // A Pod that can never be released must not stay, or a later delivery would answer differently.
             Err(Verdict::Terminal(failure)) => self.remove(&pod, failure).await,
@@ -120,15 +124,12 @@ impl<O: Outbound> Provisioning<'_, O> {
         }
     }
 
-    /// Verifies a Pod and removes its gate, and with `is_owed` records that the event's answer is still to be sent.
+    /// Verifies a gated Pod and removes its gate. With `is_owed` it records that the answer is still to be sent.
     ///
     /// # Errors
     /// A terminal verdict says that the Pod can never be released.
     pub async fn release(&self, pod: &Pod, is_owed: bool) -> Outcome {
         self.verify(pod)?;
-        if !pod.is_gated() {
-            return Ok(pod.metadata.clone());
-        }
         let request = self.cluster.api.release(&pod.metadata, is_owed);
         match self.cluster.pod::<Observed>(Call::Release, &pod.metadata.name, request).await {
             Ok(released) if !released.is_gated() => Ok(released.metadata),

@@ -61,14 +61,11 @@ fn is_host(authority: &Authority) -> bool {
 /// # Errors
 /// Why Spin would read it differently and allow no request, as the end of a sentence.
 pub fn check_origin(text: &str, is_usable: bool, advice: &str) -> Result<(), String> {
-    let uri: Option<Uri> = text.parse().ok();
-    let lacks_port = |authority: &Authority| authority.host().starts_with('[') && authority.port().is_none();
+    let lacks_port = text.trim_end_matches('/').ends_with(']');
     let problem = match is_usable {
         _ if text.contains('@') => return Err(NO_PASSWORD.to_owned()),
         // Spin reads the last group of the address as the port.
-        _ if uri.as_ref().and_then(Uri::authority).is_some_and(lacks_port) => {
-            ": Spin needs the port after an IPv6 address, as in https://[fd00::1]:443"
-        }
+        _ if lacks_port => ": Spin needs the port after an IPv6 address, as in https://[fd00::1]:443",
         // Spin compares it as written with a request's, which has no capitals.
         true if text.bytes().any(|c| c.is_ascii_uppercase()) => ": Spin needs scheme and host in lower case",
         true => return Ok(()),
