@@ -234,7 +234,7 @@ fn the_example_of_a_pod_template_is_one_that_clients_can_be_made_from() {
     provisioner::template::base("client", template.clone()).unwrap();
 }
 
-/// What they refuse is for a real API server to say: `tests/e2e/policy.rs`.
+/// What they refuse is for a real API server to say: `tests/e2e/deploy.rs`.
 #[test]
 fn every_admission_policy_denies_where_the_clients_are_and_one_knows_their_gateways() {
     let config = config();
