@@ -8,7 +8,7 @@ use tests::provisioner::repository;
 use url::Url;
 
 /// Where the repository is while links are resolved: what leads out of it is seen.
-const ROOT: &str = "repository://here/its/root/";
+const ROOT: &str = "repository://here/in/its/top/folder/";
 
 /// The files of the repository: those that git tracks, and new ones that it doesn't ignore.
 pub fn files() -> BTreeSet<String> {
