@@ -63,14 +63,14 @@ impl<O: Outbound> Lifecycle<'_, O> {
         match found {
             Ok(found) if !is_deletion || found.metadata.uid == metadata.uid => {
                 let Some(context) = found.metadata.context() else { return Ok(None) };
-                let due = self.due(&found, &context, &found.state());
-                Ok(due.map(|(event, is_end)| Report { event, is_end, pod: Some(found.metadata) }))
+                let unsent = self.unsent(&found, &context, &found.state());
+                Ok(unsent.map(|(event, is_end)| Report { event, is_end, pod: Some(found.metadata) }))
             }
             // A gated client never ran, so it has no end.
             Ok(_) | Err(Verdict::NotFound(_)) if is_deletion => {
                 let state = if hint.is_gated() { hint.state() } else { State::Ended(hint.end()) };
-                let due = self.due(hint, &context, &state);
-                Ok(due.map(|(event, is_end)| Report { event, is_end, pod: None }))
+                let unsent = self.unsent(hint, &context, &state);
+                Ok(unsent.map(|(event, is_end)| Report { event, is_end, pod: None }))
             }
             Ok(_) | Err(Verdict::NotFound(_)) => Ok(None),
             Err(verdict) => Err(verdict.into()),
@@ -148,7 +148,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
             self.send_owed(&pod.metadata, &context, tell).await?;
         }
         let state = pod.state();
-        if let Some((event, is_end)) = self.due(pod, &context, &state) {
+        if let Some((event, is_end)) = self.unsent(pod, &context, &state) {
             tell(event).await?;
             self.note(&pod.metadata, is_end).await?;
         }
@@ -219,7 +219,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
     }
 
     /// The report that has not been sent, and whether it says that the client has ended.
-    fn due(&self, pod: &Observed, context: &Context, state: &State) -> Option<(Event, bool)> {
+    fn unsent(&self, pod: &Observed, context: &Context, state: &State) -> Option<(Event, bool)> {
         let gateway = pod.metadata.annotation(&self.cluster.config.gateway_key).unwrap_or_default();
         let told = pod.metadata.annotation(REPORTED);
         let verification = self.cluster.config.gateway_verification;

@@ -140,13 +140,13 @@ impl Observed {
         let disruption = self.disruption_target().and_then(|condition| condition.message.as_ref());
         let reason = self.reason(exit);
         let failed = if exit.is_none() && reason == EndReason::Error { self.failed_init() } else { None };
-        let said = [exit.and_then(|exit| exit.message.as_ref()), self.status.message.as_ref(), disruption];
-        let messages = said.into_iter().chain([failed.as_ref()]).flatten();
+        let of_client = exit.and_then(|exit| exit.message.as_ref());
+        let messages = [of_client, self.status.message.as_ref(), disruption, failed.as_ref()];
         End {
             reason,
             // Of a container that it lost the kubelet knows no exit code, and writes 137.
             exit_code: exit.filter(|exit| exit.reason != "ContainerStatusUnknown").map(|exit| exit.exit_code),
-            message: messages.into_iter().find(|message| !message.is_empty()).cloned(),
+            message: messages.into_iter().flatten().find(|message| !message.is_empty()).cloned(),
             ended_at: exit.and_then(|exit| exit.finished_at).or_else(|| self.ended_at()),
         }
     }
