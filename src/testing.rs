@@ -13,7 +13,7 @@ use http::Request;
 use serde_json::{Value, json};
 
 pub use self::life::{client_ended, client_running, with_client};
-pub use self::script::{GET, Script, absent, answer, cut, found, object, refused, run, status};
+pub use self::script::{GET, Script, absent, answer, cut, deliver, found, object, refused, run, status};
 
 use crate::config::{Config, ConfigError};
 use crate::context::Context;
@@ -168,7 +168,7 @@ pub fn pod_template(change: impl FnOnce(&mut Value)) -> Value {
     json!({
         "kind": "PodTemplate",
         "apiVersion": "v1",
-        "metadata": {"name": "crawler"},
+        "metadata": {"name": "crawler", "namespace": "default"},
         "template": {"metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}}, "spec": spec},
     })
 }

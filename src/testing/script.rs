@@ -9,6 +9,8 @@ use std::task::{Context, Poll, Waker};
 use http::{Request, Response};
 use serde_json::{Value, json};
 
+use super::{now, variable};
+use crate::endpoint::{self, Answered, Body, Surroundings};
 use crate::outbound::{Answer, Bounds, NoAnswer, Outbound};
 
 /// An answer with this body.
@@ -88,6 +90,31 @@ impl Drop for Script {
             assert!(self.0.borrow().is_empty(), "calls that were not made: {:?}", self.0.borrow());
         }
     }
+}
+
+/// A peer that gives these answers to whatever comes, in their order, and none after the last.
+struct Prepared(RefCell<VecDeque<Answer>>, RefCell<Vec<Request<Vec<u8>>>>);
+
+impl Outbound for Prepared {
+    async fn send(&self, request: Request<Vec<u8>>, _: Bounds) -> Answer {
+        self.1.borrow_mut().push(request);
+        self.0.borrow_mut().pop_front().unwrap_or_else(cut)
+    }
+}
+
+/// Delivers a request to the endpoint, with `changes` of its variables: what becomes of it, and its calls, which get
+/// these answers in their order, and none after the last.
+pub fn deliver(
+    request: Request<Body>,
+    changes: &[(&str, &str)],
+    token: &str,
+    answers: impl IntoIterator<Item = Answer>,
+) -> (Answered, Vec<Request<Vec<u8>>>) {
+    let (variable, token) = (|name: &str| variable(changes, name), || Ok(token.to_owned()));
+    let surroundings = Surroundings { now: now(), variable: &variable, token: &token, sink_token: &|| Ok(None) };
+    let peer = Prepared(RefCell::new(answers.into_iter().collect()), RefCell::default());
+    let answered = run(endpoint::answer(request, &surroundings, &peer));
+    (answered, peer.1.into_inner())
 }
 
 /// Runs a future that never waits, because its peer is scripted.
