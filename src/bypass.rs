@@ -17,13 +17,13 @@ pub const CAPABILITIES: [&str; 12] = [
     "PERFMON", "CHECKPOINT_RESTORE", "ALL",
 ];
 
-/// The prefixes of the annotations by which Multus, DANM, GKE, Isovalent and Amazon's VPC CNI give a Pod further
+/// The prefixes of the annotations by which Multus, DANM, GKE, Isovalent, Amazon's VPC CNI and Terway give a Pod further
 /// networks, and Kube-OVN and Spiderpool further routes.
 #[rustfmt::skip]
-const NETWORKS: [&str; 8] = [
+const NETWORKS: [&str; 9] = [
     "k8s.v1.cni.cncf.io/", "v1.multus-cni.io/", "danm.k8s.io/", "networking.gke.io/interfaces",
     "network.v1alpha1.isovalent.com/", "k8s.amazonaws.com/nicConfig", "ovn.kubernetes.io/routes",
-    "ipam.spidernet.io/routes",
+    "ipam.spidernet.io/routes", "k8s.aliyun.com/pod-networks-request",
 ];
 
 /// The prefix of the resources by which a container gets a device of a DeviceClass without a claim of its own.

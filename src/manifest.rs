@@ -10,7 +10,12 @@ use crate::event::Pending;
 use crate::pod::{
     CLIENT_CONTAINER, CORRELATION_ID, EVENT_ID, EVENT_SOURCE, GATE, MANAGED_BY, MANAGED_BY_LABEL, OWN_PREFIX, text,
 };
+use crate::reason::{Failure, Reason};
 use crate::template::Base;
+
+/// The most bytes that the annotations of a new Pod may have. The API server accepts 256 KiB, and a client on which nothing
+/// more can be written could be neither reported nor ended.
+const LARGEST_ANNOTATIONS: usize = 252 << 10;
 
 /// The longest `correlationid` that is written on a Pod, in bytes. The API server accepts 256 KiB of annotations in
 /// all, and an optional one must not make it refuse a client.
@@ -20,6 +25,10 @@ const LONGEST_CORRELATION_ID: usize = 16 << 10;
 /// before Kubernetes 1.30 the node reads it.
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
+/// The annotations in which OVN-Kubernetes and Terway write the networks of a Pod, with its addresses and routes. They take
+/// what is there already, and a copy of another client's would give this one the same.
+const WRITTEN_BY_PLUGINS: [&str; 2] = ["k8s.ovn.org/pod-networks", "k8s.aliyun.com/pod-networks"];
+
 /// The Pod to create.
 pub fn manifest(pending: &Pending, config: &Config, base: Option<Base>) -> Value {
     let Base { mut labels, mut annotations, mut spec } = base.unwrap_or_else(|| plain(config));
@@ -27,7 +36,8 @@ pub fn manifest(pending: &Pending, config: &Config, base: Option<Base>) -> Value
     // A template that was made of a client's Pod must not say what was reported of that one. An AppArmor profile may only
     // confine more.
     annotations.retain(|key, value| {
-        !(key.starts_with(OWN_PREFIX) || key.starts_with(APP_ARMOR) && text(value) == "unconfined")
+        let is_unconfined = key.starts_with(APP_ARMOR) && text(value) == "unconfined";
+        !(is_unconfined || key.starts_with(OWN_PREFIX) || WRITTEN_BY_PLUGINS.contains(&key.as_str()))
     });
     labels.extend(texts([
         ("app.kubernetes.io/name", "podgateway-client"),
@@ -52,6 +62,18 @@ pub fn manifest(pending: &Pending, config: &Config, base: Option<Base>) -> Value
     pod["metadata"]["annotations"] = Value::Object(annotations);
     pod["spec"] = spec;
     pod
+}
+
+/// Whether more can be written on a Pod once it is there.
+///
+/// # Errors
+/// `PodRejected` if its annotations leave no room.
+pub fn check_room(manifest: &Value) -> Result<(), Failure> {
+    let annotations = manifest["metadata"]["annotations"].as_object().into_iter().flatten();
+    match annotations.map(|(key, value)| key.len() + text(value).len()).sum::<usize>() > LARGEST_ANNOTATIONS {
+        true => Err(Failure::new(Reason::PodRejected, "its annotations are too long: use a shorter source and id")),
+        false => Ok(()),
+    }
 }
 
 /// The base of a Pod without a PodTemplate.

@@ -11,12 +11,12 @@ use crate::config::Verification;
 use crate::event::Pending;
 use crate::gateway::{has_gateway, verify};
 use crate::kubernetes::{Call, Retry, Verdict, read_object};
-use crate::manifest::manifest;
+use crate::manifest::{check_room, manifest};
 use crate::outbound::Outbound;
 use crate::pod::{Metadata, Pod};
 use crate::reason::{Failure, Reason};
 use crate::state::Observed;
-use crate::template;
+use crate::template::{self, Base};
 
 /// How a delivery of a pending event ends: with the Pod of a routed client without our gate, or with a [`Verdict`].
 /// After a terminal verdict the event never has a client.
@@ -158,9 +158,16 @@ impl<O: Outbound> Provisioning<'_, O> {
 
     /// The manifest of this event's Pod, made from the PodTemplate if one is configured.
     async fn manifest(&self) -> Result<Value, Verdict> {
-        let Some(name) = &self.cluster.config.client_pod_template else {
-            return Ok(manifest(self.pending, self.cluster.config, None));
+        let base = match &self.cluster.config.client_pod_template {
+            Some(name) => Some(self.base(name).await?),
+            None => None,
         };
+        let manifest = manifest(self.pending, self.cluster.config, base);
+        check_room(&manifest)?;
+        Ok(manifest)
+    }
+
+    async fn base(&self, name: &str) -> Result<Base, Verdict> {
         let answer = self.cluster.ask(Call::GetTemplate, self.cluster.api.get_template(name)).await;
         let template = answer.and_then(|body| read_object(&body, "PodTemplate")).map_err(|verdict| match verdict {
             Verdict::Terminal(Failure { reason: Reason::PodTemplateInvalid, message }) => {
@@ -168,7 +175,7 @@ impl<O: Outbound> Provisioning<'_, O> {
             }
             verdict => verdict,
         })?;
-        Ok(manifest(self.pending, self.cluster.config, Some(template::base(name, template)?)))
+        Ok(template::base(name, template)?)
     }
 
     /// Verifies a Pod, unless verification is off.

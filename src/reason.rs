@@ -24,7 +24,7 @@ pub enum Reason {
     WrongGatewayInjected,
     /// A webhook changed the Pod so that it could bypass its gateway or would never start.
     UnsafePod,
-    /// The API server, or an admission webhook, refused the Pod.
+    /// The API server, or an admission webhook, refused the Pod, or the event's identity is too long for its annotations.
     PodRejected,
     /// The client namespace's ResourceQuota is used up.
     QuotaExceeded,

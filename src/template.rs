@@ -118,12 +118,19 @@ fn check_volume(volume: &Value) -> Result<(), String> {
 }
 
 fn check_container(container: &Value) -> Result<(), String> {
+    if !container.is_object() {
+        return Err("remove what is no object from its containers".to_owned());
+    }
     let name = text(&container["name"]);
     if GATEWAY_CONTAINERS.contains(&name) {
         return Err(format!("rename the container {name}, which is the gateway's"));
     }
     if names_gateway(container) {
         return Err(format!("remove the variable gateway of the container {name}, which is the gateway's"));
+    }
+    let restarts_all = |rule: &Value| rule["action"] == "RestartAllContainers";
+    if name != CLIENT_CONTAINER && each(&container["restartPolicyRules"]).any(restarts_all) {
+        return Err(format!("remove RestartAllContainers from the container {name}: the client would have no end"));
     }
     let probes = ["livenessProbe", "readinessProbe", "startupProbe"].map(|probe| &container[probe]);
     let hooks = ["postStart", "preStop"].map(|hook| &container["lifecycle"][hook]);

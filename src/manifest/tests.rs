@@ -157,18 +157,22 @@ fn every_container_is_hardened_and_keeps_what_does_no_harm() {
     check([], &manifest["spec"], Subject::RoutedBy("nobody's")).unwrap();
 }
 
-/// Nodes before Kubernetes 1.30 read it, and later API servers make the field of it.
+/// Nodes before Kubernetes 1.30 read the first two, and later API servers make a field of them. The others hold the
+/// addresses and routes of the Pod of which the template was made.
 #[test]
-fn an_annotation_confines_a_container_but_lifts_no_confinement() {
+fn an_annotation_of_a_template_confines_a_container_but_lifts_no_confinement_and_gives_no_network() {
     let [lifting, confining] =
         ["client", "other"].map(|name| format!("container.apparmor.security.beta.kubernetes.io/{name}"));
     let mut template = pod_template(|_| ());
-    let annotations = json!({&lifting: "unconfined", &confining: "runtime/default"});
+    let networks = ["k8s.ovn.org/pod-networks", "k8s.aliyun.com/pod-networks"];
+    let annotations =
+        json!({&lifting: "unconfined", &confining: "runtime/default", networks[0]: "{}", networks[1]: "{}"});
     template["template"]["metadata"]["annotations"] = annotations;
     let base = template::base("crawler", template).unwrap();
     let made = with_pending(|pending| manifest(pending, &config(&[]), Some(base)));
     let kept = &made["metadata"]["annotations"];
     assert_eq!((kept.get(&lifting), &kept[&confining]), (None, &json!("runtime/default")));
+    assert_eq!(networks.map(|network| kept.get(network)), [None, None]);
 }
 
 #[test]
@@ -183,5 +187,13 @@ fn a_client_may_run_as_long_as_its_template_says_or_else_as_configured() {
         let base = template::base("crawler", template).unwrap();
         let made = with_pending(|pending| manifest(pending, &config(&ttl), Some(base)));
         assert_eq!(made["spec"]["activeDeadlineSeconds"], expected);
+    }
+}
+
+#[test]
+fn a_client_has_room_for_what_is_written_on_it_later() {
+    for (length, is_refused) in [((252 << 10) - 1, false), (252 << 10, true)] {
+        let pod = json!({"metadata": {"annotations": {"a": "x".repeat(length)}}});
+        assert_eq!(check_room(&pod).err().map(|failure| failure.reason), is_refused.then_some(Reason::PodRejected));
     }
 }

@@ -220,6 +220,20 @@ fn the_names_of_the_gateway_are_its_own() {
     check_invalid(&client(json!({"env": variable})), expected);
 }
 
+/// Such a rule starts the client again, whatever its own restart policy says: Kubernetes, "Restart All Containers".
+#[test]
+fn no_other_container_starts_the_client_again() {
+    let rules = |action: &str| json!([{"action": action, "exitCodes": {"operator": "In", "values": [88]}}]);
+    let with = |action: &str| {
+        let other = json!({"name": "watcher", "image": "i", "restartPolicyRules": rules(action)});
+        spec("containers", json!([{"name": "client", "image": "i"}, other]))
+    };
+    let expected = "remove RestartAllContainers from the container watcher: the client would have no end";
+    check_invalid(&with("RestartAllContainers"), expected);
+    check_usable(&with("Restart"));
+    check_usable(&client(json!({"image": "i", "restartPolicyRules": rules("RestartAllContainers")})));
+}
+
 #[test]
 fn there_is_a_client_in_it() {
     let without =
@@ -239,5 +253,10 @@ fn what_has_not_the_shape_of_a_template_is_refused_or_ignored() {
         let mut template = pod_template(|_| ());
         template["template"]["metadata"] = shapeless;
         assert_eq!(base("x", template).unwrap().labels, Map::new());
+    }
+    for container in [json!(null), json!("x"), json!([]), json!(1)] {
+        let more = |spec: &mut Value| spec["containers"].as_array_mut().unwrap().push(container.clone());
+        let message = base("x", pod_template(more)).unwrap_err().message;
+        assert!(message.ends_with("remove what is no object from its containers"), "{message}");
     }
 }
