@@ -10,14 +10,14 @@ mod delivery;
 mod tests;
 
 use chrono::{DateTime, Utc};
-use http::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 
 use self::delivery::{Delivery, Route};
 use crate::cloudevents::read;
 use crate::cluster::Cluster;
 use crate::config::Config;
-use crate::kubernetes::{Api, Token};
+use crate::kubernetes::{Api, Retry, Token};
 use crate::log::{Entry, Kind};
 use crate::outbound::Outbound;
 use crate::response;
@@ -95,6 +95,12 @@ impl Answered {
         let entry = Entry { outcome, message: Some(detail.to_owned()), ..Entry::default() };
         Self::logged(response::problem(status, detail), entry)
     }
+
+    /// Counts the review of the sender's token.
+    fn reviewed(mut self, token: Option<&str>) -> Self {
+        self.log.iter_mut().for_each(|entry| entry.api_calls = token.is_some().into());
+        self
+    }
 }
 
 /// Answers a request.
@@ -106,7 +112,7 @@ pub async fn answer(request: Request<Body>, surroundings: &Surroundings<'_>, out
             Err(refused) => refused,
             Ok(sender) => match read_event(route, &parts.headers, body, sender) {
                 Ok(delivery) => delivery.end(surroundings, outbound).await,
-                Err((status, detail)) => Answered::problem(status, Kind::Rejected, &detail),
+                Err((status, detail)) => Answered::problem(status, Kind::Rejected, &detail).reviewed(sender),
             },
         },
         ("/" | DEAD_LETTER, &Method::OPTIONS) => Answered::silent(handshake(&parts.headers)),
@@ -143,12 +149,13 @@ async fn admit<'a>(
         Refused::Unreviewed(_) => (StatusCode::SERVICE_UNAVAILABLE, Kind::Retry),
     };
     let redactor = Redactor::new([own.secret()].into_iter().chain(token));
-    let mut answered = Answered::problem(status, outcome, &redactor.text(&refused.to_string()));
-    if let Some(entry) = &mut answered.log {
-        entry.api_calls = token.is_some().into();
-    }
+    let mut answered = Answered::problem(status, outcome, &redactor.text(&refused.to_string())).reviewed(token);
+    let headers = answered.response.headers_mut();
     if status == StatusCode::UNAUTHORIZED {
-        answered.response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Refused::Unreviewed(Retry { retry_after: Some(seconds), .. }) = refused {
+        headers.insert(RETRY_AFTER, seconds.into());
     }
     Err(answered)
 }

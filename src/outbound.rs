@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use http::header::RETRY_AFTER;
 use http::{Request, Response};
 
 /// The only way out. The component implements it with wasi:http, and tests with a script.
@@ -31,6 +32,11 @@ pub trait Outbound {
 
 /// The answer to a call, or why there is none.
 pub type Answer = Result<Response<Vec<u8>>, NoAnswer>;
+
+/// How many seconds to wait, as the answer's header `Retry-After` says. Nobody here sends a date in it.
+pub fn retry_after(response: &Response<Vec<u8>>) -> Option<u64> {
+    response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+}
 
 /// Why there is no whole answer. The texts are for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -22,7 +22,7 @@ pub fn empty(status: StatusCode) -> Response<Vec<u8>> {
     respond(status, Default::default())
 }
 
-/// The response that makes the broker redeliver: 429 or 503, with the delay that the API server asked for.
+/// The response that makes the broker redeliver: 429 or 503, with the delay that was asked for.
 pub fn retry(retry: &Retry) -> Response<Vec<u8>> {
     let mut response = empty(match retry.too_many_requests {
         true => StatusCode::TOO_MANY_REQUESTS,

@@ -16,7 +16,7 @@ use crate::event::{self, Pending, expired, is_expired, undeliverable};
 use crate::kubernetes::{Api, Retry, Token, Verdict, settled};
 use crate::lifecycle::{Lifecycle, Report};
 use crate::log::{Entry, Kind};
-use crate::outbound::{Answer, Bounds, Outbound};
+use crate::outbound::{Answer, Bounds, Outbound, retry_after};
 use crate::provision::{Outcome, Provisioning};
 use crate::reason::Failure;
 use crate::reply;
@@ -124,6 +124,7 @@ impl<'a> Delivery<'a> {
             event_type: text(&self.ty),
             gateway,
             trace_id: self.context.trace_id().map(str::to_owned),
+            api_calls: self.sender.is_some().into(),
             dead_letter: self.route == Route::DeadLetter,
             // A line might quote the sender's token.
             redactor: Redactor::new(self.sender),
@@ -169,7 +170,7 @@ impl<'a, O: Outbound> Means<'a, O> {
         };
         // An answer without a call says nothing about a Pod.
         let api_calls = self.outbound.calls.get();
-        let pod = pod.filter(|_| api_calls > 0 || end.is_err());
+        let pod = pod.filter(|_| api_calls > self.delivery.sender.is_some().into() || end.is_err());
         let entry = Entry {
             namespace: pod.as_ref().map(|_| self.config.client_namespace.clone()),
             pod,
@@ -261,7 +262,8 @@ impl<'a, O: Outbound> Means<'a, O> {
         let message = self.redacted(write(&sink.overridden(event), self.delivery.mode));
         let request = sink.request(message, self.delivery.context.trace(), token);
         let answer = self.outbound.inner.send(request, self.config.bounds()).await;
-        Sink::read_answer(answer).map_err(|problem| Retry::because(problem.to_string()))?;
+        let retry_after = answer.as_ref().ok().and_then(retry_after);
+        Sink::read_answer(answer).map_err(|problem| Retry { retry_after, ..Retry::because(problem.to_string()) })?;
         Ok(response::empty(StatusCode::ACCEPTED))
     }
 

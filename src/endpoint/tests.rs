@@ -417,6 +417,13 @@ fn taken() -> (&'static str, Answer) {
     ("POST /default", api_answer(202, ""))
 }
 
+/// A refusal that says when to come again.
+fn busy() -> Answer {
+    let mut refusal = api_answer(429, "")?;
+    refusal.headers_mut().insert("retry-after", HeaderValue::from_static("7"));
+    Ok(refusal)
+}
+
 /// The event that was sent to the sink.
 #[track_caller]
 fn check_sent(ended: &Ended, ty: &str) -> Value {
@@ -460,14 +467,15 @@ fn the_sinks_overrides_are_on_what_it_gets() {
 
 #[test]
 fn a_sink_that_does_not_take_the_answer_keeps_the_event_with_the_broker() {
-    for (refusal, expected) in [
-        (api_answer(307, ""), "the sink answered 307"),
-        (api_answer(500, ""), "the sink answered 500"),
-        (cut(), "no answer from the sink: the answer was cut off"),
+    for (refusal, expected, wait) in [
+        (api_answer(307, ""), "the sink answered 307", ""),
+        (api_answer(500, ""), "the sink answered 500", ""),
+        (busy(), "the sink answered 429", "7"),
+        (cut(), "no answer from the sink: the answer was cut off", ""),
     ] {
         let case = Case::event(PENDING, "{}").configured(&SINK).scripted(vec![("POST", refusal)]);
         let ended = check(case, 503, Some(Kind::Retry));
-        assert_eq!(ended.log().message.as_deref(), Some(expected));
+        assert_eq!((ended.log().message.as_deref(), ended.header("retry-after")), (Some(expected), wait));
     }
 }
 

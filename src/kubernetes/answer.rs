@@ -3,12 +3,12 @@
 use std::fmt;
 
 use http::Response;
-use http::header::RETRY_AFTER;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::verdict::Verdict;
+use crate::outbound::retry_after;
 use crate::pod::{Metadata, each, text};
 use crate::state::Observed;
 use crate::text::cut;
@@ -58,8 +58,7 @@ impl Refusal {
     pub fn new(response: &Response<Vec<u8>>) -> Self {
         let status: Option<Status> = serde_json::from_slice(response.body()).ok();
         let status = status.filter(|status| status.kind == "Status").map(Box::new);
-        let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let retry_after = header.or_else(|| status.as_ref()?.details["retryAfterSeconds"].as_u64());
+        let retry_after = retry_after(response).or_else(|| status.as_ref()?.details["retryAfterSeconds"].as_u64());
         Self { code: response.status().as_u16(), status, retry_after }
     }
 

@@ -32,7 +32,7 @@ enum Says {
     Quota,
 }
 
-const MESSAGES: [(Says, &str); 12] = [
+const MESSAGES: [(Says, &str); 17] = [
     (Says::Nothing, "no"),
     (Says::Nothing, "pods is forbidden: User \"x\" cannot create resource \"pods\""),
     // Quotations later in a message don't count.
@@ -40,6 +40,12 @@ const MESSAGES: [(Says, &str); 12] = [
     (Says::Denied, "admission webhook \"policy.example\" denied the request: no"),
     (Says::NotYet, "pods \"x\" is forbidden: status unknown for quota: clients, resources: pods"),
     (Says::NotYet, "pods \"x\" is forbidden: not yet ready to handle request"),
+    // An admission plugin's own trouble. The first is an API server's whose etcd is away.
+    (Says::NotYet, "pods \"x\" is forbidden: storage is (re)initializing"),
+    (Says::NotYet, "pods \"x\" is forbidden: etcdserver: request timed out"),
+    (Says::NotYet, "pods \"x\" is forbidden: Post \"https://policy.example/\": dial tcp: connection refused"),
+    (Says::NotYet, "pods \"x\" is forbidden: the server was unable to return a response in the time allotted"),
+    (Says::Nothing, "pods \"x\" is forbidden: the integer value of priority (7) must not be provided in pod spec"),
     (
         Says::NotYet,
         "pods \"x\" is forbidden: error looking up service account n/default: serviceaccount \"default\" not found",

@@ -2,8 +2,8 @@
 //!
 //! A refusal is final only if the API server itself made it: a 4xx with a `Status` object. Its `reason` counts before
 //! its code, because a code can mean two things: 409 is `AlreadyExists` or `Conflict`, which need opposite treatment.
-//! Everything else heals, and the broker redelivers. A test walks this table and prints `docs/faults.md`. Source:
-//! Kubernetes API conventions, "Response Status Kind".
+//! Everything else heals, and the broker redelivers. A test produces every cell of `docs/faults.md`. Source: Kubernetes
+//! API conventions, "Response Status Kind".
 
 use super::answer::Refusal;
 use crate::outbound::Answer;
@@ -139,7 +139,7 @@ pub fn verdict(call: Call, answer: Answer) -> Result<Vec<u8>, Verdict> {
 fn refused(call: Call, refusal: &Refusal) -> Verdict {
     let retry =
         Retry { too_many_requests: refusal.code == 429, retry_after: refusal.retry_after, cause: refusal.to_string() };
-    let terminal = |reason| Failure::new(reason, format!("{refusal}{}", advice(refusal))).into();
+    let terminal = |reason| Failure::new(reason, format!("{refusal}{}", advice(reason, refusal))).into();
     match (call, refusal.meaning()) {
         (Call::Readiness, _) => readiness(refusal, retry),
         _ if refusal.status.is_none() || refusal.is_passing() => Verdict::Heals(retry),
@@ -173,16 +173,23 @@ fn readiness(refusal: &Refusal, retry: Retry) -> Verdict {
     }
 }
 
+/// What a refusal only for now begins with: the quota's controller, etcd, the API server itself or a backend has no answer.
+#[rustfmt::skip]
+const UNREACHED: [&str; 7] = [
+    "status unknown for quota: ", "etcdserver: ", "storage is ", "rpc error: ", "the server ", "Get \"", "Post \"",
+];
+
 /// Whether the API server refuses an object only for now: the cluster has yet to count a quota, to create the service
 /// account or OpenShift's annotations of a new namespace, or to load its admission plugins. Or an admission policy
-/// lacks its parameter, which a new API server has yet to read, or somebody has to create again.
+/// lacks its parameter, which a new API server has yet to read, or somebody has to create again. Or an admission plugin
+/// had no answer from etcd, from the API server itself or from a backend: whatever stops a plugin is a 403.
 ///
 /// Only the beginning of the message is the API server's own. The rest may quote a webhook.
 fn is_not_yet(why: &str) -> bool {
     let lacks_account = why.starts_with("error looking up service account ")
         && (!why.ends_with(" not found") || why.ends_with(": serviceaccount \"default\" not found"));
     let lacks_range = why.starts_with("error fetching namespace ");
-    why.starts_with("status unknown for quota: ")
+    UNREACHED.iter().any(|beginning| why.starts_with(beginning))
         || why == "not yet ready to handle request"
         || why.starts_with("ValidatingAdmissionPolicy ") && why.contains("' denied request: failed to configure ")
         || why.contains(" at this time because there was an error enforcing ")
@@ -225,10 +232,16 @@ impl Refusal {
     }
 }
 
-/// What to do about it, if the API server's message doesn't say.
-fn advice(refusal: &Refusal) -> &'static str {
-    match refusal.why_forbidden().starts_with("failed quota: ") {
-        true => "; give the client namespace a LimitRange with defaults: the gateway's containers set no limits",
-        false => "",
+/// What to do about it: the API server only says what is wrong. Why it rejects a Pod says that too.
+fn advice(reason: Reason, refusal: &Refusal) -> &'static str {
+    match reason {
+        Reason::QuotaExceeded if refusal.why_forbidden().starts_with("failed quota: ") => {
+            "; give the client namespace a LimitRange with defaults: the gateway's containers set no limits"
+        }
+        Reason::QuotaExceeded => "; remove clients, or raise the quota",
+        Reason::NamespaceNotFound => "; create the namespace, or set client_namespace",
+        Reason::Forbidden => "; give the service account its Role, or remove the obstacle that is named",
+        Reason::PodTemplateInvalid => "; create it in the client namespace, or set client_pod_template",
+        _ => "",
     }
 }

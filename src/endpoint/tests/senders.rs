@@ -48,9 +48,12 @@ fn who_is_not_let_in_is_told_what_is_wanted_whatever_it_sent() {
 /// Knative doesn't try again after a 401.
 #[test]
 fn a_review_that_cannot_be_had_is_tried_again() {
-    for answer in [cut(), status(403, "Forbidden", &senders()), api_answer(500, "")] {
+    for (answer, wait) in
+        [(cut(), ""), (status(403, "Forbidden", &senders()), ""), (api_answer(500, ""), ""), (busy(), "7")]
+    {
         for case in sent(PENDING, &[(REVIEW, answer)]) {
             let ended = case.end();
+            assert_eq!(ended.header("retry-after"), wait);
             assert_eq!(
                 (ended.answered.response.status(), ended.log().outcome),
                 (StatusCode::SERVICE_UNAVAILABLE, Kind::Retry)
@@ -83,7 +86,7 @@ fn who_is_let_in_is_served_for_one_call_more() {
     let review: Value = serde_json::from_slice(ended.requests[0].body()).unwrap();
     assert_eq!(review["spec"], json!({"token": senders(), "audiences": ["us"]}));
     for case in sent("other", &[by("trigger", "us")]) {
-        check(case, 202, Some(Kind::Ignored));
+        assert_eq!(check(case, 202, Some(Kind::Ignored)).log().api_calls, 1);
     }
 }
 

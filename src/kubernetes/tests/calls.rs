@@ -210,18 +210,26 @@ fn a_refusal_quotes_the_api_server_or_says_that_it_was_another() {
     assert_eq!(endless, format!("the Kubernetes API answered 400: {}", "ä".repeat(1_024)));
 }
 
-/// The API server's message doesn't say what to do about a gateway's containers.
+/// The API server's message doesn't say what to do.
 #[test]
-fn a_quota_that_wants_limits_is_advised_to_have_defaults() {
-    let advice = |message: &str| match verdict(Call::Create, status(403, "Forbidden", message)) {
-        Err(Verdict::Terminal(failure)) => failure.message,
-        other => panic!("{other:?}"),
-    };
-    let quota =
-        "pods \"x\" is forbidden: failed quota: clients: must specify limits.cpu for: gateway-init,gateway-sidecar";
-    assert!(advice(quota).contains("LimitRange"));
-    for other in ["pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1", "no"] {
-        assert!(advice(other).ends_with(other), "{other}");
+fn a_refusal_that_is_final_says_what_to_do() {
+    let forbidden = |why: &str| status(403, "Forbidden", &format!("pods \"x\" is forbidden: {why}"));
+    let limits = "failed quota: clients: must specify limits.cpu for: gateway-init,gateway-sidecar";
+    for (call, answer, advice) in [
+        (Call::Create, forbidden(limits), "; give the client namespace a LimitRange with defaults: "),
+        (
+            Call::Release,
+            forbidden("exceeded quota: clients, used: pods=1"),
+            "pods=1; remove clients, or raise the quota",
+        ),
+        (Call::Create, status(404, "NotFound", "no"), "no; create the namespace, or set client_namespace"),
+        (Call::End, forbidden("User \"u\" cannot"), "cannot; give the service account its Role, or remove"),
+        (Call::GetTemplate, status(404, "NotFound", "no"), "no; create it in the client namespace, or set "),
+    ] {
+        match verdict(call, answer) {
+            Err(Verdict::Terminal(failure)) => assert!(failure.message.contains(advice), "{}", failure.message),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
