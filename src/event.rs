@@ -33,7 +33,7 @@ pub const HINTS: &str = "dev.knative.apiserver.";
 pub const PING: &str = "dev.knative.sources.ping";
 
 /// The largest object that is read from an event, in bytes. No Pod of ours is as large, unless its event's id is.
-const LARGEST_HINT: usize = 512 << 10;
+const LARGEST_HINT: usize = 256 << 10;
 
 /// The longest quotation from a dead letter's last answer, in bytes.
 const LONGEST_QUOTE: usize = 512;
@@ -121,11 +121,12 @@ fn json<'a>(data: &'a Data) -> Result<&'a [u8], String> {
     }
 }
 
-/// Reads an object. serde's derive would also accept a list, item by item.
+/// Reads an object. serde's derive would also accept a list, item by item, and its error about a string quotes all of it.
 fn object<'a, T: Deserialize<'a>>(json: &'a [u8], what: &str) -> Result<T, String> {
-    match json.trim_ascii_start().starts_with(b"[") {
-        true => Err(format!("{what} is a list and not an object")),
-        false => serde_json::from_slice(json).map_err(|error| not_an_object(json, what, &error)),
+    match json.trim_ascii_start().first() {
+        Some(b'[') => Err(format!("{what} is a list and not an object")),
+        Some(b'"') => Err(not_an_object(json, what, String::new())),
+        _ => serde_json::from_slice(json).map_err(|error| not_an_object(json, what, error.to_string())),
     }
 }
 
@@ -169,9 +170,10 @@ fn identity(json: &[u8]) -> Result<Context, String> {
 }
 
 /// Why `what` is not the object. A string that contains JSON was encoded twice, as several bindings and tools do.
-fn not_an_object(json: &[u8], what: &str, error: &serde_json::Error) -> String {
-    let Ok(whole) = serde_json::from_slice::<&RawValue>(json) else {
-        return format!("{what} is not JSON ({error})");
+fn not_an_object(json: &[u8], what: &str, error: String) -> String {
+    let whole: &RawValue = match serde_json::from_slice(json) {
+        Ok(whole) => whole,
+        Err(error) => return format!("{what} is not JSON ({error})"),
     };
     let inner: Option<String> = serde_json::from_str(whole.get()).ok();
     match inner.map(|text| text.trim_start().starts_with(['{', '"'])) {

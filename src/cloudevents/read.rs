@@ -68,9 +68,9 @@ pub enum ReadError {
     /// JSON that is not an event: not an object, or with an attribute of the wrong type.
     #[error("the body is JSON but not an event: {0}")]
     NoEnvelope(serde_json::Error),
-    /// A list, which serde's derive would accept item by item.
-    #[error("the body is a list: send one event")]
-    List,
+    /// A list, which serde's derive would accept item by item, or a string, all of which its error would quote.
+    #[error("the body is a list or a string: send one event, as a JSON object")]
+    NoObject,
     /// A structured event that is compressed.
     #[error("the body is compressed with gzip: send it as it is")]
     Compressed,
@@ -217,7 +217,7 @@ struct Members<'a> {
     source: Option<String>,
     r#type: Option<String>,
     datacontenttype: Option<String>,
-    datacontentencoding: Option<String>,
+    datacontentencoding: Option<Extension>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
     data_base64: Option<&'a RawValue>,
@@ -244,8 +244,8 @@ fn read_structured(body: &[u8]) -> Result<Received<'_>, ReadError> {
         return Err(ReadError::Compressed);
     }
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    if body.trim_ascii_start().starts_with(b"[") {
-        return Err(ReadError::List);
+    if matches!(body.trim_ascii_start().first(), Some(b'[' | b'"')) {
+        return Err(ReadError::NoObject);
     }
     let members: Members = serde_json::from_slice(body).map_err(|error| match error.is_data() {
         true => ReadError::NoEnvelope(error),
@@ -259,7 +259,7 @@ impl<'a> Members<'a> {
     /// JSON Event Format, section 3.1. The member `data` is JSON unless something else is said, and base64 is bytes.
     fn data(&self) -> Result<Data<'a>, ReadError> {
         let content_type = self.datacontenttype.as_deref().filter(|content_type| !content_type.is_empty());
-        let is_base64 = self.datacontentencoding.as_ref().is_some_and(|coding| coding.eq_ignore_ascii_case("base64"));
+        let is_base64 = self.datacontentencoding.as_ref().is_some_and(|coding| coding.0.eq_ignore_ascii_case("base64"));
         match (self.data, self.data_base64) {
             (Some(_), Some(_)) => Err(ReadError::DataTwice),
             (Some(data), None) if is_base64 && self.specversion.as_deref() == Some("0.3") => {
