@@ -196,7 +196,8 @@ fn given(word: String) -> Option<String> {
 fn is_image(value: &str) -> bool {
     let path = value.split_once('/').map_or(value, |(_, path)| path);
     let mut repository = path.bytes().take_while(|byte| !b":@".contains(byte));
-    !value.is_empty() && !value.contains(char::is_whitespace) && !repository.any(|byte| byte.is_ascii_uppercase())
+    let is_whole = value.split('/').all(|part| !part.is_empty());
+    is_whole && !value.contains(char::is_whitespace) && !repository.any(|byte| byte.is_ascii_uppercase())
 }
 
 fn is_optional_name(value: &str) -> bool {
@@ -269,7 +270,7 @@ fn client_ttl(value: &str) -> Result<Option<u64>, String> {
     match duration(value).map(|time| time.as_secs()) {
         _ if value.is_empty() => Ok(None),
         Some(seconds) if seconds > 0 => Ok(Some(seconds)),
-        _ => Err(bad(value, ": use a time of 1s or more, such as 12h, or leave it empty")),
+        _ => Err(bad(value, ": use a time from 1s to 68y, such as 12h, or leave it empty")),
     }
 }
 

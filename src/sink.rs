@@ -129,16 +129,16 @@ fn overrides(text: &str) -> Result<BTreeMap<String, String>, String> {
 }
 
 /// Whether Spin reads this as one of its `allowed_outbound_hosts`; if not, it denies every call, even to the API server.
-/// A network, as in `http://10.0.0.0/8`, is one.
+/// The host may be `*` or begin with `*.`, and any scheme needs its port.
 fn is_allowed_host(text: &str) -> bool {
-    let host = text.split_once("://").map(|(_, host)| host.trim_end_matches('/'));
-    let path = host.and_then(|host| host.split_once('/'));
-    let port = host.and_then(|host| host.rsplit_once(':'));
-    let is_number = |port: &str| port.parse::<u16>().is_ok();
-    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:*[]/".contains(&byte);
-    host.is_some_and(|host| !host.is_empty() && host.bytes().all(is_of_host))
-        && port.is_none_or(|(host, port)| !host.is_empty() && (port == "*" || port.split("..").all(is_number)))
-        && path.is_none_or(|(_, path)| path.bytes().all(|byte| byte.is_ascii_digit() || b":*".contains(&byte)))
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let rest = rest.trim_end_matches('/');
+    let (host, port) = rest.rsplit_once(':').unwrap_or((rest, if scheme == "*" { "" } else { "*" }));
+    let name = if host == "*" { "any" } else { host.strip_prefix("*.").unwrap_or(host) };
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    ["http", "https", "*"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+        && (!name.is_empty() && name.bytes().all(is_of_name))
+        && (port == "*" || port.parse::<u16>().is_ok())
 }
 
 /// Spin allows requests to `sink_origin` only, so a sink elsewhere could never be reached.

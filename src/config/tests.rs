@@ -132,7 +132,22 @@ fn a_bad_value_is_an_error_that_names_its_variable() {
 fn each_variable_has_its_grammar() {
     check_grammar("client_namespace", &["a-1"], &["", "a.b", "-a"]);
     let images = ["r.example:5000/a/b@sha256:0", "a:V1", "R.example:80/a/b:V1-B", "A/b"];
-    check_grammar("client_image", &images, &["", "a b", "A", "ghcr.io/Org/a:v1", "localhost:5000/A", "a/B@sha256:0"]);
+    check_grammar(
+        "client_image",
+        &images,
+        &[
+            "",
+            "a b",
+            "A",
+            "https://registry.example/a:1",
+            "a//b",
+            "/a",
+            "a/",
+            "ghcr.io/Org/a:v1",
+            "localhost:5000/A",
+            "a/B@sha256:0",
+        ],
+    );
     check_grammar("client_pod_template", &["", "a.b"], &["a_b"]);
     check_grammar("gateway_key", &["example.com/gateway"], &["", "a b", "podgateway.io/event-id"]);
     check_grammar("gateway_address", &["", "10.0.0.1", "{gateway}"], &["gw-{name}", "a b", "{", "gateway}", "$(NAME)"]);
@@ -184,10 +199,11 @@ fn a_clients_times_are_read() {
     assert_eq!(times(&[("client_retention", "off")]).2, None);
     // The most seconds that Kubernetes accepts.
     assert_eq!(times(&[("client_ttl", "2147483647s")]).0, Some(i32::MAX as u64));
-    check_grammar("client_ttl", &["", "1s", "365d"], &["0s", "999ms", "12", "off", "-1s", "30M", "2147483648s"]);
+    check_grammar("client_ttl", &["", "1s", "365d", "68y"], &["0s", "999ms", "12", "off", "-1s", "30M", "2147483648s"]);
     check_grammar("client_patience", &["0s", "20m"], &["", "20", "20M", "off", "100years"]);
     check_grammar("client_retention", &["off", "0s", "1h"], &["", "Off", "1", "100years"]);
-    check_error("client_ttl", "0s", "is \"0s\": use a time of 1s or more, such as 12h, or leave it empty");
+    check_error("client_ttl", "0s", "is \"0s\": use a time from 1s to 68y, such as 12h, or leave it empty");
+    check_error("client_ttl", "69y", "is \"69y\": use a time from 1s to 68y, such as 12h, or leave it empty");
     check_error("client_patience", "soon", "is \"soon\": use a time such as 20m or 1h30m");
     check_error("client_retention", "no", "is \"no\": use a time such as 1h, 0s for at once, or off");
 }
