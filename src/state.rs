@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use self::wire::{Condition, ContainerStatus, Exit, Spec, Status, status_of};
 use crate::pod::{CLIENT_CONTAINER, GATE, Metadata, TERMINATION};
 
+/// How long a node may take to clean up after the grace period of a Pod, in seconds. It takes a few.
+const LONGEST_CLEANUP: i64 = 60;
+
 /// Why a client has ended: a closed list.
 ///
 /// Serialized as the variant's own name, for example `"OOMKilled"`.
@@ -218,8 +221,11 @@ impl Observed {
         let reason = match (self.status.reason.as_str(), target.map_or("", |condition| &condition.reason)) {
             ("DeadlineExceeded", _) => return Some((EndReason::DeadlineExceeded, self.deadline())),
             ("NodeLost", _) | (_, "DeletionByTaintManager" | "DeletionByPodGC") => EndReason::NodeLost,
-            ("Evicted" | "Preempting" | "Terminated" | "NodeShutdown", _) => EndReason::Evicted,
-            (_, "EvictionByEvictionAPI" | "PreemptionByScheduler" | "TerminationByKubelet") => EndReason::Evicted,
+            // The node says so only after all containers have ended, so that time says nothing.
+            ("Evicted" | "Preempting" | "Terminated" | "NodeShutdown", _) | (_, "TerminationByKubelet") => {
+                return Some((EndReason::Evicted, None));
+            }
+            (_, "EvictionByEvictionAPI" | "PreemptionByScheduler") => EndReason::Evicted,
             _ => return None,
         };
         Some((reason, target.and_then(|condition| condition.last_transition_time)))
@@ -238,10 +244,10 @@ impl Observed {
     /// When the deletion was requested: the grace period before the deletion timestamp.
     ///
     /// Once the containers have ended, the node deletes the Pod with a grace period of 0, and that time replaces the
-    /// first one. The first request came at most the Pod's own grace period earlier.
+    /// first one. The first request came at most the Pod's own grace period, and what the node takes after it, earlier.
     fn deletion_requested(&self) -> Option<DateTime<Utc>> {
         let grace = self.metadata.deletion_grace_period_seconds.filter(|grace| *grace > 0);
-        let grace = grace.unwrap_or(self.spec.termination_grace_period_seconds);
+        let grace = grace.unwrap_or(self.spec.termination_grace_period_seconds.saturating_add(LONGEST_CLEANUP));
         self.metadata.deletion_timestamp?.checked_sub_signed(TimeDelta::try_seconds(grace)?)
     }
 

@@ -249,7 +249,9 @@ fn what_kubernetes_ends_has_kubernetes_reason() {
 #[test]
 fn a_client_that_had_ended_before_its_pod_was_ended_keeps_its_own_end() {
     let ended = || with_client(exited(0, "Completed"), &never());
-    check_reason(&merged(ended(), &disrupted("TerminationByKubelet", AFTER)), EndReason::Completed);
+    check_reason(&merged(ended(), &disrupted("EvictionByEvictionAPI", AFTER)), EndReason::Completed);
+    // The node writes this only once all containers have ended.
+    check_reason(&merged(ended(), &disrupted("TerminationByKubelet", AFTER)), EndReason::Evicted);
     let deadline = |seconds: i64| {
         json!({"spec": {"activeDeadlineSeconds": seconds},
                "status": {"phase": "Failed", "reason": "DeadlineExceeded"}})
@@ -321,17 +323,18 @@ fn a_time_at_the_end_of_the_calendar_ends_nothing() {
 
 mod walk;
 
-/// How the node finally deletes a Pod: with grace period 0, and that time instead of the first request's.
+/// How the node finally deletes a Pod: with grace period 0, and that time instead of the first request's. A sidecar that
+/// ignores SIGTERM takes the whole grace period, and cleaning up takes some more.
 #[test]
 fn a_client_that_was_deleted_has_ended_so_when_the_node_has_taken_its_pod_away() {
     for (finished, expected) in
-        [("2026-01-01T00:00:58Z", EndReason::Deleted), ("2026-01-01T00:00:29Z", EndReason::Error)]
+        [("2026-01-01T00:01:28Z", EndReason::Deleted), ("2026-01-01T00:00:29Z", EndReason::Error)]
     {
         let exit = json!({"exitCode": 137, "reason": "Error", "finishedAt": finished});
         let pod = json!({
             "metadata": {
                 "name": "a", "namespace": "n", "uid": "u",
-                "deletionTimestamp": "2026-01-01T00:01:00Z", "deletionGracePeriodSeconds": 0,
+                "deletionTimestamp": "2026-01-01T00:02:00Z", "deletionGracePeriodSeconds": 0,
             },
             "spec": {"terminationGracePeriodSeconds": 30, "restartPolicy": "Never"},
             "status": {"phase": "Failed", "containerStatuses": [{"name": "client", "state": {"terminated": exit}}]},

@@ -78,14 +78,15 @@ fn disruptions() -> Vec<(Value, Cause)> {
         (deadline(3_540), Some((EndReason::DeadlineExceeded, false))),
         (deadline(3_660), Some((EndReason::DeadlineExceeded, true))),
         (merged(disrupted("EvictionByEvictionAPI", BEFORE), &said("Evicted")), Some((EndReason::Evicted, false))),
-        (merged(disrupted("TerminationByKubelet", AFTER), &said("Evicted")), Some((EndReason::Evicted, true))),
+        (merged(disrupted("TerminationByKubelet", AFTER), &said("Evicted")), Some((EndReason::Evicted, false))),
+        (disrupted("TerminationByKubelet", BEFORE), Some((EndReason::Evicted, false))),
+        (disrupted("TerminationByKubelet", AFTER), Some((EndReason::Evicted, false))),
     ];
     for (reason, end) in [
         ("PreemptionByScheduler", EndReason::Evicted),
         ("DeletionByTaintManager", EndReason::NodeLost),
         ("EvictionByEvictionAPI", EndReason::Evicted),
         ("DeletionByPodGC", EndReason::NodeLost),
-        ("TerminationByKubelet", EndReason::Evicted),
     ] {
         all.extend([(disrupted(reason, BEFORE), Some((end, false))), (disrupted(reason, AFTER), Some((end, true)))]);
     }
