@@ -35,8 +35,6 @@ impl Child {
         let mut process = Command::new(std::env::current_exe().expect("this program has a file"))
             .arg("role")
             .arg(serde_json::to_string(role).expect("a role is JSON"))
-            // Where wasmtime keeps a compiled component.
-            .env("XDG_CACHE_HOME", log.with_file_name("cache"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(file)

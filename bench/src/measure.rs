@@ -33,8 +33,6 @@ pub const FLOOR: &str = "floor";
 pub const HOST: &str = "host";
 /// The native core's.
 pub const NATIVE: &str = "native";
-/// The component's, where it was compiled before.
-pub const HOST_WARM: &str = "host, compiled before";
 /// The component's, behind the in-memory broker.
 pub const BROKER: &str = "broker and host";
 /// That of a target that was there already.
@@ -53,7 +51,7 @@ pub struct Field {
 impl Field {
     /// Starts the component and its native core; the floor comes before both.
     pub async fn start(peer: Peer, directory: &Path, other: Option<&str>) -> Self {
-        let host = Role::Host { setup: peer.setup.clone(), is_kept: false };
+        let host = Role::Host(peer.setup.clone());
         let host = Child::start(&host, &directory.join("host.log")).await;
         let native = Child::start(&Role::Native(peer.setup.clone()), &directory.join("native.log")).await;
         let mut targets = vec![
@@ -208,9 +206,7 @@ async fn compare(peer: Peer, plan: &Plan, turns: Turns, directory: &Path) -> Val
 /// How long it is from the start of a process to its first answer, and how long the second takes.
 async fn start(peer: Peer, plan: &Plan, directory: &Path) -> Value {
     let setup = &peer.setup;
-    let host = |is_kept| Role::Host { setup: setup.clone(), is_kept };
-    drop(Child::start(&host(true), &directory.join("start.log")).await);
-    let roles = [(HOST, host(false)), (HOST_WARM, host(true)), (NATIVE, Role::Native(setup.clone()))];
+    let roles = [(HOST, Role::Host(setup.clone())), (NATIVE, Role::Native(setup.clone()))];
     let mut all = Map::new();
     all.insert(FLOOR.to_owned(), medians(plan, || floor_start(setup)).await);
     for (name, role) in roles {

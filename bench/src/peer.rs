@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
 use tests::cluster::Cluster;
+use tests::cluster::account;
 use tests::cluster::client::until;
 use tests::cluster::gateway::{FOO, Gateway};
 use tests::cluster::namespace::{Namespace, ROUTED};
-use tests::cluster::token;
 use tests::cluster::webhook::{Registration, Webhook};
 use tests::manifests::documents;
 use tests::provisioner::repository;
@@ -88,7 +88,7 @@ impl Peer {
     fn of(namespace: Namespace, webhooks: Vec<Webhook>, is_verified: bool) -> Self {
         let cluster = &namespace.cluster;
         let mut setup = setup(&cluster.directory, &cluster.url(), &namespace.token, &namespace.name, is_verified);
-        setup.ca_file = cluster.file("ca.crt");
+        setup.ca_file = cluster.file("server.crt");
         Self { setup, backing: Backing::Real { namespace, _webhooks: webhooks } }
     }
 
@@ -103,7 +103,7 @@ impl Peer {
                 admin.create(&format!("{RBAC}/clusterrolebindings"), &binding).await;
                 let reviews = ("authentication.k8s.io", "tokenreviews");
                 until("the right to review", || namespace.may("", "create", reviews)).await;
-                token::request_for(&namespace.cluster, (&namespace.name, "default"), Some(audience)).await
+                account::request_token(&namespace.cluster, (&namespace.name, "default"), Some(audience)).await
             }
         }
     }
@@ -146,7 +146,7 @@ impl Peer {
 /// How many calls have been made for a single Pod, by the API server's own count.
 async fn calls(namespace: &Namespace) -> u64 {
     let request = Request::get("/metrics").body(Bytes::new()).expect("it is valid");
-    let answer = namespace.admin().forward(request).await.expect("the API server has metrics");
+    let answer = namespace.admin().server.answer(request).await.expect("the API server has metrics");
     let text = String::from_utf8_lossy(answer.body()).into_owned();
     let of_pods = |line: &&str| line.starts_with("apiserver_request_total{") && line.contains("resource=\"pods\"");
     let of_one =

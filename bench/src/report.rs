@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::provisioner::repository;
 
 use crate::gateways::{ALL, OWN};
-use crate::measure::{FLOOR, HELD_AT_ONCE, HOST, HOST_WARM, NATIVE};
+use crate::measure::{FLOOR, HELD_AT_ONCE, HOST, NATIVE};
 use crate::peer::results;
 use crate::review::REVIEWED;
 
@@ -204,8 +204,8 @@ fn capitalized(text: &str) -> String {
 }
 
 fn start_table(text: &mut String, report: &Value) {
-    let targets = [FLOOR, NATIVE, HOST, HOST_WARM];
-    head(text, "Start", &["what", FLOOR, NATIVE, HOST, HOST_WARM]);
+    let targets = [FLOOR, NATIVE, HOST];
+    head(text, "Start", &["what", FLOOR, NATIVE, HOST]);
     for (what, field) in [
         ("load and compile the component, ms", "load_ms"),
         ("process started to listening, ms", "listening_ms"),

@@ -19,7 +19,7 @@ const AUDIENCE: &str = "client-system/provisioner";
 /// By the number of events at once. What is reviewed is compared with what isn't.
 pub async fn measure(peer: Peer, plan: &Plan, turns: Turns, directory: &Path) -> Value {
     let token = peer.sender(AUDIENCE).await;
-    let role = Role::Host { setup: peer.setup.with("sender_audience", AUDIENCE), is_kept: false };
+    let role = Role::Host(peer.setup.with("sender_audience", AUDIENCE));
     let reviewed = Child::start(&role, &directory.join("reviewed.log")).await;
     let mut field = Field::start(peer, directory, None).await;
     field.targets.retain(|(name, _)| *name == HOST);

@@ -35,12 +35,7 @@ pub enum Role {
         gateways: bool,
     },
     /// The component in its host.
-    Host {
-        /// How it is set up.
-        setup: Setup,
-        /// Whether the compiled component is kept.
-        is_kept: bool,
-    },
+    Host(Setup),
     /// The core without WebAssembly.
     Native(Setup),
 }
@@ -55,7 +50,7 @@ pub const ANY_PORT: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 pub async fn play(role: Role) {
     match role {
         Role::Api { ca_file, token, gateways } => api(ca_file, token, gateways).await,
-        Role::Host { setup, is_kept } => host(&setup, is_kept).await,
+        Role::Host(setup) => host(&setup).await,
         Role::Native(setup) => native::serve(&setup, orders()).await,
     }
 }
@@ -95,9 +90,9 @@ async fn api(ca_file: PathBuf, token: String, gateways: bool) {
     }
 }
 
-async fn host(setup: &Setup, is_kept: bool) {
+async fn host(setup: &Setup) {
     let begin = Instant::now();
-    let how = Compile { is_kept, ..Compile::default() };
+    let how = Compile { is_optimized: true, ..Compile::default() };
     let application = Application::load(&repository().join("spin.toml"), options(setup), how)
         .unwrap_or_else(|error| panic!("{error} (make bench builds the component first)"));
     let loaded = begin.elapsed();

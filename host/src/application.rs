@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -72,6 +72,16 @@ impl Setup {
         Ok(Self { manifest, variables: Arc::new(variables), outbound, max_memory, observer })
     }
 
+    /// The file with the component.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn component(&self) -> Result<&Path> {
+        let path = &self.manifest.component.source;
+        ensure!(path.is_file(), "there is no component {}: build it first", path.display());
+        Ok(path)
+    }
+
     /// The component's variable.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name)
@@ -89,10 +99,10 @@ impl Application {
     /// Loads the application that `manifest` describes, and compiles its component.
     ///
     /// # Errors
-    /// As [`Setup::load`] and [`Code::compile`].
+    /// As [`Setup::load`], [`Setup::component`] and [`Code::compile`].
     pub fn load(manifest: &Path, options: Options, how: Compile) -> Result<Self> {
         let setup = Setup::load(manifest, options)?;
-        let code = Code::compile(&setup.manifest.component.source, how)?;
+        let code = Code::compile(setup.component()?, how)?;
         Ok(Self::new(setup, code))
     }
 

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow};
 use tokio::sync::Semaphore;
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::error::one_line;
@@ -18,8 +18,8 @@ pub(crate) const INSTANCES: u32 = 1000;
 /// How a component is compiled.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Compile {
-    /// Whether it is kept for the next process, where wasmtime keeps it for this user.
-    pub is_kept: bool,
+    /// Whether it is compiled for many requests, and not for an early start.
+    pub is_optimized: bool,
     /// Whether it counts its own work, for [`Observer::ended`](crate::Observer::ended). That makes it slower.
     pub counts_fuel: bool,
 }
@@ -35,9 +35,8 @@ impl Code {
     /// Compiles the component in this file.
     ///
     /// # Errors
-    /// There is no such file, it holds no component, or one that needs what this host doesn't provide.
+    /// The file can't be read, holds no component, or one that needs what this host doesn't provide.
     pub fn compile(path: &Path, how: Compile) -> Result<Self> {
-        ensure!(path.is_file(), "there is no component {}: build it first", path.display());
         let linked = compile(path, how).and_then(|component| link(&component)).map_err(|error| {
             let why = one_line(&error);
             anyhow!("{} can't be run: {why}; is it a component for wasm32-wasip2?", path.display())
@@ -48,10 +47,7 @@ impl Code {
 
 fn compile(path: &Path, how: Compile) -> wasmtime::Result<Component> {
     let mut config = Config::new();
-    if how.is_kept {
-        // Without a place to keep it, it is compiled at each start.
-        config.cache(Cache::from_file(None).ok());
-    }
+    config.cranelift_opt_level(if how.is_optimized { OptLevel::Speed } else { OptLevel::None });
     config.consume_fuel(how.counts_fuel);
     // A guest of WASI 0.2 does one thing at a time. Prepared for more, the store keeps account of every call.
     config.concurrency_support(false);

@@ -47,7 +47,8 @@ pub struct Args {
     /// Use the cluster of this kubeconfig, by its current context, instead of the embedded Kubernetes API
     ///
     /// It takes users with a token, a token file or a client certificate. The token is read once, at the start. A server
-    /// over http, such as `kubectl proxy`, needs none of them.
+    /// over http, such as `kubectl proxy`, needs none of them. Once a minute a sweep reports which clients run or have ended,
+    /// and deletes the Pods of those that ended longer than `client_retention` ago.
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub kubeconfig: Option<PathBuf>,
 
@@ -68,9 +69,6 @@ pub struct Args {
     /// Spin's runtime config: [[client_tls]], [outbound_http] and so on
     #[arg(long, value_name = "FILE", help_heading = "Spin")]
     pub runtime_config_file: Option<PathBuf>,
-    /// Compile the component anew, and keep nothing for the next start
-    #[arg(long, help_heading = "Spin")]
-    pub disable_cache: bool,
 
     /// Have the broker deliver to this subscriber too; can be given more than once
     ///
@@ -80,16 +78,16 @@ pub struct Args {
     pub triggers: Vec<Trigger>,
 
     /// Where the provisioner listens; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000", help_heading = "Addresses")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:3000", help_heading = "Addresses")]
     pub listen: SocketAddr,
     /// Where the broker takes events in
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", help_heading = "Addresses")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:8080", help_heading = "Addresses")]
     pub broker_listen: SocketAddr,
     /// Where the embedded Kubernetes API is for you, without a token, as with `kubectl proxy`
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8001", help_heading = "Addresses")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:8001", help_heading = "Addresses")]
     pub kubernetes_listen: SocketAddr,
     /// Where the page is that shows it all in a browser
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3001", help_heading = "Addresses")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:3001", help_heading = "Addresses")]
     pub page_listen: SocketAddr,
     /// A name that the listeners answer to as well, such as `host.docker.internal`; can be given more than once
     ///
@@ -115,6 +113,10 @@ pub struct Args {
     /// Print the manual page and end; read it with `man -l`
     #[arg(long, exclusive = true, help_heading = "Output")]
     pub man: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port: 127.0.0.1:3000".to_owned())
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {
@@ -183,6 +185,14 @@ mod tests {
         assert_eq!(subscribers, ["http://h:1/", "http://h:2/"]);
         let error = Args::try_parse_from(["x", "--trigger", "type=t"]).unwrap_err().to_string();
         assert!(error.contains("--trigger") && error.contains("cannot be delivered to"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_told_how_to_write_one() {
+        for text in ["localhost:3000", ":3000", "3000", "127.0.0.1"] {
+            let error = Args::try_parse_from(["x", "--listen", text]).unwrap_err().to_string();
+            assert!(error.contains("write an IP address and a port: 127.0.0.1:3000"), "{error}");
+        }
     }
 
     /// What was broken by hand would be broken twice on a terminal that is narrower.

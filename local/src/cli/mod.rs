@@ -9,7 +9,7 @@ mod output;
 mod progress;
 mod run;
 pub mod sources;
-mod triggers;
+pub mod triggers;
 mod webhooks;
 
 pub use args::Args;

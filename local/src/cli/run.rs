@@ -71,25 +71,32 @@ async fn serve(args: Args) -> Result<()> {
     if args.check {
         return unless_stopped(&mut stop, check_gateways(&args, &setup, &kubernetes)).await;
     }
-    let code = unless_stopped(&mut stop, load(&args, &setup, &kubernetes)).await?;
+    let component = setup.component()?.to_owned();
+    let compiling = tokio::task::spawn_blocking(move || Code::compile(&component, Compile::default()));
+    if kubernetes.embedded.is_none() {
+        let (settings, client) = as_the_provisioner(&setup)?;
+        unless_stopped(&mut stop, waiting_for(&kubernetes, reach(&client, &settings))).await?;
+    }
     let (listener, provisioner) = listen(args.listen).await?;
     let settling = listen(ANY_PORT.into()).await?;
     let triggers = triggers(provisioner, settling.1).chain(args.triggers.clone()).collect();
     let broker = Broker::bind(BrokerConfig { listen: args.broker_listen, doors: args.doors(), triggers }).await;
     let broker = Arc::new(broker?);
-    let has_sink = !setup.variable("k_sink").unwrap_or_default().is_empty();
-    let application = Application::new(setup, code.clone());
-    let with_sink = if has_sink { application.clone() } else { with_sink(&args, options, code, &broker)? };
-    let _settling = Server::start(settling, args.doors().guard(with_sink.router(), doors::refuse));
     let page = page(&args, provisioner, &broker, &kubernetes).await?;
     // Subscribed to before the addresses are told: from then on nothing that happens is missed.
     let (events, changes) = (broker.journal.subscribe(), kubernetes.embedded.as_ref().map(|api| api.subscribe()));
     if let Some(api) = &kubernetes.embedded {
-        let (changes, broker) = (api.subscribe(), Arc::downgrade(&broker));
-        tokio::spawn(sources::tell_changes(changes, api.url(), broker.clone()));
-        tokio::spawn(sources::ping(broker));
+        tokio::spawn(sources::tell_changes(api.subscribe(), api.url(), Arc::downgrade(&broker)));
     }
+    tokio::spawn(sources::ping(Arc::downgrade(&broker)));
     introduce(args.output, &page, provisioner, &broker, &kubernetes).context(NO_STDOUT)?;
+    // Both listen already, so what is sent to them meanwhile waits.
+    let compiled = shown("compiling the component", compiling);
+    let code = unless_stopped(&mut stop, async { compiled.await.context(NO_MACHINE)? }).await?;
+    let has_sink = !setup.variable("k_sink").unwrap_or_default().is_empty();
+    let application = Application::new(setup, code.clone());
+    let with_sink = if has_sink { application.clone() } else { with_sink(&args, options, code, &broker)? };
+    let _settling = Server::start(settling, args.doors().guard(with_sink.router(), doors::refuse));
     tokio::spawn(console::print_events(events, args.output));
     if let Some(changes) = changes {
         tokio::spawn(console::print_pods(changes, args.output));
@@ -145,24 +152,10 @@ fn as_the_provisioner(setup: &Setup) -> Result<(Settings, Client)> {
     Ok((Settings::from_variables(variable)?, Client(setup.outbound.clone())))
 }
 
-/// Compiles the component, and waits for a cluster that does not answer yet.
-async fn load(args: &Args, setup: &Setup, kubernetes: &Kubernetes) -> Result<Code> {
-    let how = Compile { is_kept: !args.disable_cache, ..Compile::default() };
-    let component = setup.manifest.component.source.clone();
-    let compiling = tokio::task::spawn_blocking(move || Code::compile(&component, how));
-    let code = shown("compiling the component", compiling).await.context(NO_MACHINE)??;
-    if kubernetes.embedded.is_none() {
-        let (settings, client) = as_the_provisioner(setup)?;
-        waiting_for(kubernetes, reach(&client, &settings)).await?;
-    }
-    Ok(code)
-}
-
 /// The application with the broker for its sink: what it answers a dead letter is thrown away, and a sweep has no single
 /// answer.
 fn with_sink(args: &Args, mut options: Options, code: Code, broker: &Broker) -> Result<Application> {
-    let origin = format!("http://{}", broker.local_addr());
-    let sink = [("k_sink", broker.url().to_owned()), ("sink_origin", origin)];
+    let sink = [("k_sink", broker.url().to_owned()), ("sink_origin", format!("http://{}", broker.local_addr()))];
     options.variables.flags.extend(sink.map(|(name, value)| (name.to_owned(), value)));
     Ok(Application::new(Setup::load(&args.from, options)?, code))
 }
@@ -180,7 +173,9 @@ async fn unless_stopped<T>(
 
 fn options(args: &Args) -> Result<Options> {
     let runtime_config = args.runtime_config_file.as_deref().map(RuntimeConfig::from_file).transpose()?;
-    let variables = VariableSources { env: std::env::vars().collect(), ..VariableSources::default() };
+    // No variable that isn't text is one of ours.
+    let env = std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
+    let variables = VariableSources { env: env.collect(), ..VariableSources::default() };
     Ok(Options { variables, runtime_config: runtime_config.unwrap_or_default(), ..Options::default() })
 }
 
@@ -201,13 +196,12 @@ impl Kubernetes {
         let api = EmbeddedApi::bind(config, args.kubernetes_listen).await?;
         let url = api.url();
         options.variables.flags.insert("kube_api_url".to_owned(), url.clone());
-        let description = format!("{url}  embedded: kubectl --server={url} get pods");
+        let description = format!("{url}  embedded: kubectl --server={url} get pods -A");
         Ok(Self { embedded: Some(Arc::new(api)), url, description, service_account })
     }
 
     fn of_cluster(Cluster { url, host, ca, token, certificate }: Cluster, options: &mut Options) -> Result<Self> {
         let service_account = mount_token(options, token.as_deref().unwrap_or(NO_TOKEN))?;
-        let certificate = certificate.filter(|_| token.is_none());
         options.runtime_config.client_tls.push(ClientTls::new(host, ca, certificate)?);
         options.variables.flags.insert("kube_api_url".to_owned(), url.clone());
         Ok(Self { embedded: None, description: url.clone(), url, service_account })
@@ -255,13 +249,12 @@ fn introduce(
     print_line("\nCtrl-C stops it.\n")
 }
 
+/// Ctrl-C, a request to end, or the end of the terminal. Whatever it is, the mounted token is removed.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut signals = kinds.into_iter().map(signal).collect::<io::Result<Vec<_>>>()?;
     Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => (),
-            _ = terminate.recv() => (),
-        }
+        _ = futures::future::select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
     })
 }
