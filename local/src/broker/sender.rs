@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use provisioner::cloudevents::{ReadError, write_verbatim};
+use provisioner::cloudevents::{Mode, ReadError, write, write_verbatim};
 
 /// The largest answer that is read.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
@@ -63,11 +63,9 @@ impl Sender {
         Self { client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    /// Delivers an event once, in binary mode, however long it takes.
+    /// Delivers an event once, however long it takes: in binary mode, or as JSON where no header can hold an attribute.
     pub async fn attempt(&self, destination: &Uri, event: &Event) -> Result<Answer, Failure> {
-        let request = self.request(destination, event);
-        let request = request.ok_or_else(|| Failure::no_answer("an attribute can't be a header's value"))?;
-        let response = self.client.request(request).await;
+        let response = self.client.request(request(destination, event)).await;
         // With all its sources.
         let response = response.map_err(|error| Failure::no_answer(&format!("{:#}", anyhow::Error::from(error))))?;
         let (parts, body) = response.into_parts();
@@ -86,14 +84,13 @@ impl Sender {
             }
         }
     }
+}
 
-    /// Nothing where an attribute can't be a header.
-    fn request(&self, destination: &Uri, event: &Event) -> Option<Request<Full<Bytes>>> {
-        let (mut headers, body) = write_verbatim(event)?;
-        headers.insert("prefer", HeaderValue::from_static("reply"));
-        headers.insert("kn-namespace", HeaderValue::from_static(NAMESPACE));
-        let mut request = Request::post(destination).body(Full::new(body.into())).ok()?;
-        *request.headers_mut() = headers;
-        Some(request)
-    }
+fn request(destination: &Uri, event: &Event) -> Request<Full<Bytes>> {
+    let (mut headers, body) = write_verbatim(event).unwrap_or_else(|| write(event, Mode::Structured));
+    headers.insert("prefer", HeaderValue::from_static("reply"));
+    headers.insert("kn-namespace", HeaderValue::from_static(NAMESPACE));
+    let mut request = Request::post(destination).body(Full::new(body.into())).expect("the URI was parsed");
+    *request.headers_mut() = headers;
+    request
 }

@@ -9,6 +9,7 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
 use std::time::Duration;
 use subscriber::{Says, Subscriber};
 
@@ -106,6 +107,23 @@ async fn a_header_passes_as_it_stands_and_a_structured_attribute_becomes_one_as_
         (&b"a b"[..], "\u{20ac} 100%".as_bytes())
     );
     assert!(!second.0.contains_key("ce-some"));
+}
+
+#[tokio::test]
+async fn an_event_that_headers_cant_hold_is_delivered_as_json() {
+    let subscriber = Subscriber::new(&[]).await;
+    let broker = broker(&subscriber, 0).await;
+    let structured = "application/cloudevents+json";
+    let event = json!({"specversion": "1.0", "id": "a\nb", "source": "/s", "type": PENDING, "data": {"a": 1}});
+    assert_eq!(post(broker.url(), &[("content-type", structured)], event.to_string()).await.0, 202);
+    broker.wait_idle().await;
+    let (headers, body) = subscriber.seen().remove(0);
+    assert_eq!(
+        (headers["content-type"].as_bytes(), headers["prefer"].as_bytes()),
+        (structured.as_bytes(), &b"reply"[..])
+    );
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&body["id"], &body["data"]), (&event["id"], &event["data"]));
 }
 
 #[tokio::test]

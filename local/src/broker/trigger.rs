@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use cloudevents::Event;
 use http::Uri;
 use provisioner::cloudevents::is_attribute_name;
+use provisioner::url::http_url;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
@@ -113,7 +114,7 @@ pub fn can_heal(status: Option<u16>) -> bool {
 
 /// Whether a URI can be reached by plain HTTP.
 pub fn can_be_delivered_to(uri: &Uri) -> bool {
-    uri.scheme_str() == Some("http") && uri.host().is_some()
+    uri.scheme_str() == Some("http") && http_url(&uri.to_string()).is_ok()
 }
 
 #[cfg(test)]
@@ -164,6 +165,7 @@ mod tests {
             ("", "\"\" cannot be delivered to"),
             ("type=t", "\"type=t\" cannot be delivered to"),
             ("https://h/,type=t", "\"https://h/\" cannot be delivered to"),
+            ("http://h:99999/", "\"http://h:99999/\" cannot be delivered to"),
             ("/path", "http://host:port/path"),
             ("http://h/,type", "\"type\" is no ATTRIBUTE=VALUE"),
             ("http://h/,subject=a,b", "\"b\" is no ATTRIBUTE=VALUE; a value can hold no comma"),

@@ -134,7 +134,8 @@ async fn explain(failure: &Failure, cluster: &Cluster<'_, impl Outbound>) -> Str
     match namespace.map(|namespace| namespace["metadata"]["labels"][ROUTED_GATEWAY] == "true") {
         Ok(false) => format!("GatewayNotInjected: the namespace {name} is not labelled {ROUTED_GATEWAY}: \"true\""),
         Ok(true) => {
-            format!("GatewayNotInjected: no webhook acts on {} in {name}: is it installed?", cluster.config.gateway_key)
+            let key = &cluster.config.gateway_key;
+            format!("GatewayNotInjected: no webhook acts on this value of {key} in {name}: is that gateway installed?")
         }
         // The provisioner's own Role can't look.
         Err(_) => reason,

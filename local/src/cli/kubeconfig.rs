@@ -23,7 +23,7 @@ pub struct Cluster {
     pub ca: Option<Pem>,
     /// The user's bearer token.
     pub token: Option<String>,
-    /// The user's client certificate and its key, which count where there is no token.
+    /// The user's client certificate and its key. Where both are sent, the API server looks at the certificate first.
     pub certificate: Option<[Pem; 2]>,
 }
 
@@ -32,12 +32,11 @@ impl Cluster {
     /// merges those of `KUBECONFIG`: the first to name a thing says what it is, and those that aren't there are passed
     /// over. Files that one names are relative to its directory.
     pub fn load(path: &Path) -> Result<Self> {
-        let files: Vec<PathBuf> = match path.exists() {
-            true => vec![path.to_owned()],
-            false => std::env::split_paths(path).filter(|file| !file.as_os_str().is_empty()).collect(),
-        };
-        let files_there = files.iter().filter(|file| files.len() == 1 || file.exists());
-        resolve(&files_there.map(|file| Kubeconfig::read(file)).collect::<Result<Vec<_>>>()?)
+        let all = || std::env::split_paths(path).filter(|file| !file.as_os_str().is_empty()).collect();
+        let files: Vec<PathBuf> = if path.exists() { vec![path.to_owned()] } else { all() };
+        let (there, missing): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.exists());
+        let files = if there.is_empty() { missing } else { there };
+        resolve(&files.into_iter().map(|file| Kubeconfig::read(file)).collect::<Result<Vec<_>>>()?)
     }
 }
 
@@ -138,7 +137,8 @@ fn find<'a, T>(
 
 impl ClusterEntry {
     fn url(&self) -> Result<(String, String)> {
-        let uri = self.server.parse::<http::Uri>().unwrap_or_default();
+        // Some providers write a host with capitals, and Spin takes none.
+        let uri = self.server.to_ascii_lowercase().parse::<http::Uri>().unwrap_or_default();
         let cannot = [
             (self.insecure_skip_tls_verify, "cluster skips TLS verification: give it certificate-authority"),
             (given(&self.tls_server_name).is_some(), "cluster has a tls-server-name: use that name as the server"),
@@ -161,9 +161,9 @@ impl User {
             pem(directory, "client-certificate", &self.client_certificate_data, &self.client_certificate)?;
         let key = pem(directory, "client-key", &self.client_key_data, &self.client_key)?;
         let certificate = certificate.zip(key).map(|(certificate, key)| [certificate, key]);
-        let token = match (given(&self.token), given(&self.token_file)) {
-            (None, Some(file)) => Some(String::from_utf8_lossy(&read(&directory.join(file))?).trim().to_owned()),
-            (token, _) => token.cloned(),
+        let token = match given(&self.token_file) {
+            Some(file) => Some(String::from_utf8_lossy(&read(&directory.join(file))?).trim().to_owned()),
+            None => given(&self.token).cloned(),
         };
         let is_usable = token.is_some() || certificate.is_some();
         let what = match () {
@@ -188,7 +188,7 @@ fn given<T: AsRef<OsStr>>(value: &Option<T>) -> Option<&T> {
 fn pem(directory: &Path, what: &str, data: &Option<String>, file: &Option<PathBuf>) -> Result<Option<Pem>> {
     let bytes = match (given(data), given(file)) {
         (Some(data), _) => BASE64_STANDARD
-            .decode(data.trim())
+            .decode(data.split_whitespace().collect::<String>())
             .map_err(|_| anyhow!("the kubeconfig's {what}-data is not base64: write it anew"))?,
         (None, Some(file)) => read(&directory.join(file))?,
         (None, None) => return Ok(None),

@@ -3,6 +3,7 @@
 use askama::Template;
 use provisioner::pod::EVENT_ID;
 use provisioner::state::EndReason;
+use provisioner::text::cut;
 
 use super::act::Weather;
 use super::clients::{Clients, Progress};
@@ -17,6 +18,8 @@ use crate::sync::lock;
 const STEPS: usize = 100;
 /// How many clients of a gateway are drawn.
 const DRAWN: usize = 12;
+/// How much of a text is shown, in bytes: each of the steps may have 4 MiB.
+const LONGEST_TEXT: usize = 4 << 10;
 
 /// What the page shows, at one moment.
 #[derive(Template)]
@@ -86,14 +89,20 @@ fn gateways(watched: &Watched, clients: &Clients) -> Vec<(String, Option<String>
 
 /// The attributes of a step's event, the extensions last.
 fn attributes(step: &BrokerEvent) -> Vec<(&str, String)> {
-    let mut rows: Vec<_> = step.event.iter().map(|(name, value)| (name, value.to_string())).collect();
+    let mut rows: Vec<_> = step.event.iter().map(|(name, value)| (name, brief(value.to_string()))).collect();
     rows.sort_by_key(|(name, _)| (step.event.extension(name).is_some(), *name));
     rows
 }
 
 /// The data of a step's event, where it is JSON.
 fn data(step: &BrokerEvent) -> Option<String> {
-    serde_json::to_string_pretty(&json_data(&step.event)?).ok()
+    serde_json::to_string_pretty(&json_data(&step.event)?).ok().map(brief)
+}
+
+/// The text, or its beginning if it is long.
+fn brief(text: String) -> String {
+    let beginning = cut(&text, LONGEST_TEXT);
+    if beginning.len() < text.len() { format!("{beginning}…") } else { text }
 }
 
 #[cfg(test)]
@@ -106,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_an_event_says_is_text_and_never_markup() {
-        let data = json!({"gateway_name": "<script>alert(1)</script>"});
+        let data = json!({"gateway_name": "<script>alert(1)</script>", "message": "a".repeat(1 << 20)});
         let event = EventBuilderV10::new().id("\"><b>").source("/s").ty(PENDING).data("application/json", data);
         let kind = Passed::Received;
         let step =
@@ -132,6 +141,7 @@ mod tests {
         let written = view.as_board().render().unwrap();
         assert!(written.contains("&#60;script&#62;") && written.contains("&#34;&#62;&#60;b&#62;"), "{written}");
         assert!(!written.contains("<script>") && !written.contains("<b>"), "{written}");
+        assert!(written.len() < 64 << 10, "{}", written.len());
         assert!(written.contains("id=\"step-7\"") && written.contains("data-kind=\"pending\""), "{written}");
     }
 }

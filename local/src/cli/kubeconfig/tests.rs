@@ -31,18 +31,29 @@ fn a_token_user_and_a_ca_file_are_taken() {
     assert_eq!((cluster.url.as_str(), cluster.host.as_str()), ("https://10.0.0.1:6443", "10.0.0.1"));
     assert_eq!(cluster.ca.unwrap().1, b"the ca");
     assert_eq!(cluster.token.as_deref(), Some("abc"));
-    assert_eq!(load(SERVER, "tokenFile: token").unwrap().token.as_deref(), Some("from a file"));
+    assert_eq!(load(SERVER, "token: abc, tokenFile: token").unwrap().token.as_deref(), Some("from a file"));
 }
 
 #[test]
 fn a_certificate_user_and_inline_data_are_taken() {
     let cluster = load(
         "server: 'https://h:1', certificate-authority-data: Y2E=",
-        "client-certificate-data: Y2VydA==, client-key-data: a2V5",
+        // The base64 of many tools has line ends.
+        "client-certificate-data: \"Y2Vy\\ndA==\\n\", client-key-data: a2V5",
     );
     let cluster = cluster.unwrap();
     assert_eq!((cluster.ca.unwrap().1, cluster.token), (b"ca".to_vec(), None));
     assert_eq!(cluster.certificate.unwrap().map(|pem| pem.1), [b"cert".to_vec(), b"key".to_vec()]);
+}
+
+/// The API server decides which of them counts, as with kubectl.
+#[test]
+fn a_certificate_and_a_token_are_both_taken() {
+    let user = "client-certificate-data: Y2VydA==, client-key-data: a2V5, token: abc";
+    let cluster = load("server: 'https://ABC.gr7.eks.example:443'", user).unwrap();
+    assert_eq!((cluster.certificate.is_some(), cluster.token.as_deref()), (true, Some("abc")));
+    let (url, host) = ("https://abc.gr7.eks.example:443", "abc.gr7.eks.example");
+    assert_eq!((cluster.url.as_str(), cluster.host.as_str()), (url, host), "Spin takes no capitals");
 }
 
 /// `kubectl proxy` has its own credentials, and would pass on any other.
@@ -95,7 +106,9 @@ fn a_file_that_is_no_kubeconfig_is_said_in_one_line() {
         let error = Cluster::load(&path).err().unwrap().to_string();
         assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
     }
-    assert!(Cluster::load(&directory.path().join("none")).err().unwrap().to_string().contains("cannot read"));
+    for none in ["none", "none:nor this"] {
+        assert!(Cluster::load(&directory.path().join(none)).err().unwrap().to_string().contains("cannot read"));
+    }
 }
 
 #[test]
