@@ -8,9 +8,10 @@ use std::process::{Command, ExitCode};
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use libtest_mimic::{Arguments, Failed, Trial};
+use provisioner::pod::text;
 use provisioner::testing::wanted;
 use serde_json::{Value, json};
-use tests::network::{End, Wire, allows, deployed, with_own_gateway};
+use tests::network::{End, Wire, allows, deployed, own_gateway};
 use tests::provisioner::repository;
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 31);
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     };
     let trials = [
         ("a client gets out by eth0 until the policies are there", deployed as fn() -> _),
-        ("a client gets out by eth0 until the policies of each gateway are there", with_own_gateway),
+        ("a client gets out by eth0 until the policies of each gateway are there", own_gateway),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.map(trial).into());
     if let Some(why) = lacks {
@@ -65,21 +66,21 @@ fn bypass(policies: &[NetworkPolicy]) -> Result<(), &'static str> {
     status.success().then_some(()).ok_or("a way is open that should be closed, or the other way round: see above")
 }
 
-fn end(address: Ipv4Addr, namespace: &Value, labels: &Value) -> End {
-    let labels = serde_json::from_value(labels.clone()).expect("labels are strings");
-    End::pod(address, namespace.as_str().expect("a Pod has a namespace"), labels)
+/// A Pod at this address.
+fn end(address: Ipv4Addr, pod: &Value) -> End {
+    let [namespace, labels] = ["namespace", "labels"].map(|field| pod["metadata"][field].clone());
+    End::pod(address, text(&namespace), serde_json::from_value(labels).expect("labels are strings"))
 }
 
 /// The client as the component makes it.
 fn client() -> End {
-    let metadata = &wanted(&[("client_namespace", "routed-clients")])["metadata"];
-    end(CLIENT, &metadata["namespace"], &metadata["labels"])
+    end(CLIENT, &wanted(&[("client_namespace", "routed-clients")]))
 }
 
 /// The gateway as the pod-gateway chart makes it.
 fn gateway() -> End {
     let labels = json!({"app.kubernetes.io/name": "pod-gateway", "app.kubernetes.io/instance": "pod-gateway-foo"});
-    end(GATEWAY, &json!("gateway-system"), &labels)
+    end(GATEWAY, &json!({"metadata": {"namespace": "gateway-system", "labels": labels}}))
 }
 
 /// What the policies let through between the client and these, as nftables rules of the client's node, where its interface
