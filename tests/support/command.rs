@@ -1,6 +1,8 @@
 //! The command as a user runs it, on free ports, until it is dropped.
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -16,35 +18,28 @@ use crate::provisioner::repository;
 /// Every address of the command on a port that is free.
 #[rustfmt::skip]
 pub const FREE_PORTS: [&str; 8] = [
-    "--listen", "127.0.0.1:0",
-    "--broker-listen", "127.0.0.1:0",
-    "--kubernetes-listen", "127.0.0.1:0",
-    "--page-listen", "127.0.0.1:0",
+    "--listen", "127.0.0.1:0", "--broker-listen", "127.0.0.1:0",
+    "--kubernetes-listen", "127.0.0.1:0", "--page-listen", "127.0.0.1:0",
 ];
 
 /// The names of what a program prints.
 const OUTPUTS: [&str; 2] = ["stdout", "stderr"];
-
-/// Where cargo builds: this test lies in `deps` below it.
-fn built() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a file");
-    test.ancestors().nth(2).expect("it lies in target/debug/deps").to_owned()
-}
 
 /// The program that `make build` builds.
 ///
 /// # Panics
 /// When the test doesn't know where it is itself.
 pub fn program() -> PathBuf {
-    built().join("cloudevents-podgateway-client-provisioner")
+    let test = std::env::current_exe().expect("a test has a file");
+    test.ancestors().nth(2).expect("it lies in target/debug/deps").join("cloudevents-podgateway-client-provisioner")
 }
 
 /// The command that `make build` builds, to be run in the repository.
 pub fn command() -> Command {
     let mut command = Command::new(program());
+    // A variable that isn't text is nobody's business.
+    command.env("LATIN", OsStr::from_bytes(b"\xff"));
     command.current_dir(repository()).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
-    // What it compiles is kept with what cargo does, not where the user's is.
-    command.env("XDG_CACHE_HOME", built().join("cache"));
     command
 }
 
@@ -76,8 +71,7 @@ impl Running {
     /// When there is no such program.
     pub fn spawn(command: &mut Command) -> Self {
         let directory = tempfile::tempdir().expect("there is room for what it says");
-        let [stdout, stderr] =
-            OUTPUTS.map(|name| File::create(directory.path().join(name)).expect("a file can be made"));
+        let [stdout, stderr] = OUTPUTS.map(|name| File::create(directory.path().join(name)).expect("a new file"));
         let child = command.env("TMPDIR", directory.path()).stdout(stdout).stderr(stderr).spawn();
         Self { child: child.expect("the program is there (make test builds the command first)"), directory }
     }
@@ -117,26 +111,23 @@ impl Running {
         address.unwrap_or_else(|| panic!("no {what} in {said}")).to_owned()
     }
 
-    /// Its process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Its exit code, and all lines that it printed on stdout and on stderr, once it has ended.
     ///
     /// # Panics
-    /// When it can't be waited for.
+    /// When it can't be waited for, or left a file behind.
     pub fn end(mut self) -> (Option<i32>, [String; 2]) {
-        (self.child.wait().expect("it has ended").code(), self.so_far())
+        let code = self.child.wait().expect("it has ended").code();
+        assert_eq!(std::fs::read_dir(self.directory.path()).expect("it is there").count(), OUTPUTS.len());
+        (code, self.so_far())
     }
 
-    /// Interrupts it, as Ctrl-C does, and gives the same.
+    /// Sends it a signal, such as Ctrl-C's `-INT`, and gives the same.
     ///
     /// # Panics
     /// When it has ended already.
-    pub fn interrupt(self) -> (Option<i32>, [String; 2]) {
-        let id = self.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().is_ok_and(|status| status.success()));
+    pub fn stop(self, signal: &str) -> (Option<i32>, [String; 2]) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().is_ok_and(|status| status.success()));
         self.end()
     }
 

@@ -9,31 +9,27 @@ use crate::provisioner::{Provisioner, embedded_api, repository};
 /// How many events of a kind are measured; the median counts.
 const EVENTS: usize = 9;
 
-/// What is special on a way that an event can go.
-#[derive(Clone, Copy, PartialEq)]
-enum Special {
-    Nothing,
-    /// It was delivered before.
-    Again,
-    /// Its gateway isn't verified.
-    Unverified,
-    /// So many gateways may be asked for.
-    Listed(usize),
-    /// The gateway's webhook denies the Pod.
-    Denied,
-}
-use Special::{Again, Denied, Listed, Nothing, Unverified};
+/// A way that an event can go: what it is called, the gateway, a variable that is set, and the last word of the answer's
+/// type.
+type Way = (&'static str, &'static str, (&'static str, String), &'static str);
 
-/// Each way: what it is called, the gateway, what is special, and the last word of the answer's type.
-const WAYS: [(&str, &str, Special, &str); 7] = [
-    ("new", "foo", Nothing, "done"),
-    ("duplicate", "foo", Again, "done"),
-    ("new, without verification", "foo", Unverified, "done"),
-    ("new, of a thousand gateways in the list", "foo", Listed(1000), "done"),
-    ("denied by the gateway's webhook", "foo", Denied, "failed"),
-    ("gateway that is not in the list", "nowhere", Listed(2), "failed"),
-    ("gateway that nothing answers for", "nowhere", Nothing, "failed"),
-];
+/// What is called so is delivered twice, and the second time counts.
+const AGAIN: &str = "duplicate";
+/// The gateway whose webhook denies every Pod.
+const FULL: &str = "full";
+
+fn ways() -> [Way; 7] {
+    let any = || ("gateways", String::new());
+    [
+        ("new", "foo", any(), "done"),
+        (AGAIN, "foo", any(), "done"),
+        ("new, without verification", "foo", ("gateway_verification", "off".to_owned()), "done"),
+        ("new, of a thousand gateways in the list", "foo", ("gateways", gateways(1000)), "done"),
+        ("denied by the gateway's webhook", FULL, any(), "failed"),
+        ("gateway that is not in the list", "nowhere", ("gateways", gateways(2)), "failed"),
+        ("gateway that nothing answers for", "nowhere", any(), "failed"),
+    ]
+}
 
 /// A list of so many gateways, the last of which is `foo`.
 pub fn gateways(count: usize) -> String {
@@ -47,9 +43,9 @@ pub fn gateways(count: usize) -> String {
 /// When an event ends otherwise than it should.
 pub async fn costs() -> Value {
     let mut costs = json!({});
-    for (name, gateway, special, outcome) in WAYS {
-        let (fuel, calls) = cost(gateway, special, outcome).await;
-        costs[name] = json!({"fuel": fuel, "calls": calls});
+    for way in ways() {
+        let (fuel, calls) = cost(&way).await;
+        costs[way.0] = json!({"fuel": fuel, "calls": calls});
     }
     costs
 }
@@ -85,21 +81,18 @@ impl Metered {
     }
 }
 
-async fn cost(gateway: &str, special: Special, outcome: &str) -> (u64, u64) {
-    let verification = if special == Unverified { "off" } else { "required" };
-    let gateways = if let Listed(count) = special { gateways(count) } else { String::new() };
-    let metered = Metered::start(&[("gateways", &gateways), ("gateway_verification", verification)]).await;
-    if special == Denied {
-        metered.api.set_gateways(vec![Gateway::new("foo").with_mode(Mode::Deny("it is full".to_owned()))]);
-    }
+async fn cost((name, gateway, (variable, value), outcome): &Way) -> (u64, u64) {
+    let metered = Metered::start(&[(variable, value)]).await;
+    let full = Gateway::new(FULL).with_mode(Mode::Deny("it is full".to_owned()));
+    metered.api.set_gateways(vec![Gateway::new("foo"), full]);
     let mut samples = Vec::new();
     for event in 0..EVENTS {
         let event = || pending(&format!("event-{event}"), gateway);
-        if special == Again {
+        if *name == AGAIN {
             metered.deliver(event()).await;
         }
         let (reply, fuel, calls) = metered.deliver(event()).await;
-        assert_eq!(reply.outcome(), outcome, "{}: {}", reply.status, reply.json());
+        assert_eq!(reply.outcome(), *outcome, "{}: {}", reply.status, reply.json());
         samples.push((fuel, calls));
     }
     samples.sort_unstable();

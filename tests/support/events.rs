@@ -50,12 +50,7 @@ pub fn with_header(mut request: Delivery, name: &'static str, value: impl AsRef<
 
 /// A request without a body.
 pub fn bare(method: &str, path: &str) -> Delivery {
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", "provisioner.test")
-        .body(Full::default())
-        .expect("the path is valid")
+    post().method(method).uri(path).body(Full::default()).expect("the path is valid")
 }
 
 fn post() -> http::request::Builder {
@@ -78,7 +73,7 @@ pub struct Reply {
 impl Reply {
     /// An answer, or what a sink was given, as if it had been an answer.
     pub fn new(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
-        let event = crate::schema::structured(&headers, &body).unwrap_or_default();
+        let event = properties::wire::structured(&headers, &body).unwrap_or_default();
         Self { status, headers, body, event }
     }
 
@@ -94,29 +89,18 @@ impl Reply {
     }
 
     /// Reads a response to its end.
+    ///
+    /// # Panics
+    /// When it is cut off, or there is an event in it that is not as its schema says.
     pub async fn read<B>(response: Response<B>) -> Self
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: std::fmt::Debug,
     {
-        Self::try_read(response).await.expect("the answer arrives whole")
-    }
-
-    /// The same, where it may be cut off.
-    ///
-    /// # Errors
-    /// When it is.
-    ///
-    /// # Panics
-    /// When there is an event in it that is not as its schema says.
-    pub async fn try_read<B>(response: Response<B>) -> Result<Self, B::Error>
-    where
-        B: http_body::Body<Data = Bytes>,
-    {
         let (parts, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
+        let body = body.collect().await.expect("the answer arrives whole").to_bytes();
         crate::schema::check(&parts.headers, &body).unwrap_or_else(|complaint| panic!("the answer is {complaint}"));
-        Ok(Self::new(parts.status, parts.headers, body))
+        Self::new(parts.status, parts.headers, body)
     }
 
     /// A context attribute of the event in it, or the empty text.

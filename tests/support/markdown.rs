@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName};
+use properties::wire::structured;
 use pulldown_cmark::{BrokenLink, Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
 
 use crate::provisioner::repository;
-use crate::schema::structured;
 
 /// The cells of a table, row by row, as they are written.
 pub type Table = Vec<Vec<String>>;

@@ -77,7 +77,7 @@ pub fn deployed() -> Vec<NetworkPolicy> {
 }
 
 /// The same with the component that lets each client to its own gateway alone.
-pub fn with_own_gateway() -> Vec<NetworkPolicy> {
+pub fn own_gateway() -> Vec<NetworkPolicy> {
     with(&["own-gateway"])
 }
 
@@ -98,7 +98,7 @@ fn passes(policies: &[NetworkPolicy], direction: Direction, subject: &End, other
 }
 
 /// The policies that hold for this Pod in this direction.
-pub fn selecting<'a>(
+fn selecting<'a>(
     policies: &'a [NetworkPolicy],
     direction: Direction,
     subject: &'a End,
@@ -115,16 +115,11 @@ pub fn selecting<'a>(
 /// The rules of a policy in one direction.
 pub fn rules(policy: &NetworkPolicy, direction: Direction) -> Vec<Rule> {
     let spec = policy.spec.clone().expect("a policy has a spec");
-    match direction {
-        Direction::Ingress => {
-            let rules = spec.ingress.unwrap_or_default().into_iter();
-            rules.map(|rule| (rule.from.unwrap_or_default(), rule.ports.unwrap_or_default())).collect()
-        }
-        Direction::Egress => {
-            let rules = spec.egress.unwrap_or_default().into_iter();
-            rules.map(|rule| (rule.to.unwrap_or_default(), rule.ports.unwrap_or_default())).collect()
-        }
-    }
+    let ingress = spec.ingress.into_iter().flatten().map(|rule| (rule.from, rule.ports));
+    let egress = spec.egress.into_iter().flatten().map(|rule| (rule.to, rule.ports));
+    let is_ingress = matches!(direction, Direction::Ingress);
+    let rules: Vec<_> = if is_ingress { ingress.collect() } else { egress.collect() };
+    rules.into_iter().map(|(peers, ports)| (peers.unwrap_or_default(), ports.unwrap_or_default())).collect()
 }
 
 /// Whether a policy's peer is this end. A selector finds Pods alone; without one of namespaces it means the policy's own.

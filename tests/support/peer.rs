@@ -4,24 +4,14 @@
 //! the call (a Pod has the name that was asked for) are functions of it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use futures::StreamExt;
 use http::{HeaderMap, Method, Request, Response};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use provisioner::testing::{self, released, routed, wanted};
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::sync::Barrier;
-use tokio::task::JoinHandle;
 
+use crate::fault::{Proxy, serving};
 use crate::schema;
 
 /// A call as it came in.
@@ -41,12 +31,8 @@ pub struct Call {
 pub enum Answer {
     /// A status, headers and a body.
     Respond(u16, Vec<(&'static str, String)>, Bytes),
-    /// A head and part of a body, and then the connection is closed.
-    CutBody(u16),
     /// The connection is closed without a byte.
     Close,
-    /// Nothing, until as many calls as the barrier is for wait here; then the connection is closed without a byte.
-    Together(Arc<Barrier>),
 }
 
 /// Makes the answer of a call; the second argument is the Pod that was posted last. Fixtures are those of
@@ -117,6 +103,7 @@ pub fn accepts() -> Step {
     ("POST", Box::new(|_, _| Answer::Respond(202, Vec::new(), Bytes::new())))
 }
 
+#[derive(Default)]
 struct State {
     script: VecDeque<Step>,
     calls: Vec<Call>,
@@ -126,25 +113,25 @@ struct State {
 
 /// The scripted API server. It stops, and its script is checked, when [`Peer::finish`] is called.
 pub struct Peer {
-    address: SocketAddr,
+    server: Proxy,
     state: Arc<Mutex<State>>,
-    task: JoinHandle<()>,
 }
 
 impl Peer {
     /// Listens on a free port.
     pub async fn start(script: Vec<Step>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
-        let address = listener.local_addr().expect("a listener has an address");
-        let state = State { script: script.into(), calls: Vec::new(), posted: Value::Null, unexpected: Vec::new() };
-        let state = Arc::new(Mutex::new(state));
-        let task = tokio::spawn(serve(listener, state.clone()));
-        Self { address, state, task }
+        let state = Arc::new(Mutex::new(State { script: script.into(), ..State::default() }));
+        let scripted = state.clone();
+        let server = serving(move |request| {
+            let answer = scripted.lock().expect("nobody panics here").answer(request);
+            respond(answer)
+        });
+        Self { server: Proxy::serve(server, None), state }
     }
 
     /// Its address as `kube_api_url`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// Stops it and gives the calls that came.
@@ -154,8 +141,7 @@ impl Peer {
     /// schema says.
     #[track_caller]
     pub fn finish(self) -> Vec<Call> {
-        self.task.abort();
-        let state = lock(&self.state);
+        let state = self.state.lock().expect("nobody panics here");
         let missing: Vec<_> = state.script.iter().map(|(method, _)| *method).collect();
         assert!(state.unexpected.is_empty(), "calls that should not have come:\n{}", state.unexpected.join("\n"));
         assert!(missing.is_empty(), "calls that never came: {missing:?}");
@@ -163,79 +149,36 @@ impl Peer {
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().expect("nobody panics here")
-}
-
-async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
-    let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        let state = state.clone();
-        connections.spawn(async move {
-            let service = service_fn(move |request| answer(request, state.clone()));
-            // A connection that a script cuts ends in an error here, as it should.
-            _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
+impl State {
+    fn answer(&mut self, request: Request<Bytes>) -> Answer {
+        let (parts, body) = request.into_parts();
+        self.unexpected.extend(schema::check(&parts.headers, &body).err());
+        let body = serde_json::from_slice(&body).unwrap_or_default();
+        let call = Call { method: parts.method, path: parts.uri.to_string(), headers: parts.headers, body };
+        // A sink gets its answers by POST too.
+        if call.method == Method::POST && call.path.starts_with("/api/") {
+            self.posted = call.body.clone();
+        }
+        self.calls.push(call.clone());
+        match self.script.pop_front() {
+            Some((method, script)) if method == call.method => script(&call, &self.posted),
+            step => {
+                let expected = step.map_or("nothing", |(method, _)| method);
+                self.unexpected.push(format!("{} {} where {expected} was expected", call.method, call.path));
+                Answer::Respond(599, Vec::new(), Bytes::new())
+            }
+        }
     }
 }
 
-type Body = UnsyncBoxBody<Bytes, &'static str>;
-
-async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Response<Body>, &'static str> {
-    let answer = next_answer(&call(request, &state).await, &state);
+/// The response, or why the connection is closed in its place.
+async fn respond(answer: Answer) -> Result<Response<Bytes>, String> {
     match answer {
         Answer::Respond(code, headers, body) => {
-            let builder = headers.into_iter().fold(head(code), |builder, (name, value)| builder.header(name, value));
-            Ok(builder
-                .body(Full::new(body).map_err(|never| match never {}).boxed_unsync())
-                .expect("scripted headers are valid"))
+            let response = Response::builder().status(code).header("content-type", "application/json");
+            let response = headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
+            Ok(response.body(body).expect("scripted headers are valid"))
         }
-        Answer::CutBody(code) => Ok(head(code).body(unfinished(b"{\"kind\":")).expect("a head is valid")),
-        Answer::Close => Err("closed by the script"),
-        Answer::Together(barrier) => {
-            barrier.wait().await;
-            Err("closed by the script")
-        }
-    }
-}
-
-fn head(code: u16) -> http::response::Builder {
-    Response::builder().status(code).header("content-type", "application/json")
-}
-
-fn unfinished(beginning: &'static [u8]) -> Body {
-    // The cut comes a moment later, so that what is before it is on its way and not thrown away with the rest.
-    let cut = async {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        Err("cut by the script")
-    };
-    let frames = futures::stream::iter([Ok(Frame::data(Bytes::from_static(beginning)))]);
-    StreamBody::new(frames.chain(futures::stream::once(cut))).boxed_unsync()
-}
-
-async fn call(request: Request<Incoming>, state: &Mutex<State>) -> Call {
-    let (parts, body) = request.into_parts();
-    // A request that was cut off carries no event.
-    let whole = body.collect().await.map(|body| body.to_bytes());
-    let checked = whole.as_ref().map_or(Ok(()), |whole| schema::check(&parts.headers, whole));
-    lock(state).unexpected.extend(checked.err());
-    let body = whole.ok().and_then(|whole| serde_json::from_slice(&whole).ok()).unwrap_or_default();
-    Call { method: parts.method, path: parts.uri.to_string(), headers: parts.headers, body }
-}
-
-fn next_answer(call: &Call, state: &Mutex<State>) -> Answer {
-    let mut state = lock(state);
-    state.calls.push(call.clone());
-    // A sink gets its answers by POST too.
-    if call.method == Method::POST && call.path.starts_with("/api/") {
-        state.posted = call.body.clone();
-    }
-    match state.script.pop_front() {
-        Some((method, script)) if method == call.method => script(call, &state.posted),
-        step => {
-            let expected = step.map_or("nothing", |(method, _)| method);
-            state.unexpected.push(format!("{} {} where {expected} was expected", call.method, call.path));
-            Answer::Respond(599, Vec::new(), Bytes::new())
-        }
+        Answer::Close => Err("closed by the script".to_owned()),
     }
 }

@@ -1,7 +1,8 @@
 //! The JSON Schemas of `docs/schemas`, and every event that the tests see held against them.
 //!
 //! An event in binary mode is brought into the shape of structured mode first, so that one schema speaks of attributes,
-//! extensions and data; an answer is in binary mode only where no header has to be encoded for it. `$ref`s are read from `docs/schemas` and from nowhere else.
+//! extensions and data; an answer is in binary mode only where no header has to be encoded for it. `$ref`s are read from
+//! `docs/schemas` and from nowhere else.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -9,9 +10,9 @@ use std::sync::{LazyLock, OnceLock};
 
 use http::HeaderMap;
 use jsonschema::{Retrieve, Uri, Validator};
-use percent_encoding::percent_decode;
+use properties::wire::{attributes, structured};
 use provisioner::reply;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::provisioner::repository;
 
@@ -56,26 +57,6 @@ pub fn validator(file: &str) -> Validator {
     let options = jsonschema::options().should_validate_formats(true).with_retriever(Folder);
     let built = options.with_base_uri(format!("{BASE}{file}")).build(&read(file));
     built.unwrap_or_else(|error| panic!("{FOLDER}/{file} is no schema: {error}"))
-}
-
-/// The event of a request or an answer, in either mode, as structured mode writes it; `None` where there is none.
-pub fn structured(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
-    let content_type = headers.get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes()));
-    if content_type.as_ref().is_some_and(|content_type| content_type.starts_with("application/cloudevents+json")) {
-        return serde_json::from_slice(body).ok();
-    }
-    let mut event = Map::new();
-    for (attribute, value) in attributes(headers) {
-        event.insert(attribute.to_owned(), percent_decode(value).decode_utf8_lossy().into());
-    }
-    event.get("type")?;
-    event.extend(content_type.map(|value| ("datacontenttype".to_owned(), value.into())));
-    event.extend(serde_json::from_slice(body).ok().map(|data| ("data".to_owned(), data)));
-    Some(event.into())
-}
-
-fn attributes(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
-    headers.iter().filter_map(|(name, value)| Some((name.as_str().strip_prefix("ce-")?, value.as_bytes())))
 }
 
 /// Whether a header holds the value as it is: in Go nobody decodes what is encoded in one.

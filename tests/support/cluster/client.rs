@@ -1,25 +1,17 @@
 //! A client of the Kubernetes API, as small as tests need it: a verb, a path and JSON in, a code and JSON out.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{AsyncBufReadExt, Stream, StreamExt, TryStreamExt};
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::ClientConfig;
+use http::Request;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
-use crate::fault::Upstream;
+use crate::fault::Server;
 
 /// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 const JSON: &str = "application/json";
 
@@ -52,18 +44,15 @@ impl Answer {
 /// Somebody who may call the API server.
 #[derive(Clone)]
 pub struct Client {
-    address: SocketAddr,
-    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    token: Option<String>,
+    /// The API server itself, for calls with headers of their own.
+    pub server: Server,
+    token: String,
 }
 
 impl Client {
-    /// A client with what its TLS configuration says of it, and with a token.
-    pub fn new(address: SocketAddr, tls: ClientConfig, token: Option<String>) -> Self {
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
-        // Every call has a connection of its own, so it survives an API server that goes away and comes back.
-        let http = legacy::Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Self { address, http, token }
+    /// Whoever has this token.
+    pub fn new(server: Server, token: &str) -> Self {
+        Self { server, token: token.to_owned() }
     }
 
     /// `GET`.
@@ -103,7 +92,7 @@ impl Client {
     }
 
     async fn send(&self, method: &str, media: &str, path: &str, body: Option<&Value>) -> Answer {
-        let answer = tokio::time::timeout(PATIENCE, self.forward(self.request(method, media, path, body))).await;
+        let answer = tokio::time::timeout(PATIENCE, self.server.answer(self.request(method, media, path, body))).await;
         let answer = answer.expect("there is an answer in time").unwrap_or_else(|error| panic!("{path}: {error}"));
         let text = || Value::String(String::from_utf8_lossy(answer.body()).into_owned());
         let body = serde_json::from_slice(answer.body()).unwrap_or_else(|_| text());
@@ -111,45 +100,18 @@ impl Client {
     }
 
     fn request(&self, method: &str, media: &str, path: &str, body: Option<&Value>) -> Request<Bytes> {
-        let mut request =
-            Request::builder().method(method).uri(path).header("accept", JSON).header("content-type", media);
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
+        let request = Request::builder().method(method).uri(path).header("accept", JSON).header("content-type", media);
+        let request = request.header("authorization", format!("Bearer {}", self.token));
         request.body(body.map(|body| body.to_string().into()).unwrap_or_default()).expect("the path is valid")
     }
 
-    /// A watch: every change from now on, those that made what is there already included, until nobody reads any more.
+    /// A watch: every change from now on, those that made what is there already included, until either side ends it.
     pub async fn watch(&self, path: &str) -> impl Stream<Item = Value> + use<> {
-        let response = self.open(self.request("GET", JSON, path, None)).await.expect("there is an answer");
+        let response = self.server.open(self.request("GET", JSON, path, None)).await.expect("there is an answer");
         let bytes = response.into_body().into_data_stream().map_err(std::io::Error::other);
         let lines = bytes.into_async_read().lines();
-        lines.map(|line| serde_json::from_str(&line.expect("the watch goes on")).expect("a change is JSON"))
-    }
-
-    /// The API server as what stands behind a proxy, with the calls as they are.
-    pub fn upstream(&self) -> Upstream {
-        let client = self.clone();
-        Arc::new(move |request| {
-            let client = client.clone();
-            Box::pin(async move { client.forward(request).await })
-        })
-    }
-
-    /// A request of somebody else's as it is, its own headers included, and the answer as it comes.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub async fn forward(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
-        let (head, body) = self.open(request).await?.into_parts();
-        let body = body.collect().await.map_err(|error| error.to_string())?;
-        Ok(Response::from_parts(head, body.to_bytes()))
-    }
-
-    async fn open(&self, mut request: Request<Bytes>) -> Result<Response<Incoming>, String> {
-        let url = format!("https://{}{}", self.address, request.uri());
-        *request.uri_mut() = url.parse().map_err(|error| format!("{url}: {error}"))?;
-        self.http.request(request.map(Full::new)).await.map_err(|error| format!("{error:?}"))
+        let whole = lines.filter_map(|line| std::future::ready(line.ok()));
+        whole.map(|line| serde_json::from_str(&line).expect("a change is JSON"))
     }
 }
 
@@ -157,18 +119,10 @@ impl Client {
 ///
 /// # Panics
 /// When it isn't within [`PATIENCE`]; `what` says what never came to be.
-pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl FnMut() -> F) {
-    until_within(PATIENCE, what, is_so).await;
-}
-
-/// The same with a patience of its own.
-///
-/// # Panics
-/// When it isn't so in time.
-pub async fn until_within<F: Future<Output = bool>>(patience: Duration, what: &str, mut is_so: impl FnMut() -> F) {
+pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let begin = Instant::now();
     while !is_so().await {
-        assert!(begin.elapsed() < patience, "in vain: {what}");
+        assert!(begin.elapsed() < PATIENCE, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

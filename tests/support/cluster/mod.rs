@@ -5,13 +5,12 @@
 //! be created. [`control_plane`] puts the rest behind it, where a test needs that. Authorization is RBAC's, admission is
 //! the default (Pod Security and quotas included), API priority and fairness is on.
 
+pub mod account;
 pub mod certificates;
 pub mod client;
 pub mod control_plane;
 pub mod gateway;
 pub mod namespace;
-pub mod rights;
-pub mod token;
 pub mod webhook;
 
 use std::net::{SocketAddr, TcpListener};
@@ -26,6 +25,7 @@ use tokio::sync::OnceCell;
 
 use crate::cluster::certificates::Authority;
 use crate::cluster::client::Client;
+use crate::fault::Server;
 use crate::process::Process;
 use crate::provisioner::repository;
 
@@ -33,9 +33,12 @@ pub use client::until;
 pub use gateway::FOO;
 pub use namespace::{Namespace, ROUTED};
 
+/// The administrator's token.
+pub const ADMIN: &str = "the-administrators-token";
+
 /// A running API server.
 pub struct Cluster {
-    /// Who signs certificates in it.
+    /// What its servers show, and whoever calls them trusts.
     pub authority: Authority,
     /// The administrator.
     pub admin: Client,
@@ -57,7 +60,7 @@ pub fn binaries() -> PathBuf {
 /// Starts one of [`binaries`], with its log in the directory.
 fn run<'a>(directory: &Path, program: &str, flags: impl IntoIterator<Item = (&'a str, String)>) -> Process {
     let flags: Vec<String> = flags.into_iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
-    Process::start(&binaries().join(program), &flags, directory.join(format!("{program}.log")))
+    Process::start(&binaries().join(program), &flags, &directory.join(format!("{program}.log")))
 }
 
 impl Cluster {
@@ -70,9 +73,8 @@ impl Cluster {
         let ports = [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a port is free"));
         let [address, etcd_address, peer_address] = ports.map(|port| port.local_addr().expect("it has an address"));
         let authority = Authority::new();
-        let admin = authority.admin();
         let cluster = Self {
-            admin: Client::new(address, authority.client_config(Some(&admin)), None),
+            admin: Client::new(Server::new(&format!("https://{address}"), Some(authority.client_config())), ADMIN),
             authority,
             directory: directory.to_owned(),
             address,
@@ -81,22 +83,19 @@ impl Cluster {
             api_server: Mutex::default(),
             _etcd: start_etcd(directory, etcd_address, peer_address),
         };
-        let (server, signing) = (cluster.authority.server(), KeyPair::generate().expect("there is randomness"));
-        cluster.write("server.crt", &server.cert.pem());
-        cluster.write("server.key", &server.signing_key.serialize_pem());
-        cluster.write("ca.crt", &cluster.authority.pem());
+        let signing = KeyPair::generate().expect("there is randomness");
+        cluster.write("server.crt", &cluster.authority.pem());
+        cluster.write("server.key", &cluster.authority.key_pem());
         cluster.write("signing.key", &signing.serialize_pem());
         cluster.write("signing.pub", &signing.public_key_pem());
-        cluster.write("admin.crt", &admin.cert.pem());
-        cluster.write("admin.key", &admin.signing_key.serialize_pem());
-        let user = json!({"client-certificate": "admin.crt", "client-key": "admin.key"});
-        cluster.write("kubeconfig", &cluster.kubeconfig_of(&user));
+        cluster.write("tokens.csv", &format!("{ADMIN},admin,admin,system:masters"));
+        cluster.write_kubeconfig("kubeconfig", ADMIN);
         cluster.start_api_server().await;
-        rights::create_service_account(&cluster.admin).await;
+        account::create_service_account(&cluster.admin).await;
         cluster
     }
 
-    /// One of its files, as `ca.crt` with the authority's certificate and `kubeconfig` of the administrator.
+    /// One of its files, as `server.crt`, which whoever calls it trusts, and `kubeconfig` of the administrator.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
@@ -117,7 +116,7 @@ impl Cluster {
         let log = self.file("kube-apiserver.log");
         until(&format!("the API server gets ready: see {}", log.display()), || async {
             let ready = Request::get("/readyz").body(Bytes::new()).expect("it is a path");
-            self.admin.forward(ready).await.is_ok_and(|answer| answer.status() == 200)
+            self.admin.server.answer(ready).await.is_ok_and(|answer| answer.status() == 200)
         })
         .await;
     }
@@ -131,7 +130,7 @@ impl Cluster {
             ("advertise-address", self.address.ip().to_string()),
             ("tls-cert-file", file("server.crt")),
             ("tls-private-key-file", file("server.key")),
-            ("client-ca-file", file("ca.crt")),
+            ("token-auth-file", file("tokens.csv")),
             ("authorization-mode", "RBAC".to_owned()),
             ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
             ("service-account-signing-key-file", file("signing.key")),
@@ -147,7 +146,7 @@ impl Cluster {
 
     /// Whoever has this token.
     pub fn with_token(&self, token: &str) -> Client {
-        Client::new(self.address, self.authority.client_config(None), Some(token.to_owned()))
+        Client::new(self.admin.server.clone(), token)
     }
 
     /// Where it is, as `kube_api_url`.
@@ -155,18 +154,18 @@ impl Cluster {
         format!("https://{}", self.address)
     }
 
-    /// The text of a kubeconfig of this user.
-    pub fn kubeconfig_of(&self, user: &serde_json::Value) -> String {
-        let server = json!({"server": self.url(), "certificate-authority": "ca.crt"});
+    /// Writes the kubeconfig of whoever has this token.
+    pub fn write_kubeconfig(&self, name: &str, token: &str) {
+        let server = json!({"server": self.url(), "certificate-authority": "server.crt"});
         let config = json!({
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "e2e",
             "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "e2e"}}],
             "clusters": [{"name": "e2e", "cluster": server}],
-            "users": [{"name": "e2e", "user": user}],
+            "users": [{"name": "e2e", "user": {"token": token}}],
         });
-        config.to_string()
+        self.write(name, &config.to_string());
     }
 }
 

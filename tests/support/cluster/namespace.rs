@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::Provisioner;
 use crate::cluster::Cluster;
+use crate::cluster::account;
 use crate::cluster::client::{Answer, Client, until};
 use crate::cluster::gateway::KEY;
-use crate::cluster::{rights, token};
 
 /// A namespace for clients.
 pub struct Namespace {
@@ -31,13 +31,14 @@ impl Namespace {
         let object = json!({"metadata": {"generateName": format!("{name}-"), "labels": labels}});
         let created = cluster.admin.create("/api/v1/namespaces", &object).await;
         let name = created["metadata"]["name"].as_str().expect("a namespace has a name").to_owned();
-        rights::grant(&cluster.admin, &name).await;
+        account::grant(&cluster.admin, &name).await;
         Self::with_rights(cluster, name).await
     }
 
     /// One where the provisioner's service account has its rights, or is about to.
     pub async fn with_rights(cluster: Arc<Cluster>, name: String) -> Self {
-        let token = token::request(&cluster).await;
+        let (home, account) = account::service_account();
+        let token = account::request_token(&cluster, (&home, &account), None).await;
         let namespace = Self { name, cluster, token };
         // There is no controller manager to do so.
         namespace.create_account("default").await;
@@ -50,7 +51,7 @@ impl Namespace {
     /// the rights of the one that every namespace shares would be felt by the tests that run beside this one.
     pub async fn with_own_account(&self, name: &str) -> Self {
         self.create_account(name).await;
-        let token = token::request_for(&self.cluster, (&self.name, name), None).await;
+        let token = account::request_token(&self.cluster, (&self.name, name), None).await;
         Self { name: self.name.clone(), cluster: self.cluster.clone(), token }
     }
 

@@ -2,28 +2,21 @@
 //!
 //! What it does to a Pod is a function. It can be down, and it can keep its callers waiting; a test says when.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use provisioner::pod::text;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::cluster::client::until;
 use crate::cluster::gateway::KEY;
 use crate::cluster::namespace::{Namespace, ROUTED};
+use crate::fault::{Proxy, serving};
 
 /// What a webhook does: to the Pod, at this operation, `CREATE` or `UPDATE`; an error denies the request.
 pub type Act = Arc<dyn Fn(&mut Value, &str) -> Result<(), String> + Send + Sync>;
@@ -51,7 +44,7 @@ pub enum State {
 pub struct Webhook {
     /// How it is, and how often it was asked since it is so.
     state: watch::Sender<(State, usize)>,
-    _server: JoinSet<()>,
+    _server: Proxy,
 }
 
 /// How a webhook is registered.
@@ -81,7 +74,7 @@ impl Registration {
     }
 
     /// For the Pods of this one namespace, as the gateways' chart does for all that have the label.
-    fn configuration(&self, namespace: &Namespace, address: SocketAddr) -> Value {
+    fn configuration(&self, namespace: &Namespace, url: &str) -> Value {
         let selector = self.clients_of.map_or_else(|| json!({}), |gateway| json!({"matchLabels": {KEY: gateway}}));
         json!({
             "metadata": {"name": format!("{}-{}", self.name, namespace.name)},
@@ -100,7 +93,7 @@ impl Registration {
                     "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": self.operations,
                 }],
                 "clientConfig": {
-                    "url": format!("https://{address}/wh/mutating/setgateway"),
+                    "url": format!("{url}/wh/mutating/setgateway"),
                     "caBundle": STANDARD.encode(namespace.cluster.authority.pem()),
                 },
             }],
@@ -111,11 +104,11 @@ impl Registration {
 impl Webhook {
     /// Serves on a free port, registers it, and waits until the API server asks it.
     pub async fn start(namespace: &Namespace, registration: Registration, act: Act) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
-        let configuration = registration.configuration(namespace, listener.local_addr().expect("it has an address"));
-        let (state, mut server) = (watch::Sender::new((State::Up, 0)), JoinSet::new());
+        let state = watch::Sender::new((State::Up, 0));
         let tls = TlsAcceptor::from(namespace.cluster.authority.server_config());
-        server.spawn(serve(listener, tls, state.clone(), act));
+        let served = state.clone();
+        let server = Proxy::serve(serving(move |request| answer(request, served.clone(), act.clone())), Some(tls));
+        let configuration = registration.configuration(namespace, &server.url());
         let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
         namespace.admin().create(path, &configuration).await;
         until("the API server asks the webhook", || async {
@@ -137,28 +130,12 @@ impl Webhook {
     }
 }
 
-async fn serve(listener: TcpListener, tls: TlsAcceptor, state: watch::Sender<(State, usize)>, act: Act) {
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve_connection(stream, tls.clone(), state.clone(), act.clone()));
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn serve_connection(stream: TcpStream, tls: TlsAcceptor, state: watch::Sender<(State, usize)>, act: Act) {
-    let Ok(stream) = tls.accept(stream).await else { return };
-    let service = service_fn(|request| answer(request, &state, &act));
-    // The API server closes connections as it likes.
-    _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-}
-
 async fn answer(
-    request: Request<Incoming>,
-    state: &watch::Sender<(State, usize)>,
-    act: &Act,
-) -> Result<Response<Full<Bytes>>, String> {
-    let body = request.into_body().collect().await.map_err(|error| error.to_string())?;
-    let mut review: Value = serde_json::from_slice(&body.to_bytes()).expect("it is a review");
+    request: Request<Bytes>,
+    state: watch::Sender<(State, usize)>,
+    act: Act,
+) -> Result<Response<Bytes>, String> {
+    let mut review: Value = serde_json::from_slice(request.body()).expect("it is a review");
     state.send_modify(|(_, asked)| *asked += 1);
     let mut current = state.subscribe();
     let (current, _) = *current.wait_for(|(state, _)| *state != State::Slow).await.expect("it serves");
@@ -175,5 +152,5 @@ async fn answer(
         Err(message) => json!({"uid": request["uid"], "allowed": false, "status": {"message": message}}),
     };
     let response = Response::builder().header("content-type", "application/json");
-    Ok(response.body(Bytes::from(review.to_string()).into()).expect("it is an answer"))
+    Ok(response.body(review.to_string().into()).expect("it is an answer"))
 }

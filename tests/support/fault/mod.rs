@@ -1,8 +1,8 @@
 //! Faults between the component and a server that works, on bare TCP, where an HTTP library would refuse to misbehave.
 //!
 //! A [`Proxy`] stands in front of an [`Upstream`]: the embedded Kubernetes API, a recording sink, or any other server.
-//! Each call that comes in meets what the proxy's [`Plan`] says. `wire` is how requests are read and answers written,
-//! `upstream` what stands behind.
+//! Each call that comes in meets what the proxy's [`Plan`] says; without one it just serves. `wire` is how requests are
+//! read and answers written, `upstream` what stands behind.
 
 mod proxy;
 mod upstream;
@@ -15,7 +15,7 @@ use http::{Method, Request};
 use provisioner::pod::{REPORTED, TERMINATION};
 
 pub use proxy::Proxy;
-pub use upstream::{Upstream, to_server};
+pub use upstream::{Server, Upstream, serving, to_server};
 
 /// The outbound calls that the component makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +102,18 @@ pub struct Spoken {
     pub header: (&'static str, String),
     /// Its body.
     pub body: String,
+}
+
+impl Spoken {
+    /// An answer with JSON.
+    pub fn json(code: u16, body: impl ToString) -> Self {
+        Self { code, header: ("content-type", "application/json".to_owned()), body: body.to_string() }
+    }
+
+    /// A page, as somebody before the server shows it.
+    pub fn page(code: u16) -> Self {
+        Self { code, header: ("content-type", "text/html".to_owned()), body: "<html>no</html>".to_owned() }
+    }
 }
 
 /// Says which fault a call meets.

@@ -10,8 +10,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use super::upstream::Upstream;
+use super::wire::Stream;
 use super::{Call, Fault, Plan, Spoken, wire};
 
 struct Shared {
@@ -20,6 +22,7 @@ struct Shared {
     _reserved: TcpSocket,
     plan: Plan,
     upstream: Upstream,
+    tls: Option<TlsAcceptor>,
     listening: Mutex<Option<JoinHandle<()>>>,
     holds: watch::Sender<bool>,
 }
@@ -37,18 +40,28 @@ impl Drop for Proxy {
 
 impl Proxy {
     /// Starts a proxy in front of `upstream`, on a free port.
-    pub async fn start(upstream: Upstream, plan: Plan) -> Self {
+    pub fn start(upstream: Upstream, plan: Plan) -> Self {
+        Self::bind(upstream, plan, None)
+    }
+
+    /// A server that answers as `upstream` does, with TLS where there is a certificate for it.
+    pub fn serve(upstream: Upstream, tls: Option<TlsAcceptor>) -> Self {
+        Self::bind(upstream, Arc::new(|_| None), tls)
+    }
+
+    fn bind(upstream: Upstream, plan: Plan, tls: Option<TlsAcceptor>) -> Self {
         let reserved = socket(([127, 0, 0, 1], 0).into()).expect("a port is free");
         let address = reserved.local_addr().expect("a bound socket has an address");
         let (listening, holds) = (Mutex::default(), watch::Sender::new(false));
-        let shared = Arc::new(Shared { address, _reserved: reserved, plan, upstream, listening, holds });
+        let shared = Arc::new(Shared { address, _reserved: reserved, plan, upstream, tls, listening, holds });
         shared.accept();
         Self(shared)
     }
 
     /// Its address, for whoever is to call.
     pub fn url(&self) -> String {
-        format!("http://{}", self.0.address)
+        let scheme = if self.0.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.0.address)
     }
 
     /// Waits until a call or its answer is being held.
@@ -96,7 +109,7 @@ impl Shared {
             while let Ok((stream, _)) = listener.accept().await {
                 let Some(shared) = shared.upgrade() else { break };
                 // A connection that is cut on purpose ends in an error here.
-                tokio::spawn(async move { shared.serve(stream).await });
+                tokio::spawn(async move { shared.take(stream).await });
             }
         });
         *self.listening.lock().expect("nobody panicked") = Some(listening);
@@ -110,9 +123,16 @@ impl Shared {
         }
     }
 
-    /// Serves a connection until a fault closes it.
-    async fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+    async fn take(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
+        match &self.tls {
+            Some(tls) => self.serve(tls.accept(stream).await?).await,
+            None => self.serve(stream).await,
+        }
+    }
+
+    /// Serves a connection until a fault closes it.
+    async fn serve(&self, mut stream: impl Stream) -> io::Result<()> {
         while let Some(request) = wire::read(&mut stream).await? {
             let answer = match (self.plan)(Call::of(&request)) {
                 Some(Fault::LoseCall) => break,
@@ -134,7 +154,7 @@ impl Shared {
     }
 
     /// Writes what comes of an answer before its connection is closed.
-    async fn spoil(&self, stream: &mut TcpStream, answered: &Response<Bytes>, fault: Fault) -> io::Result<()> {
+    async fn spoil(&self, stream: &mut impl Stream, answered: &Response<Bytes>, fault: Fault) -> io::Result<()> {
         let (head, body) = wire::parts(answered);
         match fault {
             Fault::HoldAnswer => self.hold(stream).await,
@@ -155,7 +175,7 @@ impl Shared {
         }
     }
 
-    async fn hold(&self, stream: &mut TcpStream) -> io::Result<()> {
+    async fn hold(&self, stream: &mut impl Stream) -> io::Result<()> {
         self.holds.send_replace(true);
         wire::hold(stream).await;
         Ok(())

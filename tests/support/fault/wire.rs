@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode, header};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// A connection, with TLS or without.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// How fast a peer is that dawdles.
 const TICK: Duration = Duration::from_secs(1);
@@ -15,7 +18,7 @@ const TICK: Duration = Duration::from_secs(1);
 const HUGE: usize = 100_000_000;
 
 /// The next request of a connection, or `None` when it has been closed.
-pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Request<Bytes>>> {
+pub async fn read(stream: &mut impl Stream) -> io::Result<Option<Request<Bytes>>> {
     let mut bytes = BytesMut::new();
     let end = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -76,12 +79,12 @@ pub fn parts(response: &Response<Bytes>) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Waits until the other side has closed the connection.
-pub async fn hold(stream: &mut TcpStream) {
+pub async fn hold(stream: &mut impl Stream) {
     while stream.read(&mut [0]).await.is_ok_and(|read| read > 0) {}
 }
 
 /// Writes one byte a second, until the other side has closed the connection.
-pub async fn drip(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+pub async fn drip(stream: &mut impl Stream, bytes: &[u8]) -> io::Result<()> {
     for byte in bytes {
         stream.write_all(&[*byte]).await?;
         if tokio::time::timeout(TICK, hold(stream)).await.is_ok() {
@@ -92,7 +95,7 @@ pub async fn drip(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Writes a body that is nearly without end.
-pub async fn flood(stream: &mut TcpStream, response: &Response<Bytes>) -> io::Result<()> {
+pub async fn flood(stream: &mut impl Stream, response: &Response<Bytes>) -> io::Result<()> {
     stream.write_all(&head(response, HUGE)).await?;
     let blanks = [b' '; 100_000];
     for _ in 0..HUGE / blanks.len() {

@@ -1,10 +1,12 @@
-//! The rights of the provisioner, as `deploy/rbac.yaml` gives them: read from there and from nowhere else.
+//! The provisioner's service account: its rights, as `deploy/rbac.yaml` gives them, and tokens, as the API server issues
+//! them.
 //!
-//! The service account is made once in a cluster. The Role and the RoleBinding are made again in the namespace of each
-//! test, unchanged but for the namespace.
+//! It is made once in a cluster. The Role and the RoleBinding are made again in the namespace of each test, unchanged but
+//! for the namespace.
 
 use serde_json::{Value, json};
 
+use crate::cluster::Cluster;
 use crate::cluster::client::Client;
 use crate::manifests::object;
 
@@ -37,4 +39,17 @@ pub async fn grant(admin: &Client, namespace: &str) {
         object["metadata"]["namespace"] = json!(namespace);
         admin.create(&format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{plural}"), &object).await;
     }
+}
+
+/// Asks for a token of a service account, given by its namespace and its name, as the kubelet does: for the API server, or
+/// for another audience.
+pub async fn request_token(cluster: &Cluster, (namespace, name): (&str, &str), audience: Option<&str>) -> String {
+    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
+    let request = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 3600, "audiences": Vec::from_iter(audience)},
+    });
+    let answer = cluster.admin.create(&path, &request).await;
+    answer["status"]["token"].as_str().expect("a TokenRequest is answered with a token").to_owned()
 }
