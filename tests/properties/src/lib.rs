@@ -4,16 +4,16 @@
 //! - [`targets`] are functions over arbitrary bytes that panic where a promise is broken. A test replays their corpus,
 //!   `tests/fuzz/corpus/`, and `make fuzz` hands them to libFuzzer;
 //! - [`answers`] says what every answer of the component looks like, whatever was asked and whatever the API said;
-//! - [`sdk`] holds what is read and what is written against the CloudEvents SDK.
+//! - [`wire`] reads what is written as a consumer does, and holds it against the CloudEvents SDK.
 //!
 //! The property tests themselves are in `tests/`. What they are about comes from `provisioner::testing`.
 
 use std::path::PathBuf;
 
 pub mod answers;
-pub mod sdk;
 pub mod targets;
 pub mod vectors;
+pub mod wire;
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {

@@ -8,21 +8,19 @@ mod http;
 mod pod;
 
 pub use api::api_answer_to_outcome;
-pub use config::{client_command, gateway_address, overrides};
+pub use config::variable;
 pub use http::http_to_event;
-pub use pod::{check_pod, event_to_pod};
+pub use pod::event_to_pod;
 
 /// A target, by the name of its folder in the corpus.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const ALL: [Target; 6] = [
+pub const ALL: [Target; 4] = [
     ("http_to_event", http_to_event),
     ("event_to_pod", event_to_pod),
     ("api_answer_to_outcome", api_answer_to_outcome),
-    ("client_command", client_command),
-    ("overrides", overrides),
-    ("gateway_address", gateway_address),
+    ("variable", variable),
 ];
 
 /// The first line, and what comes after it.

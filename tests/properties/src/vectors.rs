@@ -1,6 +1,5 @@
 //! The test vectors of `tests/vectors/`, whose README describes their format for any language.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -15,8 +14,6 @@ use crate::repository;
 pub struct Exchange {
     /// What the vector shows, unique in its file.
     pub name: String,
-    /// The rule that it belongs to, one of the README's.
-    pub rule: String,
     /// The request.
     pub request: Request<Vec<u8>>,
     /// What has to come of it.
@@ -32,24 +29,25 @@ pub enum Expected {
     Event(Value),
 }
 
-/// Every file of the folder, by its name.
+/// Every file of the folder.
 ///
 /// # Panics
-/// When a file isn't JSON.
-pub fn files() -> BTreeMap<String, Value> {
-    let entries = std::fs::read_dir(folder()).expect("the folder of the vectors is there");
+/// When a file has no vectors in it.
+pub fn files() -> Vec<Value> {
+    let entries = std::fs::read_dir(repository().join("tests/vectors")).expect("the folder of the vectors is there");
     let paths = entries.map(|entry| entry.expect("the folder can be read").path());
     let file = |path: PathBuf| {
-        let text = std::fs::read(&path).expect("a file can be read");
-        let file = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), file)
+        let file: Value =
+            serde_json::from_slice(&std::fs::read(&path).expect("a file can be read")).unwrap_or_default();
+        assert!(file["requests"].is_array() || file["names"].is_array(), "{} has no vectors", path.display());
+        file
     };
     paths.filter(|path| path.extension().is_some_and(|end| end == "json")).map(file).collect()
 }
 
 /// Every request of every file.
 pub fn requests() -> Vec<Exchange> {
-    files().values().flat_map(|file| each(&file["requests"]).map(exchange).collect::<Vec<_>>()).collect()
+    files().iter().flat_map(|file| each(&file["requests"]).map(exchange).collect::<Vec<_>>()).collect()
 }
 
 /// What is read of an event's attributes, by their names; those that every event has come first.
@@ -68,11 +66,6 @@ pub fn attributes<'a>(event: &'a Received) -> [(&'static str, Option<&'a String>
     ]
 }
 
-/// Where the vectors are.
-pub fn folder() -> PathBuf {
-    repository().join("tests/vectors")
-}
-
 fn exchange(vector: &Value) -> Exchange {
     let request = &vector["request"];
     let expected = match vector["expect"]["status"].as_u64() {
@@ -84,7 +77,7 @@ fn exchange(vector: &Value) -> Exchange {
         let name = HeaderName::try_from(text(&header[0])).expect("a header's name");
         http.headers_mut().append(name, HeaderValue::from_bytes(&bytes(&header[1])).expect("a header's value"));
     }
-    Exchange { name: text(&vector["name"]), rule: text(&vector["rule"]), request: http, expected }
+    Exchange { name: text(&vector["name"]), request: http, expected }
 }
 
 fn text(value: &Value) -> String {

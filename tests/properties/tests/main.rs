@@ -1,10 +1,6 @@
 //! What holds for every input.
 
-mod conversations;
 mod corpus;
-mod generators;
-mod life;
+mod mutations;
 mod pods;
 mod published;
-mod reading;
-mod variables;

@@ -12,7 +12,7 @@ pub fn http_to_event(data: &[u8]) {
     if let Ok(event) = read(&headers, body) {
         assert!(vectors::attributes(&event)[..3].iter().all(|(_, text)| text.is_some_and(|text| !text.is_empty())));
     }
-    let mut request = Request::post("/").body(Ok(body.to_vec())).expect("the path is one");
+    let mut request = Request::post("/").body(body.to_vec()).expect("the path is one");
     *request.headers_mut() = headers;
     answers::check(request, &[], Vec::new());
 }

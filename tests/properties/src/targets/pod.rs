@@ -42,10 +42,7 @@ fn check_template(pending: &Pending, config: &Config, template: &[u8]) {
 }
 
 /// A client's Pod keeps its promises, whatever it is made from.
-///
-/// # Panics
-/// When it doesn't.
-pub fn check_pod(pending: &Pending, config: &Config, base: Option<Base>) {
+fn check_pod(pending: &Pending, config: &Config, base: Option<Base>) {
     let pod = manifest(pending, config, base);
     let (labels, annotations, spec) = (&pod["metadata"]["labels"], &pod["metadata"]["annotations"], &pod["spec"]);
     assert_eq!(pod["metadata"]["name"], pending.context.pod_name());
