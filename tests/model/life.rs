@@ -4,10 +4,13 @@
 //! which may be lost, doubled or late; each call of the code may be lost before or after its effect. When all of that is
 //! over there is a sweep, and what it leads to. As in [`crate::code`], a delivery is the list of the answers it got.
 
-mod code;
+use http::Request;
+use provisioner::event::{DELETED, PING, UPDATED};
+use provisioner::pod::REPORTED;
+use provisioner::testing::{client_ended, client_running, event, merged, released, routed, wanted};
+use serde_json::{Value, json};
 
-use std::collections::HashMap;
-
+use crate::code::{self, Call, Code, Fate, Next, Reply};
 use crate::explore::Model;
 
 /// What the container `client` is at.
@@ -27,17 +30,11 @@ pub enum Deleted {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Told {
-    Running,
-    Ended,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pod {
     at: At,
     deleted: Deleted,
     /// What its annotation says.
-    told: Option<Told>,
+    told: Option<&'static str>,
 }
 
 /// What arrives.
@@ -48,38 +45,40 @@ pub enum Event {
     Ping,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Call {
-    Look,
-    List,
-    Running,
-    Ended { reason: &'static str },
-    Note(Told),
-    Delete,
+impl code::Pod for Pod {
+    /// It ends at 01:00, and is deleted half an hour before or after that.
+    fn object(self) -> Value {
+        let made = routed(wanted(&[]));
+        let object = match self.at {
+            At::Waiting => released(made),
+            At::Running => client_running(made),
+            At::Ended => client_ended(made, 0),
+        };
+        let deleted = match self.deleted {
+            Deleted::No => json!(null),
+            Deleted::BeforeItsEnd => json!("2026-01-01T00:30:00Z"),
+            Deleted::AfterItsEnd => json!("2026-01-01T01:30:00Z"),
+        };
+        merged(
+            object,
+            &json!({"metadata": {"uid": "1", "deletionTimestamp": deleted, "annotations": {REPORTED: self.told}}}),
+        )
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Answer {
-    Found(Pod),
-    Listed(Option<Pod>),
-    NotFound,
-    Taken,
-    Nothing,
+impl code::Event for Event {
+    fn request(self) -> Request<Vec<u8>> {
+        let (ty, data) = match self {
+            Self::Change(pod) => (UPDATED, code::Pod::object(pod)),
+            Self::Deletion(pod) => (DELETED, code::Pod::object(pod)),
+            Self::Ping => (PING, json!({})),
+        };
+        event("/", ty, data.to_string())
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Next {
-    Call(Call),
-    Over,
-    Retry,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    Answered,
-    AnswerLost,
-    Lost,
-}
+type Run = code::Run<Event, Pod>;
+type Answer = code::Answer<Pod>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -113,7 +112,7 @@ pub struct Faults {
 pub struct State {
     pod: Option<Pod>,
     hints: Vec<Event>,
-    deliveries: Vec<(Event, Vec<Answer>)>,
+    deliveries: Vec<Run>,
     left: Faults,
     /// Whether the last sweep has begun.
     was_swept: bool,
@@ -125,27 +124,23 @@ pub struct State {
 
 pub struct Life {
     faults: Faults,
-    known: HashMap<(Event, Vec<Answer>), Next>,
+    code: Code<Event, Pod>,
 }
 
 impl Life {
     pub fn new(faults: Faults) -> Self {
-        Self { faults, known: HashMap::new() }
-    }
-
-    /// The next step of a delivery, by the code.
-    fn next(&mut self, delivery: &(Event, Vec<Answer>)) -> Next {
-        *self.known.entry(delivery.clone()).or_insert_with(|| code::next(delivery.0, &delivery.1))
+        Self { faults, code: Code::new(true) }
     }
 
     /// Takes in what needs no step of its own: a delivery that is over, and one that comes again.
     fn settle(&mut self, state: &mut State) {
-        for delivery in std::mem::take(&mut state.deliveries) {
-            match self.next(&delivery) {
-                Next::Call(_) => state.deliveries.push(delivery),
-                Next::Over => (),
-                Next::Retry if delivery.0 == Event::Ping => state.was_swept = false,
-                Next::Retry => state.hint(delivery.0),
+        for run in std::mem::take(&mut state.deliveries) {
+            match self.code.next(&run) {
+                Next::Call(_) => state.deliveries.push(run),
+                Next::Accepted => (),
+                Next::Retry if run.event == Event::Ping => state.was_swept = false,
+                Next::Retry => state.hint(run.event),
+                Next::Replies(reply) => panic!("{reply:?} is for the sink"),
             }
         }
     }
@@ -165,7 +160,7 @@ impl Model for Life {
     fn steps(&mut self, state: &State) -> Vec<(Step, State)> {
         let mut steps = state.steps();
         for at in 0..state.deliveries.len() {
-            let Next::Call(call) = self.next(&state.deliveries[at]) else { panic!("it was settled") };
+            let Next::Call(call) = self.code.next(&state.deliveries[at]) else { panic!("it was settled") };
             steps.extend(state.calls(at, call));
         }
         steps.iter_mut().for_each(|(_, next)| self.settle(next));
@@ -195,104 +190,97 @@ impl State {
     fn steps(&self) -> Vec<(Step, State)> {
         let pods = self.pod.into_iter().flat_map(|pod| self.steps_of_pod(pod));
         let hints = (0..self.hints.len()).flat_map(|at| self.steps_of_hint(at));
-        pods.chain(hints).chain(self.sweeps()).collect()
+        pods.chain(hints).chain(self.sweeps()).flatten().collect()
     }
 
-    /// A step, which changes the state like this.
-    fn step(&self, step: Step, change: impl FnOnce(&mut State)) -> (Step, State) {
+    /// A step, where it is possible, which changes the state like this.
+    fn step(&self, step: Step, is_possible: bool, change: impl FnOnce(&mut State)) -> Option<(Step, State)> {
         let mut next = self.clone();
-        change(&mut next);
-        (step, next)
+        is_possible.then(|| change(&mut next)).map(|()| (step, next))
     }
 
-    fn steps_of_pod(&self, pod: Pod) -> Vec<(Step, State)> {
+    fn steps_of_pod(&self, pod: Pod) -> [Option<(Step, State)>; 4] {
         let is_deleted = pod.deleted != Deleted::No;
-        let mut steps = Vec::new();
-        if pod.at == At::Waiting && !is_deleted {
-            steps.push(self.step(Step::Starts, |next| next.put(Pod { at: At::Running, ..pod })));
-        }
-        if pod.at == At::Running {
-            steps.push(self.step(Step::Ends, |next| next.put(Pod { at: At::Ended, ..pod })));
-        }
-        if !is_deleted && self.left.deletions > 0 {
-            steps.push(self.step(Step::IsDeleted, |next| {
+        [
+            self.step(Step::Starts, pod.at == At::Waiting && !is_deleted, |next| {
+                next.put(Pod { at: At::Running, ..pod });
+            }),
+            self.step(Step::Ends, pod.at == At::Running, |next| next.put(Pod { at: At::Ended, ..pod })),
+            self.step(Step::IsDeleted, !is_deleted && self.left.deletions > 0, |next| {
                 next.left.deletions -= 1;
                 next.delete(pod);
-            }));
-        }
-        if is_deleted {
-            steps.push(self.step(Step::IsGone, |next| {
+            }),
+            self.step(Step::IsGone, is_deleted, |next| {
                 next.pod = None;
                 next.hint(Event::Deletion(pod));
-            }));
-        }
-        steps
+            }),
+        ]
     }
 
-    fn steps_of_hint(&self, at: usize) -> Vec<(Step, State)> {
+    fn steps_of_hint(&self, at: usize) -> [Option<(Step, State)>; 3] {
         let hint = self.hints[at];
-        let deliver = |next: &mut State| {
-            next.hints.remove(at);
-            next.deliveries.push((hint, Vec::new()));
-        };
-        let mut steps = vec![self.step(Step::Delivery(hint), deliver)];
-        if self.left.lost_hints > 0 {
-            steps.push(self.step(Step::HintLost(hint), |next| {
+        [
+            self.step(Step::Delivery(hint), true, |next| {
+                next.hints.remove(at);
+                next.deliveries.push(Run::start(hint));
+            }),
+            self.step(Step::HintLost(hint), self.left.lost_hints > 0, |next| {
                 next.left.lost_hints -= 1;
                 next.hints.remove(at);
-            }));
-        }
-        if self.left.doubled_hints > 0 {
-            steps.push(self.step(Step::HintDoubled(hint), |next| {
+            }),
+            self.step(Step::HintDoubled(hint), self.left.doubled_hints > 0, |next| {
                 next.left.doubled_hints -= 1;
-                next.deliveries.push((hint, Vec::new()));
-            }));
-        }
-        steps
+                next.deliveries.push(Run::start(hint));
+            }),
+        ]
     }
 
     /// The last sweep, once everything else is over, and others at any time.
-    fn sweeps(&self) -> Vec<(Step, State)> {
+    fn sweeps(&self) -> [Option<(Step, State)>; 2] {
         let is_quiet = self.hints.is_empty() && self.deliveries.is_empty();
         let is_over = self.pod.is_none_or(|pod| pod.at == At::Ended && pod.deleted == Deleted::No);
-        let sweep = |change: fn(&mut State)| {
-            self.step(Step::Sweep, |next| {
-                change(next);
-                next.deliveries.push((Event::Ping, Vec::new()));
-            })
-        };
-        let last = (is_quiet && is_over && !self.was_swept).then(|| sweep(|next| next.was_swept = true));
-        let other = (self.left.sweeps > 0 && !self.was_swept).then(|| sweep(|next| next.left.sweeps -= 1));
-        last.into_iter().chain(other).collect()
+        [
+            self.step(Step::Sweep, is_quiet && is_over && !self.was_swept, |next| {
+                next.was_swept = true;
+                next.deliveries.push(Run::start(Event::Ping));
+            }),
+            self.step(Step::Sweep, self.left.sweeps > 0 && !self.was_swept, |next| {
+                next.left.sweeps -= 1;
+                next.deliveries.push(Run::start(Event::Ping));
+            }),
+        ]
     }
 
     /// What can become of a call.
-    fn calls(&self, at: usize, call: Call) -> Vec<(Step, State)> {
-        let fates =
-            [(Fate::Answered, true), (Fate::Lost, self.left.losses > 0), (Fate::AnswerLost, self.left.losses > 0)];
-        let step = |fate| {
-            let mut next = self.clone();
-            let answer = if fate == Fate::Lost { Answer::Nothing } else { next.apply(call) };
-            next.left.losses -= u8::from(fate != Fate::Answered);
-            next.deliveries[at].1.push(if fate == Fate::Answered { answer } else { Answer::Nothing });
-            (Step::Call(call, fate), next)
-        };
-        fates.into_iter().filter(|fate| fate.1).map(|fate| step(fate.0)).collect()
+    fn calls(&self, at: usize, call: Call) -> impl Iterator<Item = (Step, State)> {
+        let steps = [Fate::Answered, Fate::Lost, Fate::AnswerLost].map(|fate| {
+            let is_lost = fate != Fate::Answered;
+            self.step(Step::Call(call, fate), !is_lost || self.left.losses > 0, |next| {
+                let answer = if fate == Fate::Lost { Answer::Nothing } else { next.apply(call) };
+                next.left.losses -= u8::from(is_lost);
+                let heard = if is_lost { Answer::Nothing } else { answer };
+                next.deliveries[at] = next.deliveries[at].clone().then(heard);
+            })
+        });
+        steps.into_iter().flatten()
     }
 
     fn apply(&mut self, call: Call) -> Answer {
         match (call, self.pod) {
             (Call::List, pod) => return Answer::Listed(pod),
-            (Call::Running, _) => return Answer::Taken,
-            (Call::Ended { reason }, pod) => {
+            (Call::Reply(Reply::Running), _) => return Answer::Taken,
+            (Call::Reply(Reply::Ended { reason }), pod) => {
                 self.told_too_early |= pod.is_some_and(|pod| pod.at != At::Ended);
                 self.ended.extend(Some(reason).filter(|reason| !self.ended.contains(reason)));
                 return Answer::Taken;
             }
             (Call::Note(told), Some(pod)) if pod.told != Some(told) => self.put(Pod { told: Some(told), ..pod }),
-            (Call::Delete, Some(pod)) if pod.deleted == Deleted::No => self.delete(pod),
-            (Call::Look | Call::Note(_) | Call::Delete, _) => (),
+            (Call::Delete { uid: Some(1), at_once: false, .. }, Some(pod)) if pod.deleted == Deleted::No => {
+                self.delete(pod);
+            }
+            (Call::Get | Call::Note(_) | Call::Delete { uid: Some(1), at_once: false, .. }, _) => (),
+            (call, _) => panic!("{call:?} is no part of a life"),
         }
-        self.pod.map_or(Answer::NotFound, Answer::Found)
+        self.pod.map_or(Answer::Refused(404, "NotFound"), Answer::Found)
     }
 }

@@ -8,7 +8,6 @@
 mod code;
 mod explore;
 mod life;
-mod run;
 mod world;
 
 use explore::{Model, Property, explore};

@@ -7,10 +7,10 @@
 
 mod state;
 
-use crate::code::{Answer, Call, Code, Next, Reply, Route, Run};
+use crate::code::{Answer, Call, Code, Fate, Next, Reply};
 use crate::explore::Model;
 
-use state::{Delivery, Seen};
+use state::{Delivery, Pod, Route, Run, Seen};
 pub use state::{Stage, State};
 
 /// How much may go wrong, at most, at any time and in any order.
@@ -53,16 +53,6 @@ pub struct Setup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Copy(usize);
 
-/// What becomes of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    Answered,
-    AnswerLost,
-    Lost,
-    Delayed,
-    Refused,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     Call(Copy, Call, Fate),
@@ -80,7 +70,7 @@ pub enum Step {
 
 pub struct World {
     pub setup: Setup,
-    pub code: Code,
+    pub code: Code<Route, Pod>,
 }
 
 impl World {
@@ -89,7 +79,7 @@ impl World {
     }
 
     /// The steps of the provisioner, and what can happen to each of them.
-    fn steps_of(&self, state: &State, at: usize, run: Run) -> Vec<Step> {
+    fn steps_of(&mut self, state: &State, at: usize, run: &Run) -> Vec<Step> {
         let (left, copy) = (state.left, Copy(at));
         let mut steps = Vec::new();
         match self.code.next(run) {
@@ -128,11 +118,11 @@ impl World {
             }
             Step::Timeout(at) => {
                 state.left.timeouts -= 1;
-                let stage = state.deliveries[at].stage;
+                let stage = state.deliveries[at].stage.clone();
                 state.deliveries.push(Delivery { is_stray: true, stage, attempts: 0 });
                 self.retry(state, at);
             }
-            Step::DeadLetter(at) => self.go_on(state, at, Code::start(Route::DeadLetter)),
+            Step::DeadLetter(at) => self.go_on(state, at, Run::start(Route::DeadLetter)),
             Step::DelayedCall(call) => {
                 let at = state.delayed.iter().position(|delayed| *delayed == call).unwrap();
                 state.delayed.remove(at);
@@ -148,7 +138,7 @@ impl World {
     }
 
     fn call(&mut self, state: &mut State, at: usize, call: Call, fate: Fate) {
-        let Stage::Delivering(run) = state.deliveries[at].stage else { panic!("nothing is delivered") };
+        let Stage::Delivering(run) = state.deliveries[at].stage.clone() else { panic!("nothing is delivered") };
         let answer = match fate {
             Fate::Answered | Fate::AnswerLost => state.apply(call),
             Fate::Refused => Answer::Refused(403, "Forbidden"),
@@ -164,14 +154,13 @@ impl World {
             }
         }
         let heard = if fate == Fate::AnswerLost { Answer::Nothing } else { answer };
-        let run = self.code.then(run, heard);
-        self.go_on(state, at, run);
+        self.go_on(state, at, run.then(heard));
     }
 
     /// A delivery goes on as `run`. A response that is no event is taken in at once: to lose it is to lose the call
     /// before it.
-    fn go_on(&self, state: &mut State, at: usize, run: Run) {
-        match self.code.next(run) {
+    fn go_on(&mut self, state: &mut State, at: usize, run: Run) {
+        match self.code.next(&run) {
             Next::Retry => self.retry(state, at),
             Next::Accepted => state.settle(at),
             Next::Call(_) | Next::Replies(_) => state.deliveries[at].stage = Stage::Delivering(run),
@@ -187,7 +176,7 @@ impl World {
         }
         delivery.attempts += 1;
         delivery.stage = match delivery.attempts {
-            attempts if attempts < subscriber => Stage::Delivering(Code::start(Route::Subscriber)),
+            attempts if attempts < subscriber => Stage::Delivering(Run::start(Route::Subscriber)),
             attempts if attempts < subscriber + dead_letter => Stage::DeadLettered,
             _ => Stage::Lost,
         };
@@ -198,9 +187,8 @@ impl World {
         if state.loses_gates && state.pod.is_some_and(|pod| pod.deleting) {
             return false;
         }
-        let is_subscribers = |run| self.code.route(run) == Route::Subscriber;
         let is_under_way = |delivery: &Delivery| {
-            delivery.is_stray || matches!(delivery.stage, Stage::Delivering(run) if is_subscribers(run))
+            delivery.is_stray || matches!(&delivery.stage, Stage::Delivering(run) if run.event == Route::Subscriber)
         };
         let rest = !state.delayed.is_empty() || state.deliveries.iter().any(is_under_way);
         !(self.setup.dead_letters_come_last && rest)
@@ -231,7 +219,7 @@ impl Model for World {
     type Step = Step;
 
     fn first(&self) -> State {
-        let stage = Stage::Delivering(Code::start(Route::Subscriber));
+        let stage = Stage::Delivering(Run::start(Route::Subscriber));
         let copy = Delivery { is_stray: false, stage, attempts: 0 };
         State {
             pod: None,
@@ -249,7 +237,7 @@ impl Model for World {
     fn steps(&mut self, state: &State) -> Vec<(Step, State)> {
         let mut steps = Vec::new();
         for (at, delivery) in state.deliveries.iter().enumerate() {
-            match delivery.stage {
+            match &delivery.stage {
                 Stage::Delivering(run) => steps.extend(self.steps_of(state, at, run)),
                 Stage::DeadLettered if self.may_dead_letter(state) => steps.push(Step::DeadLetter(at)),
                 Stage::DeadLettered | Stage::Settled | Stage::Lost => (),

@@ -8,7 +8,7 @@ use provisioner::pod::text;
 use provisioner::reply::{self, DONE, ENDED, FAILED, NOT_TERMINATED, RUNNING, TERMINATED};
 use serde_json::Value;
 
-use crate::source::{Life, Truth};
+use crate::truth::{Life, Truth};
 
 /// What a round asked for, by the ids of its events.
 #[derive(Default)]
@@ -41,24 +41,24 @@ impl Ledger {
         truth: &Truth,
         pods: &[Value],
     ) {
-        let (mut events, mut reports) = (BTreeMap::new(), BTreeMap::new());
+        let mut told = BTreeMap::new();
         for BrokerEvent { kind, event, .. } in seen {
             match kind {
                 Passed::Retry { .. } => self.count("deliveries repeated"),
                 Passed::DeadLettered { .. } => self.count("dead letters"),
-                Passed::Received => record(&event, &mut events, &mut reports),
+                Passed::Received => record(&event, &mut told),
                 _ => (),
             }
         }
         self.events += asked.pending.len() + asked.ends.len();
         for id in &asked.pending {
-            self.close(id, &events.remove(id).unwrap_or_default(), truth);
+            self.close(id, &told.remove(id).unwrap_or_default(), truth);
         }
         for (id, uids) in &asked.ends {
-            self.close_end(id, &events.remove(id).unwrap_or_default(), uids, truth);
+            self.close_end(id, &told.remove(id).unwrap_or_default(), uids, truth);
         }
         for (uid, life) in &truth.lives {
-            self.close_life(uid, life, &reports.remove(uid).unwrap_or_default());
+            self.close_life(uid, life, &told.remove(uid).unwrap_or_default());
         }
         for pod in pods {
             let life = truth.lives.get(text(&pod["metadata"]["uid"]));
@@ -66,8 +66,7 @@ impl Ledger {
                 self.problems.push(format!("a Pod is there that is no client that runs: {life:?} {pod}"));
             }
         }
-        self.problems.extend(events.keys().map(|id| format!("an answer to {id}, which nobody asked")));
-        self.problems.extend(reports.keys().map(|uid| format!("a report on {uid}, which never was")));
+        self.problems.extend(told.keys().map(|of| format!("told of {of}, which nobody asked for and which never was")));
     }
 
     fn count(&mut self, what: impl Into<String>) {
@@ -127,17 +126,18 @@ impl Ledger {
     }
 }
 
-fn record(event: &Event, events: &mut BTreeMap<String, Told>, reports: &mut BTreeMap<String, Told>) {
+/// Takes down what an event tells, by the id of the event or the uid of the Pod that it is about.
+fn record(event: &Event, told: &mut BTreeMap<String, Told>) {
     let Some(ty) = reply::ALL.into_iter().find(|ty| *ty == event.ty()) else { return };
     let data = json_data(event).unwrap_or_default();
     let text = |member: &str| text(&data[member]).to_owned();
     let cause = event.extension("causationid").map(ToString::to_string).unwrap_or_default();
-    let (told, says) = match ty {
-        RUNNING | ENDED => (reports.entry(text("pod_uid")), cause),
-        DONE => (events.entry(cause), text("pod_uid")),
-        _ => (events.entry(cause), text("reason")),
+    let (of, says) = match ty {
+        RUNNING | ENDED => (text("pod_uid"), cause),
+        DONE => (cause, text("pod_uid")),
+        _ => (cause, text("reason")),
     };
-    told.or_default().entry(ty).or_default().insert((event.id().to_owned(), says));
+    told.entry(of).or_default().entry(ty).or_default().insert((event.id().to_owned(), says));
 }
 
 /// What was said in events of a type, each of another id; of the same id, the first.

@@ -1,10 +1,67 @@
 //! What there is in the world, what happened in it so far, and what a call does to it.
 
+use http::Request;
+use provisioner::event::PENDING;
+use provisioner::testing::{deleting, event, released, routed, stored, wanted};
+use serde_json::{Value, json};
+
 use super::Faults;
-use crate::code::{Answer, Call, GRACE, Pod, Reply, Run};
+use crate::code::{self, Call, Event, Reply};
+
+/// Resource versions are unique in a cluster: that of a Pod is its uid times this, and how often it was changed.
+const VERSIONS: u32 = 100;
+
+/// How many seconds a Pod has to end, where nobody says otherwise.
+const GRACE: u64 = 30;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pod {
+    pub uid: u32,
+    /// How often it was changed.
+    pub changes: u32,
+    pub gated: bool,
+    /// Whether the gateway's webhook took it.
+    pub routed: bool,
+    pub deleting: bool,
+}
+
+impl Pod {
+    fn version(self) -> u32 {
+        self.uid * VERSIONS + self.changes
+    }
+}
+
+impl code::Pod for Pod {
+    fn object(self) -> Value {
+        let mut object = if self.routed { routed(wanted(&[])) } else { stored(wanted(&[])) };
+        object["metadata"]["uid"] = json!(self.uid.to_string());
+        object["metadata"]["resourceVersion"] = json!(self.version().to_string());
+        if !self.gated {
+            object = released(object);
+        }
+        if self.deleting { deleting(object) } else { object }
+    }
+}
+
+/// By which way the event comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Route {
+    Subscriber,
+    DeadLetter,
+}
+
+impl Event for Route {
+    fn request(self) -> Request<Vec<u8>> {
+        let path = if self == Self::Subscriber { "/" } else { "/dead-letter" };
+        event(path, PENDING, r#"{"gateway_name":"foo"}"#)
+    }
+}
+
+pub type Run = code::Run<Route, Pod>;
+type Answer = code::Answer<Pod>;
 
 /// One copy of the event, as the broker sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stage {
     Delivering(Run),
     /// The broker has given up on the subscriber.
@@ -80,11 +137,12 @@ impl State {
         match (call, self.pod) {
             (Call::Reply(reply), _) => {
                 self.accept(reply);
-                Answer::Accepted
+                Answer::Taken
             }
-            (Call::Readiness, _) => Answer::Ready,
+            (Call::Readiness, _) => Answer::Taken,
             (Call::Create { .. }, Some(_)) => Answer::Refused(409, "AlreadyExists"),
             (Call::Create { gated }, None) => self.create(gated),
+            (Call::List | Call::Note(_), _) => panic!("{call:?} is no part of a beginning"),
             (_, None) => Answer::Refused(404, "NotFound"),
             (Call::Get, Some(pod)) => Answer::Found(pod),
             (Call::Release { uid }, Some(pod)) => self.release(uid, pod),
@@ -161,6 +219,7 @@ impl State {
                 self.seen.failed = true;
                 self.seen.failed_beside_client |= self.pod.is_some_and(|pod| !pod.gated);
             }
+            Reply::Running | Reply::Ended { .. } => panic!("{reply:?} is no answer"),
         }
     }
 }
