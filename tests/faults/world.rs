@@ -9,22 +9,25 @@ use host::RuntimeConfig;
 use http::{Response, StatusCode};
 use local::kubernetes::{ChangeKind, Config, EmbeddedApi, PodChange};
 use provisioner::event::{PING, TERMINATION, UPDATED};
-use provisioner::reason::Reason;
+use provisioner::pod::text;
 use provisioner::testing::pod_template;
 use serde_json::{Value, json};
 use tests::events::{Delivery, binary, pending};
-use tests::fault::{Call, Fault, Plan, Proxy, Upstream, to_server};
+use tests::fault::{Call, Fault, Plan, Proxy, Upstream, serving, to_server};
 use tests::pods::{is_gated, is_routed};
 use tests::{Provisioner, Reply, TOKEN, schema};
 use tokio::sync::broadcast;
 
-use crate::table::{Event, Expected, Step};
+use crate::table::{Event, Step};
 
 /// The most memory that an instance gets: of an answer that has 100 MB it can't take much.
 const MEMORY: usize = 16 << 20;
 
 /// How long each step of the kubelet takes that is played.
 const KUBELET: Duration = Duration::from_millis(5);
+
+/// What an event ends in when nothing goes wrong, in the document's words.
+pub const AS_USUAL: &str = "as usual";
 
 /// A fault that the next call of its kind meets, once.
 type Trap = Arc<Mutex<Option<(Call, Fault)>>>;
@@ -46,11 +49,12 @@ impl World {
     /// A world in which this call is made for this event.
     pub async fn of(step: Step) -> Self {
         let kubelet = matches!(step.0, Event::Update | Event::Ping).then_some(KUBELET);
-        let config = Config { token: TOKEN.to_owned(), pod_templates: vec![template()], kubelet, ..Config::demo() };
+        let config =
+            Config { token: TOKEN.to_owned(), pod_templates: vec![pod_template(|_| ())], kubelet, ..Config::demo() };
         let api = EmbeddedApi::bind(config, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
         let (trap, taken) = (Trap::default(), Arc::default());
-        let to_api = Proxy::start(to_server(&api.url()), plan(&trap)).await;
-        let to_sink = Proxy::start(sink(&taken), plan(&trap)).await;
+        let to_api = Proxy::start(to_server(&api.url()), plan(&trap));
+        let to_sink = Proxy::start(sink(&taken), plan(&trap));
         let changes = Mutex::new(api.subscribe());
         let world = Self { step, api, to_api, to_sink, is_lied_to: false, trap, taken, changes };
         if step.0 != Event::Pending || step.1 == Call::Get {
@@ -117,7 +121,7 @@ impl World {
         let mut variables = vec![("kube_api_timeout", timeout)];
         let k_sink = format!("{sink}/client-system/default");
         match self.step {
-            (_, Call::Template) => variables.push(("client_pod_template", "base")),
+            (_, Call::Template) => variables.push(("client_pod_template", "crawler")),
             (_, Call::Review) => variables.push(("sender_audience", "provisioner")),
             (_, Call::Sink) | (Event::Update | Event::Ping, _) => {
                 variables.extend([("k_sink", k_sink.as_str()), ("sink_origin", &sink)]);
@@ -128,25 +132,22 @@ impl World {
         Provisioner::start_with(&api, &variables, config)
     }
 
-    /// What an answer says to the producer, through the sink where there is one, and the id of the event that says so.
-    pub fn see(&self, reply: &Reply) -> (Expected, String) {
-        let told = match reply.status.as_u16() {
-            // Who isn't let in is told why.
-            503 if reply.body.is_empty() != (self.step.1 == Call::Review) => {
-                return (Expected::Retry(false), String::new());
-            }
-            429 if reply.body.is_empty() => return (Expected::Retry(true), String::new()),
-            202 => match self.taken().pop() {
-                Some(told) => told,
-                None => return (Expected::Ignored, String::new()),
-            },
-            200 => reply.clone(),
+    /// What an answer says to the producer, through the sink where there is one, in the document's words; and the id of the
+    /// event that says so.
+    pub fn see(&self, reply: &Reply) -> (String, String) {
+        let code = reply.status.as_u16();
+        // Who isn't let in is told why.
+        let has_problem = code == 503 && self.step.1 == Call::Review;
+        let told = match (code, self.taken().pop()) {
+            (503 | 429, _) if reply.body.is_empty() != has_problem => return (code.to_string(), String::new()),
+            (202, None) => return (code.to_string(), String::new()),
+            (202, Some(told)) => told,
+            (200, _) => reply.clone(),
             _ => panic!("{reply:?}"),
         };
-        let reason = Reason::ALL.into_iter().find(|reason| json!(reason) == told.json()["reason"]);
         let end = match told.outcome() {
-            "done" | "running" => Expected::AsUsual,
-            "failed" => Expected::Failed(reason.expect("it is one of the reasons")),
+            "done" | "running" => AS_USUAL.to_owned(),
+            "failed" => format!("failed, `{}`", text(&told.json()["reason"])),
             _ => panic!("{told:?}"),
         };
         (end, told.attribute("id").to_owned())
@@ -172,16 +173,10 @@ fn plan(trap: &Trap) -> Plan {
 /// A sink that takes every event and remembers it.
 fn sink(taken: &Arc<Mutex<Vec<Reply>>>) -> Upstream {
     let taken = taken.clone();
-    Arc::new(move |request| {
+    serving(move |request| {
         let (parts, body) = request.into_parts();
         schema::note(&parts.headers, &body);
         taken.lock().unwrap().push(Reply::new(StatusCode::OK, parts.headers, body));
-        Box::pin(std::future::ready(Ok(Response::builder().status(202).body(Bytes::new()).unwrap())))
+        std::future::ready(Ok(Response::builder().status(202).body(Bytes::new()).unwrap()))
     })
-}
-
-fn template() -> Value {
-    let mut template = pod_template(|_| ());
-    template["metadata"] = json!({"name": "base", "namespace": "default"});
-    template
 }
