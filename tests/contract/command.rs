@@ -1,16 +1,16 @@
-//! The command as a user runs it: what it prints to people, to scripts and to terminals, how it ends, what it waits for,
-//! and what it says to bad input.
+//! The command as a user runs it: what it prints to people and to scripts, what it waits for, what it says to bad input,
+//! who may reach its listeners, and how it plays a client's life.
 
-use std::fs::File;
 use std::net::TcpListener;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
-use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue, ORIGIN};
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
-use tests::cluster::certificates::Authority;
+use tests::cluster::client::until;
 use tests::command::{FREE_PORTS, Running, command};
-use tests::events::{Reply, pending};
+use tests::events::{Delivery, Reply, binary, body, pending, with_header};
 use tests::peer::{Answer, fault, happy, json_step};
 use tests::provisioner::repository;
 use tests::{Peer, TOKEN};
@@ -43,21 +43,26 @@ fn what_is_missing_or_broken_is_said_in_one_line() {
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    // Nothing is built there.
-    let unbuilt = broken("spin.toml", &std::fs::read_to_string(repository().join("spin.toml")).unwrap());
+    let manifest = std::fs::read_to_string(repository().join("spin.toml")).unwrap();
     ["oidc", "serviceaccount"].iter().for_each(|mount| std::fs::create_dir(directory.path().join(mount)).unwrap());
     for (arguments, code, expected) in [
         (["--nope", ""], 2, "unexpected argument '--nope'"),
         (["--variable", "x"], 2, "NAME=VALUE"),
         (["--from", "nowhere.toml"], 1, "nowhere.toml"),
         (["--from", &broken("broken.toml", "spin_manifest_version = [")], 1, "broken.toml"),
-        (["--from", &unbuilt], 1, "build it first"),
         (["--kubeconfig", "nowhere"], 1, "cannot read nowhere"),
         (["--kubeconfig", &broken("kubeconfig", "{}")], 1, "no context"),
         (["--runtime-config-file", "nowhere"], 1, "nowhere"),
         (["--variable", "nobody=1"], 1, "nobody"),
     ] {
         check_error(&run(&arguments), code, expected);
+    }
+    let uncompilable = manifest.replace("target/wasm32-wasip2/release/provisioner.wasm", "kubeconfig");
+    // The addresses are told while the component is compiled, and not if none is built.
+    for (text, expected, is_told) in [(&manifest, "build it first", false), (&uncompilable, "can't be run", true)] {
+        let output = run(&["--from", &broken("spin.toml", text)]);
+        check_error(&output, 1, expected);
+        assert_eq!(output.stdout.starts_with(b"page "), is_told, "{output:?}");
     }
 }
 
@@ -73,32 +78,6 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn a_component_is_compiled_once_for_all_starts_unless_nothing_is_to_be_kept() {
-    let cache = tempfile::tempdir().unwrap();
-    for (arguments, kept) in [(&["--disable-cache"][..], 0), (&[], 1)] {
-        let mut command = command();
-        let command = command.env("XDG_CACHE_HOME", cache.path()).args(FREE_PORTS).args(arguments);
-        Running::spawn(command).until(|said, _| said.contains("Ctrl-C stops it."));
-        assert_eq!(cache.path().read_dir().unwrap().count(), kept);
-    }
-}
-
-#[test]
-fn a_page_is_printed_where_there_is_no_application_and_is_an_error_only_where_it_cannot_be_written() {
-    let nowhere = tempfile::tempdir().unwrap();
-    let run = |stdout: Stdio| command().current_dir(&nowhere).arg("--man").stdout(stdout).output().unwrap();
-    let printed = run(Stdio::piped());
-    assert!(text(&printed.stdout).contains(".TH cloudevents-podgateway-client-provisioner 1"), "{printed:?}");
-    let full = run(File::options().write(true).open("/dev/full").unwrap().into());
-    check_error(&full, 1, "cannot write to stdout: ");
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    for output in [printed, run(writer.into())] {
-        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
-    }
-}
-
-#[test]
 fn a_check_says_for_each_gateway_what_would_become_of_a_client() {
     let well = run(&["--check"]);
     assert_eq!(well.status.code(), Some(0), "{well:?}");
@@ -106,30 +85,14 @@ fn a_check_says_for_each_gateway_what_would_become_of_a_client() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let refused = run(&["--check", "--variable", &format!("kube_api_url=http://{nobody}")]);
     assert!(text(&refused.stdout).contains(": the connection is refused; is this the right cluster"), "{refused:?}");
-    let unwell = ["--check", "--variable", "gateways=foo,nope", "--output"];
-    let check = |output: &str, environment: &[(&str, &str)]| {
-        let mut command = command();
-        command.args(FREE_PORTS).args(unwell).arg(output).envs(environment.iter().copied());
-        let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        [output.stdout, output.stderr].map(|output| String::from_utf8(output).unwrap())
-    };
-    let [said, error] = check("text", &[]);
-    assert!(said.contains("no webhook acts on setGateway in default"), "{said}");
-    assert_eq!(error, "error: 1 of 2 gateways can't take clients\n");
-    let [json, error] = check("json", &[("CLICOLOR_FORCE", "1")]);
-    let rows: Value = serde_json::from_str(&json).unwrap();
-    let foo = json!({
-        "gateway": "foo", "injected": true, "address": "pod-gateway-foo.gateway-system.svc.cluster.local",
-        "problem": null, "advice": [],
-    });
+    let [told, listed] =
+        ["text", "json"].map(|form| run(&["--check", "--variable", "gateways=foo,nope", "--output", form]));
+    check_error(&told, 1, "error: 1 of 2 gateways can't take clients\n");
+    assert!(text(&told.stdout).contains("no webhook acts on this value of setGateway in default"), "{told:?}");
+    let rows: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let address = "pod-gateway-foo.gateway-system.svc.cluster.local";
+    let foo = json!({"gateway": "foo", "injected": true, "address": address, "problem": null, "advice": []});
     assert_eq!((&rows[0], &rows[1]["injected"], &rows[1]["address"]), (&foo, &json!(false), &Value::Null));
-    assert!(rows[1]["problem"].as_str().unwrap().starts_with("GatewayNotInjected: "), "{rows}");
-    // Colours are only where somebody would see them.
-    let coloured = check("text", &[("CLICOLOR_FORCE", "1")]);
-    assert!(coloured.iter().chain([&error]).all(|output| output.contains('\x1b')), "{coloured:?}");
-    let plain = check("text", &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]);
-    assert!(!plain.concat().contains('\x1b') && !json.contains('\x1b'), "{plain:?}");
 }
 
 #[tokio::test]
@@ -137,20 +100,19 @@ async fn an_event_becomes_a_pod_and_what_happens_is_an_object_a_line_after_the_a
     let mut running = Running::spawn(command().args(FREE_PORTS).args(["--output=json", "--client-image=busybox"]));
     let [said, _] = running.until(|said, _| said.contains('\n'));
     let addresses: Value = serde_json::from_str(&said).unwrap();
-    let accepted = Reply::from(addresses["broker"].as_str().unwrap(), pending("1", "foo")).await;
-    assert_eq!(accepted.status, StatusCode::ACCEPTED);
+    let broker = addresses["broker"].as_str().unwrap();
+    assert_eq!(Reply::from(broker, pending("1", "foo")).await.status, StatusCode::ACCEPTED);
     // Steps of an event and changes of a Pod are in order each, but not among each other.
     let kinds = ["received", "podCreated", "podReleased", "delivered", "reply"];
-    let is_told = |said: &str, kind: &&str| said.contains(&format!("\"kind\":\"{kind}\""));
-    let [said, _] = running.until(|said, _| kinds.iter().all(|kind| is_told(said, kind)));
-    let lines: Vec<Value> = said.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of = |kind: &str| lines.iter().find(|line| line["kind"] == kind).unwrap();
-    assert_eq!(of("received")["event"]["data"], json!({"gateway_name": "foo"}));
-    assert_eq!(of("reply")["type"], provisioner::reply::DONE);
-    assert_eq!(of("podCreated")["pod"]["spec"]["containers"][0]["image"], "busybox");
-    assert_eq!(of("podReleased")["pod"]["spec"].get("schedulingGates"), None);
-    assert!(lines.iter().all(|line| line["at"].is_string()));
-    let (code, [_, logged]) = running.interrupt();
+    let of = |said: &str, kind: &str| {
+        let lines = said.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.into_iter().find(|line| line["kind"] == kind)
+    };
+    let [said, _] = running.until(|said, _| kinds.iter().all(|kind| of(said, kind).is_some()));
+    assert_eq!(of(&said, "reply").unwrap()["type"], provisioner::reply::DONE);
+    assert_eq!(of(&said, "podCreated").unwrap()["pod"]["spec"]["containers"][0]["image"], "busybox");
+    assert_eq!(of(&said, "podReleased").unwrap()["pod"]["spec"].get("schedulingGates"), None);
+    let (code, [_, logged]) = running.stop("-INT");
     assert!(code == Some(0) && logged.contains("\"outcome\":\"done\""), "{logged}");
 }
 
@@ -159,23 +121,22 @@ async fn an_event_becomes_a_pod_and_what_happens_is_an_object_a_line_after_the_a
 async fn a_kubeconfig_takes_the_place_of_the_embedded_api_and_its_token_stays_secret() {
     // One that comes up late is enough.
     let version = [fault("GET", || Answer::Close), json_step("GET", 403, |_| json!({}))];
-    let peer = Peer::start(version.into_iter().chain(happy()).collect()).await;
+    let swept = json_step("GET", 200, |_| json!({"kind": "PodList", "metadata": {}, "items": []}));
+    let peer = Peer::start(version.into_iter().chain(happy()).chain([swept]).collect()).await;
     let kubeconfig = kubeconfig(&peer.url());
-    let running = Running::start(&["--kubeconfig", kubeconfig.path().to_str().unwrap()]);
+    let mut running = Running::start(&["--kubeconfig", kubeconfig.path().to_str().unwrap()]);
     let reply = Reply::from(&running.address("provisioner"), pending("1", "foo")).await;
     assert_eq!(end_of(&reply), End::Done);
-    let url = peer.url();
+    running.until(|_, logged| logged.contains("\"outcome\":\"swept\""));
     let (asked, calls): (Vec<_>, Vec<_>) = peer.finish().into_iter().partition(|call| call.path == "/version");
     assert!(asked.iter().all(|call| !call.headers.contains_key("authorization")), "{asked:?}");
     assert!(calls.iter().all(|call| call.headers["authorization"] == format!("Bearer {TOKEN}")), "{calls:?}");
-    let (code, output) = running.interrupt();
+    let (code, output) = running.stop("-HUP");
     let output = output.concat();
-    assert_eq!(code, Some(0));
-    assert!(!output.contains(TOKEN) && !format!("{reply:?}").contains(TOKEN), "{output}");
-    assert!(output.contains(&url) && !output.contains("embedded"), "{output}");
+    assert!(code == Some(0) && !output.contains(TOKEN) && !format!("{reply:?}").contains(TOKEN), "{output}");
 }
 
-pub fn kubeconfig(server: &str) -> NamedTempFile {
+fn kubeconfig(server: &str) -> NamedTempFile {
     let config = json!({
         "current-context": "c",
         "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
@@ -188,35 +149,89 @@ pub fn kubeconfig(server: &str) -> NamedTempFile {
 }
 
 #[test]
-fn a_cluster_that_is_silent_is_waited_for_until_it_is_given_up_or_the_wait_is_interrupted() {
+fn a_cluster_that_is_silent_is_waited_for_until_it_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let kubeconfig = kubeconfig(&url);
-    let start = |timeout: &str| {
-        let mut command = command();
-        command.args(FREE_PORTS).arg("--kubeconfig").arg(kubeconfig.path());
-        Running::spawn(command.args(["--variable", &format!("kube_api_timeout={timeout}")]))
-    };
-    let (code, [said, errors]) = start("1s").end();
+    let given_up = run(&["--kubeconfig", kubeconfig.path().to_str().unwrap(), "--variable", "kube_api_timeout=1s"]);
     let error = format!("error: no answer from {url} within 2 s: it is silent; is this machine in its network?");
-    assert_eq!((said.as_str(), code, errors.lines().last()), ("", Some(1), Some(&*error)));
+    let errors = text(&given_up.stderr);
+    assert_eq!((given_up.status.code(), errors.lines().last()), (Some(1), Some(&*error)));
     assert!(errors.contains(&format!("waiting for {url} …\nwaiting for {url}: ")), "{errors}");
-
-    let mut waiting = start("1m");
-    waiting.until(|_, errors| errors.contains("waiting for"));
-    let (code, [_, errors]) = waiting.interrupt();
-    assert_eq!((code, errors.lines().last()), (Some(1), Some("error: stopped before it was done")));
 }
 
-#[test]
-fn a_cluster_that_is_not_trusted_is_no_reason_to_wait() {
-    let untrusted = TcpListener::bind("127.0.0.1:0").unwrap();
-    let kubeconfig = kubeconfig(&format!("https://{}", untrusted.local_addr().unwrap()));
-    // Whoever answers has a certificate that nobody vouches for.
-    let answering = std::thread::spawn(move || {
-        let mut connection = rustls::ServerConnection::new(Authority::new().server_config()).unwrap();
-        _ = connection.complete_io(&mut untrusted.accept().unwrap().0);
-    });
-    check_error(&run(&["--kubeconfig", kubeconfig.path().to_str().unwrap()]), 1, ": there is no TLS with it");
-    answering.join().unwrap();
+/// `local/src/doors.rs` has the whole rule.
+#[tokio::test]
+async fn every_door_opens_to_those_that_may_come_in_and_to_no_other_site() {
+    let running = Running::start(&[]);
+    for (door, path, method, status) in [
+        ("page", "", Method::GET, 200),
+        ("broker", "", Method::POST, 202),
+        ("kubernetes", "/api/v1/namespaces/default/pods", Method::GET, 200),
+        ("provisioner", "", Method::POST, 200),
+    ] {
+        let (url, mut request) = (format!("{}{path}", running.address(door)), pending("1", "foo"));
+        *request.method_mut() = method;
+        assert_eq!(Reply::from(&url, request.clone()).await.status, status, "{door}");
+        // A browser sends this for any site without asking.
+        request.headers_mut().insert(ORIGIN, HeaderValue::from_static("http://evil.example"));
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
+        let refused = Reply::from(&url, request).await;
+        assert_eq!(refused.status, 403, "{door}");
+        assert!(String::from_utf8_lossy(&refused.body).contains("evil.example"), "{refused:?}");
+        assert!(!refused.headers.contains_key("access-control-allow-origin"), "{door}");
+    }
+}
+
+/// The command plays clients' whole lives: these have an end of their own and are taken away at the next sweep.
+fn start() -> Running {
+    let variables = ["client_pod_template=client", "client_retention=0s", "client_patience=0s"];
+    Running::start(&variables.map(|variable| ["--variable", variable]).concat())
+}
+
+async fn publish(running: &Running, event: Delivery) {
+    assert_eq!(Reply::from(&running.address("broker"), event).await.status, StatusCode::ACCEPTED);
+}
+
+/// The data of the first event of this type about the client of that event which the broker takes in.
+async fn told(running: &Running, ty: &str, id: &str) -> Value {
+    let ty = format!("io.podgateway.client.{ty}");
+    let is_meant = |event: &Value| event["type"] == ty && event["data"]["pending_event"]["id"] == id;
+    running.received(1, is_meant).await[0]["data"].clone()
+}
+
+/// Asks for the end of the client of this event.
+fn termination(id: &str) -> Delivery {
+    let about = json!({"pending_event": {"source": "/test", "id": id}});
+    binary("end", provisioner::event::TERMINATION, &about.to_string())
+}
+
+#[tokio::test]
+async fn a_client_runs_completes_and_is_swept_away_and_another_is_ended_where_somebody_asks_for_it() {
+    let running = start();
+    publish(&running, pending("1", "foo")).await;
+    let uid = told(&running, "running", "1").await["pod_uid"].clone();
+    let form = format!("uid={}&act=complete", uid.as_str().unwrap());
+    let form = body("application/x-www-form-urlencoded", form);
+    assert_eq!(Reply::from(&format!("{}clients", running.address("page")), form).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(told(&running, "ended", "1").await["reason"], "Completed");
+    publish(&running, binary("ping", provisioner::event::PING, "{}")).await;
+    until("the Pod is swept away", || async { running.pods().await.is_empty() }).await;
+
+    publish(&running, pending("2", "foo")).await;
+    told(&running, "running", "2").await;
+    publish(&running, termination("2")).await;
+    told(&running, "termination.done", "2").await;
+    assert_eq!(told(&running, "ended", "2").await["reason"], "Terminated");
+    until("the Pod is gone", || async { running.pods().await.is_empty() }).await;
+}
+
+/// An answer that may not pass the broker once more makes a dead letter of the event that it answers.
+#[tokio::test]
+async fn what_the_broker_gives_up_on_is_answered_on_the_dead_letter_route() {
+    let running = start();
+    for (event, answer) in [(pending("1", "foo"), "scheduling.done"), (termination("1"), "termination.done")] {
+        publish(&running, with_header(event, "ce-knativebrokerttl", "2")).await;
+        told(&running, answer, "1").await;
+    }
 }

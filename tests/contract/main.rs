@@ -2,25 +2,18 @@
 
 mod answers;
 mod command;
-mod components;
 mod deploy;
-mod doors;
+mod eventing;
 mod exactly_once;
 mod healing;
 mod image;
 mod layout;
-mod lives;
-mod manifests;
 mod memory;
 mod network;
-mod readme;
 mod redelivery;
-mod scripts;
 mod secrets;
 mod settling;
 mod surface;
-mod triggers;
-mod vectors;
 
 use host::RuntimeConfig;
 use http::StatusCode;

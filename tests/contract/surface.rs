@@ -1,5 +1,8 @@
-//! The HTTP surface beside the events, as the host passes it on.
+//! The HTTP surface of the built component: what is beside the events, and the published test vectors.
 
+use http_body_util::Full;
+use properties::vectors::{Expected, requests};
+use serde_json::Value;
 use tests::events::{bare, pending, with_header};
 use tests::{Peer, Provisioner};
 
@@ -31,5 +34,30 @@ async fn probes_handshakes_and_what_is_not_allowed_are_answered() {
         }
     }
     assert_eq!(end_of(&unusable.deliver(pending("1", "foo")).await), Problem(503));
+    peer.finish();
+}
+
+/// No vector is a pending event: the component acknowledges what it can read, and logs its identity.
+#[tokio::test]
+async fn the_component_takes_and_refuses_what_the_vectors_say() {
+    let peer = Peer::start(vec![]).await;
+    let provisioner = Provisioner::start(&peer.url(), &[]);
+    for vector in requests() {
+        // Spin answers 500 by itself where a header is no UTF-8, and the host of `make run` does as Spin does.
+        let is_text = vector.request.headers().values().all(|value| str::from_utf8(value.as_bytes()).is_ok());
+        let mut request = vector.request.map(|body| Full::from(bytes::Bytes::from(body)));
+        request.headers_mut().insert("host", "provisioner.test".parse().unwrap());
+        provisioner.logs().clear();
+        let end = end_of(&provisioner.deliver(request).await);
+        let line: Value = serde_json::from_str(&provisioner.logs().text()).unwrap_or_default();
+        match vector.expected {
+            _ if !is_text => assert_eq!((end, line), (Empty(500), Value::Null), "{}", vector.name),
+            Expected::Refused(status) => assert_eq!(end, Problem(status), "{}", vector.name),
+            Expected::Event(event) => {
+                assert_eq!((end, &line["event_id"]), (Empty(202), &event["id"]), "{}", vector.name);
+                assert_eq!(line["event_source"], event["source"], "{}", vector.name);
+            }
+        }
+    }
     peer.finish();
 }
