@@ -2,26 +2,23 @@
 //! provisioner is killed now and then; and the ledger of it all.
 //!
 //! The provisioner is the command with `--kubeconfig`, as a process of its own: nothing gets a chance to tidy up. The
-//! points at which it is killed are random; their seed is printed, and `E2E_SEED` sets it.
+//! points at which it is killed are random.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures::StreamExt;
-use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use provisioner::reply::{DONE, ENDED, FAILED, RUNNING, TERMINATED};
-use tests::Reply;
 use tests::cluster::Cluster;
-use tests::cluster::client::until_within;
+use tests::cluster::client::until;
 use tests::command::Running;
-use tests::events::{Delivery, pending};
+use tests::events::pending;
+use tests::fault::{serving, to_server};
+use tests::schema::assert_none_noted;
 use tokio::sync::watch;
 
-use crate::knative::{Broker, PATIENCE};
+use crate::knative::Knative;
 use crate::life::{Life, TEMPLATE, termination};
 
 /// How many clients there are at most.
@@ -42,12 +39,21 @@ pub async fn every_event_has_one_answer_and_every_client_one_end_while_the_provi
     let life = Life::start(cluster).await;
     life.add_template(None).await;
     let address = watch::Sender::new(String::new());
-    let broker = broker(&life, &address).await;
+    let listening = address.subscribe();
+    // A call waits for the next start, as in Knative's activator, or the broker could give up between two.
+    let provisioner = serving(move |request| {
+        let mut listening = listening.clone();
+        async move {
+            let url = listening.wait_for(|url| !url.is_empty()).await.map_err(|end| end.to_string())?.clone();
+            to_server(&url)(request).await
+        }
+    });
+    let broker = Knative::start(&life.namespace, provisioner).await;
     let begin = Instant::now();
     let lives = async {
         let clients = (0..CLIENTS).take_while(|_| begin.elapsed() < TIME).map(|number| live(&life, &broker, number));
         let clients = futures::stream::iter(clients).buffer_unordered(AT_ONCE).count().await;
-        balance(&life, &broker, clients).await;
+        balance(&life, clients).await;
         clients
     };
     let mut kills = 0;
@@ -64,55 +70,37 @@ fn start(life: &Life) -> Running {
     let sink = life.sink.variables().map(|(name, value)| format!("--variable={name}={value}"));
     let kubeconfig = format!("--kubeconfig={}", life.namespace.cluster.file("kubeconfig").display());
     let namespace = format!("--client-namespace={}", life.namespace.name);
-    let own = [TEMPLATE, ("client_retention", "0s"), ("client_patience", "2s")];
+    // Longer than the broker goes on with an event that each kill cuts, as it has to be.
+    let own = [TEMPLATE, ("client_retention", "0s"), ("client_patience", "30s")];
     let own = own.map(|(name, value)| format!("--variable={name}={value}"));
     let flags: Vec<&str> = [&kubeconfig, &namespace].into_iter().chain(&sink).chain(&own).map(String::as_str).collect();
     Running::start(&flags)
 }
 
-/// A broker in front of the command, wherever that listens.
-async fn broker(life: &Life, address: &watch::Sender<String>) -> Broker {
-    let (http, address) = (Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>(), address.subscribe());
-    let deliver = move |mut request: Delivery| {
-        let (http, address) = (http.clone(), address.clone());
-        Box::pin(async move {
-            // Before the first start it is none.
-            *request.uri_mut() = address.borrow().parse().ok()?;
-            // The command knows its own names alone.
-            request.headers_mut().remove("host");
-            Reply::try_read(http.request(request).await.ok()?).await.ok()
-        }) as _
-    };
-    Broker::start(&life.namespace, Box::new(deliver)).await
-}
-
 /// Starts the command, and kills it where it stands each time that a random number of further events was told.
 async fn run_and_kill(life: &Life, address: &watch::Sender<String>, kills: &mut usize) -> Infallible {
-    let given = std::env::var("E2E_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| fastrand::u64(..));
-    println!("killing at points of E2E_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
     loop {
         let command = start(life);
         address.send_replace(command.address("provisioner"));
-        life.sink.hears_in_all(life.sink.total() + 1 + random.usize(..KILLS)).await;
+        life.sink.hears_in_all(life.sink.total() + 1 + fastrand::usize(..KILLS)).await;
         drop(command);
+        address.send_replace(String::new());
         *kills += 1;
     }
 }
 
-async fn sweep(broker: &Broker) -> Infallible {
+async fn sweep(broker: &Knative) -> Infallible {
     loop {
         tokio::time::sleep(SWEEP).await;
-        broker.ping().await;
+        broker.ping();
     }
 }
 
 /// One life, from the pending event to what was told last.
-async fn live(life: &Life, broker: &Broker, number: usize) {
+async fn live(life: &Life, broker: &Knative, number: usize) {
     let (id, kind) = (number.to_string(), number % 6);
-    let copies = (0..COPIES).map(|_| broker.publish(pending(&id, if kind == 5 { "nope" } else { "foo" })));
-    futures::future::join_all(copies).await;
+    // A copy that comes when the client has ended would make another.
+    broker.publish((0..COPIES).map(|_| pending(&id, if kind == 5 { "nope" } else { "foo" }))).await;
     if kind == 5 {
         return assert_eq!(life.sink.hears(FAILED, &id).await["reason"], "GatewayNotInjected");
     }
@@ -122,7 +110,7 @@ async fn live(life: &Life, broker: &Broker, number: usize) {
         1 => life.exit(&id, "1").await,
         2 => life.evict(&id).await,
         3 => life.delete(&id).await,
-        _ => broker.publish(termination(&id)).await,
+        _ => broker.publish([termination(&id)]).await,
     }
     let reason = ["Completed", "Error", "Evicted", "Deleted", "Terminated"][kind];
     let ended = life.sink.hears(ENDED, &id).await;
@@ -130,12 +118,9 @@ async fn live(life: &Life, broker: &Broker, number: usize) {
 }
 
 /// Every event has one answer, every client that was made has run and has ended, and nothing is left of any.
-async fn balance(life: &Life, broker: &Broker, clients: usize) {
-    until_within(PATIENCE, "nothing is left", || async {
-        broker.ping().await;
-        life.namespace.pods().await.is_empty()
-    })
-    .await;
+async fn balance(life: &Life, clients: usize) {
+    assert_none_noted();
+    until("nothing is left", || async { life.namespace.pods().await.is_empty() }).await;
     let told = (0..clients).map(|number| {
         let counts = [DONE, FAILED, RUNNING, ENDED].map(|ty| life.sink.count(ty, &number.to_string()));
         assert_eq!(counts, if number % 6 == 5 { [0, 1, 0, 0] } else { [1, 0, 1, 1] }, "event {number}");

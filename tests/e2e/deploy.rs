@@ -2,9 +2,8 @@
 //! the admission policies hold and let the provisioner work: they refuse what the provisioner's own check refuses, and
 //! whoever may change Pods gets around neither.
 
-mod account;
+mod changes;
 mod clients;
-mod marks;
 
 use std::sync::Arc;
 
@@ -46,13 +45,13 @@ pub async fn every_manifest_is_accepted_and_the_policies_let_the_provisioner_wor
     let namespace = routed_clients(cluster).await;
     clients::the_policy_refuses_what_the_provisioner_would_not_release(&namespace).await;
     clients::a_debugging_container_is_judged_like_any_other(&namespace).await;
+    clients::a_device_that_a_resize_adds_is_judged_like_any_other(&namespace).await;
     clients::the_largest_clients_are_judged_within_the_budget(&namespace).await;
-    marks::nobody_changes_what_a_client_is_known_by(&namespace).await;
-    marks::nobody_changes_it_by_a_binding(&namespace).await;
-    marks::nobody_changes_what_runs_in_the_gateways_containers(&namespace).await;
-    marks::whatever_writes_a_status_goes_on_as_before(&namespace).await;
-    account::the_provisioners_account_makes_clients_alone(&namespace).await;
-    account::the_provisioners_account_changes_a_gate_and_its_own_annotations_alone(&namespace).await;
+    changes::nobody_changes_what_a_client_is_known_by_and_all_else_goes_on(&namespace).await;
+    changes::nobody_changes_it_by_a_binding(&namespace).await;
+    changes::nobody_changes_what_runs_in_the_gateways_containers(&namespace).await;
+    changes::the_provisioners_account_makes_clients_alone(&namespace).await;
+    changes::the_provisioners_account_changes_a_gate_and_its_own_annotations_alone(&namespace).await;
     the_provisioner_works_while_the_gateways_are_known(&namespace).await;
 }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use serde_json::json;
 use tests::cluster::gateway::{BAR, FOO, FOO_ADDRESS};
 use tests::cluster::webhook::{Registration, State};
 use tests::cluster::{Cluster, Namespace, ROUTED};
@@ -23,8 +22,7 @@ pub async fn a_check_tells_what_would_become_of_clients_and_whom_each_webhook_is
     let bar = BAR.serve(&namespace).await;
     let admin = namespace.cluster.file("kubeconfig");
     let provisioner = namespace.cluster.file("kubeconfig-of-the-provisioner");
-    let user = json!({"token": namespace.token});
-    std::fs::write(&provisioner, namespace.cluster.kubeconfig_of(&user)).expect("a file can be written");
+    namespace.cluster.write_kubeconfig("kubeconfig-of-the-provisioner", &namespace.token);
     let of_every = "is asked for the clients of every gateway";
 
     let (code, text) = check(&namespace, "foo,bar", &admin);
@@ -34,7 +32,7 @@ pub async fn a_check_tells_what_would_become_of_clients_and_whom_each_webhook_is
     assert!(advice[0].contains("the webhook bar.gateway.example of bar-doctor"), "{text}");
 
     let (code, text) = check(&namespace, "foo,nope", &admin);
-    assert_eq!((code, text.contains("no webhook acts on setGateway")), (Some(1), true), "{text}");
+    assert_eq!((code, text.contains("no webhook acts on this value of setGateway")), (Some(1), true), "{text}");
 
     let (code, text) = check(&namespace, "foo", &provisioner);
     assert!(text.contains("the rights to list mutatingwebhookconfigurations"), "{text}");

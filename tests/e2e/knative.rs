@@ -1,34 +1,29 @@
-//! Knative's part, played: what lies between the cluster and the provisioner.
+//! Knative's part: what lies between the cluster and the provisioner.
 //!
-//! The sink takes what the provisioner tells. The Broker delivers an event again until it is taken. The ApiServerSource
-//! turns each change of a client's Pod into an event, as `pkg/adapter/apiserver` of knative/eventing does: the object is
-//! the data, and each event has an id of its own. It sends one at a time, but the channel `client-changes` takes each at
-//! once, so that many are under way. The PingSource sends when a test says so.
+//! The Broker is the command's own, and so are the events of its sources. Here a watch of the real API server tells what
+//! changes, and a test says when it is time for a ping. The sink keeps what the provisioner tells.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::future::BoxFuture;
-use provisioner::event::{ADDED, DELETED, PING, UPDATED};
+use local::broker::{Broker, BrokerConfig, Filter, Trigger};
+use local::cli::sources::{pinged, told};
+use local::kubernetes::{ChangeKind, PodChange};
+use provisioner::event::{ADDED, DELETED, PENDING, PING, TERMINATION, UPDATED};
 use provisioner::pod::text;
 use provisioner::reply::DONE;
 use serde_json::Value;
 use tests::Reply;
 use tests::cluster::Namespace;
-use tests::events::{Delivery, binary};
-use tests::fault::{Proxy, Upstream};
-use tokio::sync::{Semaphore, watch};
+use tests::cluster::client::PATIENCE;
+use tests::events::Delivery;
+use tests::fault::{Proxy, Upstream, serving};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// How long anything may take of which a test is told.
-pub const PATIENCE: Duration = Duration::from_secs(180);
-/// How many deliveries are under way at once.
-const AT_ONCE: usize = 32;
-const BACKOFF: Duration = Duration::from_millis(50);
-const CLIENTS: &str = "pods?labelSelector=app.kubernetes.io/managed-by%3Dcloudevents-podgateway-client-provisioner";
+/// What is delivered to the provisioner.
+const TYPES: [&str; 6] = [PENDING, TERMINATION, ADDED, UPDATED, DELETED, PING];
 
 /// What was told: by the type and by the id of the pending event, each event that had another id. What is done is told in
 /// the same words every time, or it counts as another.
@@ -37,20 +32,27 @@ type Told = BTreeMap<(String, String), Vec<Value>>;
 /// A sink that takes every event and keeps one of each id.
 pub struct Sink {
     told: watch::Sender<Told>,
-    proxy: Proxy,
+    server: Proxy,
 }
 
 impl Sink {
     /// One that listens.
-    pub async fn start() -> Self {
+    pub fn start() -> Self {
         let told = watch::Sender::default();
-        let proxy = Proxy::start(recorder(told.clone()), Arc::new(|_| None)).await;
-        Self { told, proxy }
+        let heard = told.clone();
+        let server = serving(move |request: http::Request<Bytes>| {
+            let (parts, body) = request.into_parts();
+            tests::schema::note(&parts.headers, &body);
+            hear(&heard, Reply::new(http::StatusCode::OK, parts.headers, body).event);
+            let taken = http::Response::builder().status(202).body(Bytes::new());
+            std::future::ready(taken.map_err(|error| error.to_string()))
+        });
+        Self { told, server: Proxy::serve(server, None) }
     }
 
     /// The variables that name it.
     pub fn variables(&self) -> [(&'static str, String); 2] {
-        [("k_sink", format!("{}/default", self.proxy.url())), ("sink_origin", self.proxy.url())]
+        [("k_sink", format!("{}/default", self.server.url())), ("sink_origin", self.server.url())]
     }
 
     /// Waits until it is told this about the client of a pending event, and gives the event's data.
@@ -80,87 +82,79 @@ impl Sink {
     }
 }
 
-fn recorder(told: watch::Sender<Told>) -> Upstream {
-    Arc::new(move |request| {
-        let (parts, body) = request.into_parts();
-        tests::schema::note(&parts.headers, &body);
-        let event = Reply::new(http::StatusCode::OK, parts.headers, body).event;
-        let key = (text(&event["type"]).to_owned(), text(&event["data"]["pending_event"]["id"]).to_owned());
-        told.send_modify(|told| {
-            let same = told.entry(key).or_default();
-            // An attempt that fails anew has a time of its own.
-            let is_known = |known: &Value| known["id"] == event["id"] && (event["type"] != DONE || *known == event);
-            if !same.iter().any(is_known) {
-                same.push(event);
-            }
-        });
-        let taken = http::Response::builder().status(202).body(Bytes::new()).expect("a status is an answer");
-        Box::pin(std::future::ready(Ok(taken)))
-    })
+fn hear(told: &watch::Sender<Told>, event: Value) {
+    let key = (text(&event["type"]).to_owned(), text(&event["data"]["pending_event"]["id"]).to_owned());
+    told.send_modify(|told| {
+        let same = told.entry(key).or_default();
+        // An attempt that fails anew has a time of its own.
+        let is_known = |known: &Value| known["id"] == event["id"] && (event["type"] != DONE || *known == event);
+        if !same.iter().any(is_known) {
+            same.push(event);
+        }
+    });
 }
 
-/// Delivers once; `None` where there is no answer.
-pub type Subscriber = Box<dyn Fn(Delivery) -> BoxFuture<'static, Option<Reply>> + Send + Sync>;
-
 /// The Broker, with its sources.
-pub struct Broker {
-    deliver: Arc<Deliver>,
+pub struct Knative {
+    broker: Broker,
+    config: BrokerConfig,
+    _provisioner: Proxy,
     _source: JoinSet<()>,
 }
 
-impl Broker {
-    /// Delivers to `subscriber` what happens to the clients of a namespace from now on.
-    pub async fn start(namespace: &Namespace, subscriber: Subscriber) -> Self {
-        let deliver = Arc::new(Deliver { subscriber, places: Semaphore::new(AT_ONCE) });
+impl Knative {
+    /// Delivers to the provisioner what happens to the clients of a namespace from now on.
+    pub async fn start(namespace: &Namespace, provisioner: Upstream) -> Self {
+        let provisioner = Proxy::serve(provisioner, None);
+        let url: http::Uri = provisioner.url().parse().expect("it is a URL");
+        let triggers = TYPES.map(|ty| Trigger::new(url.clone(), Filter::of_type(ty))).into();
+        let config = BrokerConfig { triggers, ..BrokerConfig::new(url, PENDING) };
+        let broker = Broker::bind(config.clone()).await.expect("a port is free");
         // The source says nothing of what its list shows.
-        let list = namespace.admin().get(&namespace.path(CLIENTS)).await.object();
-        let since = text(&list["metadata"]["resourceVersion"]);
-        let watch = namespace.path(&format!("{CLIENTS}&watch=1&resourceVersion={since}"));
-        let changes = namespace.admin().watch(&watch).await.enumerate();
-        let (mut source, each) = (JoinSet::new(), deliver.clone());
-        source.spawn(changes.for_each_concurrent(None, move |(number, change)| {
-            let (deliver, change) = (each.clone(), change_of(number, &change));
-            async move { deliver.until_taken(change).await }
-        }));
-        Self { deliver, _source: source }
+        let list = namespace.admin().get(&namespace.path("pods")).await.object();
+        let mut since = text(&list["metadata"]["resourceVersion"]).to_owned();
+        // An API server ends a watch after a while, or when nobody reads it in time. The source goes on where it ended.
+        let (admin, path) = (namespace.admin().clone(), namespace.path("pods?watch=1&timeoutSeconds=10"));
+        let (mut source, publisher) = (JoinSet::new(), (*broker).clone());
+        source.spawn(async move {
+            loop {
+                let mut changes = Box::pin(admin.watch(&format!("{path}&resourceVersion={since}")).await);
+                while let Some(mut change) = changes.next().await {
+                    let kind = match text(&change["type"]) {
+                        "ADDED" => ChangeKind::Created,
+                        "MODIFIED" => ChangeKind::Updated,
+                        "DELETED" => ChangeKind::Deleted,
+                        _ => panic!("the watch can't go on: {change}"),
+                    };
+                    let change = PodChange { kind, pod: change["object"].take() };
+                    text(&change.pod["metadata"]["resourceVersion"]).clone_into(&mut since);
+                    let is_taken = told(&change, "http://kubernetes").is_none_or(|event| publisher.publish(event));
+                    assert!(is_taken, "a new event has passes left");
+                }
+            }
+        });
+        Self { broker, config, _provisioner: provisioner, _source: source }
     }
 
-    /// Delivers an event until it is taken.
-    pub async fn publish(&self, request: Delivery) {
-        self.deliver.until_taken(request).await;
+    /// Publishes events at once as a producer does, through a broker of their own: so it is known when each has been taken,
+    /// which each is.
+    pub async fn publish(&self, events: impl IntoIterator<Item = Delivery>) {
+        let broker = Broker::bind(self.config.clone()).await.expect("a port is free");
+        for event in events {
+            assert_eq!(Reply::from(broker.url(), event).await.status, 202);
+        }
+        broker.wait_idle().await;
+        assert_eq!(broker.journal.look(|_, totals| totals.dead_letters), 0, "the broker gave up");
     }
 
     /// What a PingSource sends, once.
-    pub async fn ping(&self) {
-        self.publish(binary(&fastrand::u64(..).to_string(), PING, "{}")).await;
+    pub fn ping(&self) {
+        self.broker.publish(pinged());
     }
-}
 
-struct Deliver {
-    subscriber: Subscriber,
-    places: Semaphore,
-}
-
-impl Deliver {
-    async fn until_taken(&self, request: Delivery) {
-        let _place = self.places.acquire().await.expect("it is never closed");
-        loop {
-            match (self.subscriber)(request.clone()).await {
-                Some(reply) if reply.status.is_success() => return,
-                Some(reply) if !matches!(reply.status.as_u16(), 429 | 503) => panic!("{reply:?}"),
-                _ => tokio::time::sleep(BACKOFF).await,
-            }
-        }
+    /// Pings, and waits until everything that was published has been answered.
+    pub async fn sweep(&self) {
+        self.ping();
+        self.broker.wait_idle().await;
     }
-}
-
-/// The event that tells of a change.
-fn change_of(number: usize, change: &Value) -> Delivery {
-    let ty = match text(&change["type"]) {
-        "ADDED" => ADDED,
-        "MODIFIED" => UPDATED,
-        "DELETED" => DELETED,
-        _ => panic!("the watch ended: {change}"),
-    };
-    binary(&format!("change-{number}"), ty, &change["object"].to_string())
 }

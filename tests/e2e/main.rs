@@ -8,8 +8,9 @@
 //! Each test is a future that panics when it fails, and is named by a sentence behind the module that it is in. The command
 //! line is `cargo test`'s.
 //!
-//! Whatever was started is ended by its process id before this ends, and by the kernel should this be killed.
+//! Whatever was started is ended by its process id before this ends, and by a shell that waits for this to be killed.
 
+mod account;
 mod clients;
 mod deploy;
 mod doctor;
@@ -19,9 +20,7 @@ mod life;
 mod outage;
 mod outcome;
 mod refusals;
-mod role;
 mod senders;
-mod tokens;
 mod webhooks;
 
 use std::path::Path;
@@ -64,9 +63,8 @@ fn parts(cluster: &Arc<Cluster>) -> [Vec<Trial>; 5] {
         refusals::what_the_cluster_has_yet_to_make_is_waited_for_and_a_used_up_quota_is_named,
         refusals::rights_and_a_namespace_that_are_not_there_are_named,
         refusals::pod_security_and_the_end_of_a_namespace_refuse_the_client,
-        refusals::too_many_requests_are_passed_on_with_the_time_to_wait,
-        tokens::a_token_that_is_refused_is_a_retry_until_the_mount_is_rotated,
-        role::the_provisioner_may_do_five_things_to_pods_and_read_templates_where_its_clients_are,
+        account::a_token_that_is_refused_is_a_retry_until_the_mount_is_rotated,
+        account::the_provisioner_may_do_five_things_to_pods_and_read_templates_where_its_clients_are,
         doctor::a_check_sees_that_a_label_is_missing,
         doctor::a_check_tells_what_would_become_of_clients_and_whom_each_webhook_is_asked_for,
         embedded::the_embedded_api_answers_as_a_real_one_does,
@@ -79,12 +77,6 @@ fn parts(cluster: &Arc<Cluster>) -> [Vec<Trial>; 5] {
         deploy::every_manifest_is_accepted_and_the_policies_let_the_provisioner_work_and_nobody_past_it,
     ];
     let outage = tests![cluster, outage::an_api_server_that_is_killed_and_comes_back_costs_retries_and_nothing_else];
-    let lives = tests![
-        cluster,
-        life::a_client_that_the_broker_forgot_gets_no_node_while_it_is_gated_and_is_settled_by_the_sweep,
-        life::the_sweep_takes_away_who_has_ended_which_frees_the_quota,
-    ];
-    let lives = life::tests(cluster).into_iter().chain(lives);
     let clients = tests![
         cluster,
         clients::every_event_has_one_answer_and_every_client_one_end_while_the_provisioner_is_killed_again_and_again,
@@ -94,7 +86,7 @@ fn parts(cluster: &Arc<Cluster>) -> [Vec<Trial>; 5] {
         webhooks::tests(cluster).into_iter().chain(by_themselves).collect(),
         with_reviews,
         outage,
-        lives.map(on_a_node).collect(),
+        life::tests(cluster).into_iter().map(on_a_node).collect(),
         clients.into_iter().map(on_a_node).collect(),
     ]
 }

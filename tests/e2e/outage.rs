@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tests::cluster::token;
 use tests::cluster::webhook::State;
 use tests::cluster::{Cluster, FOO, Namespace, ROUTED};
 use tests::{Provisioner, pending};
 
 use crate::outcome::{assert_pods, deliver, outcome_of};
-use crate::senders::{AUDIENCE, assert_refused, by};
 
 const EVENTS: usize = 100;
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -20,16 +18,12 @@ pub async fn an_api_server_that_is_killed_and_comes_back_costs_retries_and_nothi
     let namespace = Namespace::create(cluster, "outage", &[ROUTED]).await;
     let webhook = FOO.serve(&namespace).await;
     let provisioner = namespace.provisioner(&[]);
-    let asked = namespace.provisioner(&[("sender_audience", AUDIENCE)]);
-    let token = token::request_for(&namespace.cluster, (&namespace.name, "default"), Some(AUDIENCE)).await;
     webhook.set(State::Slow);
     let (answer, ()) = tokio::join!(deliver(&provisioner, "0"), async {
         webhook.is_asked().await;
         namespace.cluster.kill_api_server();
     });
     assert_eq!([answer, deliver(&provisioner, "0").await], ["503", "503"]);
-    // Nobody can say whose a sender's token is.
-    assert_refused(&asked.deliver(by(&token, "0")).await, 503, "can't be reviewed");
     webhook.set(State::Up);
     let events = join_all((0..EVENTS).map(|event| until_done(&provisioner, event.to_string())));
     tokio::join!(events, async {

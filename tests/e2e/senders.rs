@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tests::Reply;
-use tests::cluster::token;
+use tests::cluster::account;
 use tests::cluster::{Cluster, FOO, Namespace, ROUTED, until};
 use tests::events::{Delivery, pending, with_header};
 use tests::manifests::documents;
@@ -13,15 +13,15 @@ use crate::outcome::{assert_pods, outcome_of};
 
 const RIGHTS: &str = "deploy/components/oidc/rbac.yaml";
 /// The audience of the provisioner.
-pub const AUDIENCE: &str = "client-system/provisioner";
+const AUDIENCE: &str = "client-system/provisioner";
 
 /// A pending event by the sender that has this token.
-pub fn by(token: &str, id: &str) -> Delivery {
+fn by(token: &str, id: &str) -> Delivery {
     with_header(pending(id, "foo"), "authorization", format!("Bearer {token}"))
 }
 
 /// It is refused with this code, and told what is wanted where it may try again.
-pub fn assert_refused(reply: &Reply, code: u16, says: &str) {
+fn assert_refused(reply: &Reply, code: u16, says: &str) {
     assert_eq!((reply.status.as_u16(), reply.header("content-type")), (code, "application/problem+json"), "{reply:?}");
     assert_eq!(reply.header("www-authenticate"), if code == 401 { "Bearer" } else { "" });
     assert!(reply.json()["detail"].as_str().is_some_and(|detail| detail.contains(says)), "{reply:?}");
@@ -40,7 +40,7 @@ pub async fn a_sender_is_served_with_a_reviewed_token_of_the_right_subject_and_a
     until("the right to review takes effect", may_review).await;
     let subject = format!("system:serviceaccount:{}:trigger", namespace.name);
     let provisioner = namespace.provisioner(&[("sender_audience", AUDIENCE), ("sender_subjects", &subject)]);
-    let token = |account, audience| token::request_for(&namespace.cluster, (&namespace.name, account), audience);
+    let token = |account, audience| account::request_token(&namespace.cluster, (&namespace.name, account), audience);
     let good = token("trigger", Some(AUDIENCE)).await;
     let elsewhere = token("trigger", Some("somebody-else")).await;
     let [(signed, _), (_, signature)] = [&good, &elsewhere].map(|token| token.rsplit_once('.').expect("it is signed"));

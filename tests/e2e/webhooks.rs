@@ -1,6 +1,7 @@
 //! What becomes of an event in every state that the gateways' webhooks can be in.
 //!
-//! The table of `docs/webhooks.md` says it, and each of its rows is a test.
+//! The table of `docs/webhooks.md` says it, and each of its rows is a test. Here stand the webhooks of each situation. How
+//! they are registered, and what else is special, is in the situation's own words.
 
 use std::sync::Arc;
 
@@ -10,180 +11,111 @@ use tests::cluster::gateway::{
     ASTRAY, BAR, FOO, FOO_ADDRESS, Gateway, add_gateway, add_init_container, add_raw_init_container, pin_and_wrap,
     take_gates,
 };
-use tests::cluster::webhook::{Act, Registration, State, Webhook, always};
+use tests::cluster::webhook::State::{self, Down, Slow, Up};
+use tests::cluster::webhook::{Act, Registration, Webhook, always};
 use tests::cluster::{Cluster, Namespace, ROUTED};
 use tests::events::pending;
 use tests::markdown::rows;
 
 use crate::outcome::{assert_pods, outcome_of};
 
-/// What is special in a situation.
-struct Case {
-    /// The webhooks in it.
-    webhooks: &'static [Hook],
-    /// Whether the client namespace has the label of the gateways' webhooks.
-    is_labelled: bool,
-    /// The gateway that the event asks for.
-    gateway: &'static str,
-    /// Whether the provisioner is told the gateways' addresses.
-    knows_addresses: bool,
+/// A webhook: its name, what it does, and how it is.
+type Hook = (&'static str, Act, State);
+
+fn hook(name: &'static str, change: fn(&mut Value)) -> Hook {
+    (name, always(change), Up)
 }
 
-/// A webhook of a case.
-#[derive(Clone, Copy)]
-struct Hook {
-    registration: Registration,
-    action: Action,
-    state: State,
+fn gateway(name: &'static str, gateway: Gateway, state: State) -> Hook {
+    (name, always(move |pod| gateway.inject(pod)), state)
 }
 
-#[derive(Clone, Copy)]
-enum Action {
-    Inject(Gateway),
-    Change(fn(&mut Value)),
-    Refuse(&'static str),
+fn refusing(operation: &'static str) -> Hook {
+    let refuse = move |_: &mut Value, asked: &str| match asked == operation {
+        true => Err("it is not welcome here".to_owned()),
+        false => Ok(()),
+    };
+    ("refusing", Arc::new(refuse), Up)
 }
 
-const fn hook(name: &'static str, action: Action) -> Hook {
-    Hook { registration: Registration::usual(name), action, state: State::Up }
-}
-
-const FOO_HOOK: Hook = hook("foo", Action::Inject(FOO));
-const BAR_HOOK: Hook = hook("bar", Action::Inject(BAR));
-
-impl Hook {
-    const fn is(self, state: State) -> Self {
-        Self { state, ..self }
-    }
-
-    const fn ignored(self) -> Self {
-        Self { registration: Registration { failure_policy: "Ignore", ..self.registration }, ..self }
-    }
-
-    const fn selective(self) -> Self {
-        Self { registration: Registration::selective(self.registration.name), ..self }
-    }
-
-    const fn impatient(self) -> Self {
-        Self { registration: Registration { timeout_seconds: 1, ..self.registration }, ..self }
-    }
-
-    const fn for_updates(self) -> Self {
-        Self { registration: Registration { operations: &["CREATE", "UPDATE"], ..self.registration }, ..self }
-    }
-
-    fn act(self) -> Act {
-        match self.action {
-            Action::Inject(gateway) => always(move |pod| gateway.inject(pod)),
-            Action::Change(change) => always(change),
-            Action::Refuse(operation) => Arc::new(move |_, asked| match asked == operation {
-                true => Err("it is not welcome here".to_owned()),
-                false => Ok(()),
-            }),
+/// The webhooks of a situation.
+fn webhooks(situation: &str) -> Vec<Hook> {
+    let [foo_is, bar_is] = [("foo", FOO), ("bar", BAR)].map(|(name, its)| move |state| gateway(name, its, state));
+    let astray = || gateway("astray", ASTRAY, Up);
+    let (early, late) = (hook("early", add_init_container), hook("late", add_init_container));
+    match situation {
+        says if says.starts_with("the gateway's webhook is down") => vec![bar_is(Up), foo_is(Down)],
+        says if says.starts_with("another gateway's webhook is down") => vec![bar_is(Down), foo_is(Up)],
+        says if says.starts_with("the gateway's webhook is slower") => vec![foo_is(Slow)],
+        "another gateway is injected than was asked for, and `gateway_address` tells" => vec![astray()],
+        "two gateways are injected under the same names" => vec![foo_is(Up), astray()],
+        "two gateways are injected under different names" => vec![foo_is(Up), hook("second", add_gateway)],
+        "another webhook puts an init container before the gateway's" => vec![early, foo_is(Up)],
+        "another webhook puts an init container behind the gateway's" => vec![foo_is(Up), late],
+        "another webhook puts an init container behind the gateway's that keeps `NET_RAW`" => {
+            vec![foo_is(Up), hook("raw", add_raw_init_container)]
         }
+        "a webhook takes the scheduling gate away" => vec![foo_is(Up), hook("open", take_gates)],
+        "another webhook pins the client's image by its digest and wraps its command" => {
+            vec![foo_is(Up), hook("pin", pin_and_wrap)]
+        }
+        "a webhook denies the Pod" => vec![foo_is(Up), refusing("CREATE")],
+        "a webhook denies the release" => vec![foo_is(Up), refusing("UPDATE")],
+        "no gateway has the requested name" | "the client namespace lacks the label `routed-gateway: \"true\"`" => {
+            vec![bar_is(Up), foo_is(Up)]
+        }
+        says if says.starts_with("every gateway's webhook is up") => vec![bar_is(Up), foo_is(Up)],
+        says if says.starts_with("the gateway's webhook is registered for `UPDATE` too") => vec![foo_is(Up)],
+        _ => panic!("what are the webhooks of {situation:?}?"),
     }
 }
 
-const fn with(webhooks: &'static [Hook]) -> Case {
-    Case { webhooks, is_labelled: true, gateway: "foo", knows_addresses: false }
+/// How the situation says that a webhook is registered.
+fn registration(name: &'static str, situation: &str) -> Registration {
+    let says = |word: &str| situation.contains(word);
+    let usual = Registration::usual(name);
+    Registration {
+        failure_policy: if says("`failurePolicy: Ignore`") { "Ignore" } else { usual.failure_policy },
+        operations: if says("`UPDATE`") || says("release") { &["CREATE", "UPDATE"] } else { usual.operations },
+        timeout_seconds: if says("`timeoutSeconds`") { 1 } else { usual.timeout_seconds },
+        clients_of: says("`objectSelector`").then_some(name),
+        ..usual
+    }
 }
-
-const BOTH: &[Hook] = &[BAR_HOOK, FOO_HOOK];
-const ASTRAY_HOOK: Hook = hook("astray", Action::Inject(ASTRAY));
-
-/// Every situation of the document.
-const CASES: &[(&str, Case)] = &[
-    ("every gateway's webhook is up", with(BOTH)),
-    (
-        "every gateway's webhook is up, and `gateway_address` names the gateway's address",
-        Case { knows_addresses: true, ..with(BOTH) },
-    ),
-    ("no gateway has the requested name", Case { gateway: "nope", ..with(BOTH) }),
-    ("the client namespace lacks the label `routed-gateway: \"true\"`", Case { is_labelled: false, ..with(&[]) }),
-    ("the gateway's webhook is down, with `failurePolicy: Fail`", with(&[BAR_HOOK, FOO_HOOK.is(State::Down)])),
-    ("another gateway's webhook is down, with `failurePolicy: Fail`", with(&[BAR_HOOK.is(State::Down), FOO_HOOK])),
-    (
-        "another gateway's webhook is down, and each has an `objectSelector` for its own clients",
-        with(&[BAR_HOOK.selective().is(State::Down), FOO_HOOK.selective()]),
-    ),
-    (
-        "the gateway's webhook is down, and each has an `objectSelector` for its own clients",
-        with(&[BAR_HOOK.selective(), FOO_HOOK.selective().is(State::Down)]),
-    ),
-    (
-        "the gateway's webhook is down, with `failurePolicy: Ignore`",
-        with(&[BAR_HOOK, FOO_HOOK.ignored().is(State::Down)]),
-    ),
-    (
-        "the gateway's webhook is slower than its `timeoutSeconds`, with `failurePolicy: Fail`",
-        with(&[FOO_HOOK.impatient().is(State::Slow)]),
-    ),
-    (
-        "the gateway's webhook is slower than its `timeoutSeconds`, with `failurePolicy: Ignore`",
-        with(&[FOO_HOOK.impatient().ignored().is(State::Slow)]),
-    ),
-    (
-        "another gateway is injected than was asked for, and `gateway_address` tells",
-        Case { knows_addresses: true, ..with(&[ASTRAY_HOOK]) },
-    ),
-    ("two gateways are injected under the same names", with(&[FOO_HOOK, ASTRAY_HOOK])),
-    ("two gateways are injected under different names", with(&[FOO_HOOK, hook("second", Action::Change(add_gateway))])),
-    (
-        "another webhook puts an init container before the gateway's",
-        with(&[hook("early", Action::Change(add_init_container)), FOO_HOOK]),
-    ),
-    (
-        "another webhook puts an init container behind the gateway's",
-        with(&[FOO_HOOK, hook("late", Action::Change(add_init_container))]),
-    ),
-    (
-        "another webhook puts an init container behind the gateway's that keeps `NET_RAW`",
-        with(&[FOO_HOOK, hook("raw", Action::Change(add_raw_init_container))]),
-    ),
-    ("a webhook takes the scheduling gate away", with(&[FOO_HOOK, hook("open", Action::Change(take_gates))])),
-    (
-        "another webhook pins the client's image by its digest and wraps its command",
-        with(&[FOO_HOOK, hook("pin", Action::Change(pin_and_wrap))]),
-    ),
-    ("a webhook denies the Pod", with(&[FOO_HOOK, hook("deny", Action::Refuse("CREATE"))])),
-    (
-        "the gateway's webhook is registered for `UPDATE` too, and injects anew on release",
-        with(&[FOO_HOOK.for_updates()]),
-    ),
-    ("a webhook denies the release", with(&[FOO_HOOK, hook("updates", Action::Refuse("UPDATE")).for_updates()])),
-];
 
 /// A test of each row of the document.
 pub fn tests(cluster: &Arc<Cluster>) -> Vec<Trial> {
     let rows = rows("docs/webhooks.md", "When a gateway's webhook is absent, wrong or down");
-    assert_eq!(rows.len(), CASES.len(), "every situation stands in the document");
+    assert_eq!(rows.len(), 22, "every situation stands in the document");
     let test = |row: Vec<String>| {
-        let found = CASES.iter().find(|(situation, _)| *situation == row[0]);
-        let (name, case) = found.unwrap_or_else(|| panic!("no case is the row {:?}", row[0]));
-        crate::test(cluster, "webhooks", name, move |cluster| check(cluster, case, row))
+        crate::test(cluster, "webhooks", &row[0].clone(), move |cluster| async move { check(cluster, &row).await })
     };
     rows.into_iter().map(test).collect()
 }
 
-async fn check(cluster: Arc<Cluster>, case: &Case, row: Vec<String>) {
-    let labels: &[_] = if case.is_labelled { &[ROUTED] } else { &[] };
+async fn check(cluster: Arc<Cluster>, row: &[String]) {
+    let [situation, ends, left] = row else { panic!("{row:?} has other cells") };
+    let says = |word: &str| situation.contains(word);
+    let labels: &[_] = if says("lacks the label") { &[] } else { &[ROUTED] };
     let namespace = Namespace::create(cluster, "webhooks", labels).await;
     let mut webhooks = Vec::new();
-    for hook in case.webhooks {
-        webhooks.push(Webhook::start(&namespace, hook.registration, hook.act()).await);
+    // Without the label none would ever be asked.
+    for (name, act, state) in self::webhooks(situation).into_iter().filter(|_| !labels.is_empty()) {
+        webhooks.push((Webhook::start(&namespace, registration(name, situation), act).await, state));
     }
     // One that is down would keep the registration of the next from being seen.
-    case.webhooks.iter().zip(&webhooks).for_each(|(hook, webhook)| webhook.set(hook.state));
+    webhooks.iter().for_each(|(webhook, state)| webhook.set(*state));
     let address = FOO_ADDRESS.replace("foo", "{gateway}");
-    let variables: &[_] = if case.knows_addresses { &[("gateway_address", address.as_str())] } else { &[] };
+    let variables: &[_] = if says("`gateway_address`") { &[("gateway_address", address.as_str())] } else { &[] };
     let provisioner = namespace.provisioner(variables);
-    let deliver = || async { outcome_of(&provisioner.deliver(pending("1", case.gateway)).await) };
-    let (answer, then) = row[1].split_once("; ").unwrap_or((&row[1], ""));
+    let gateway = if says("no gateway has the requested name") { "nope" } else { "foo" };
+    let deliver = || async { outcome_of(&provisioner.deliver(pending("1", gateway)).await) };
+    let (answer, then) = ends.split_once("; ").unwrap_or((ends, ""));
     assert_eq!(deliver().await, answer);
     assert_pods(&namespace, usize::from(answer == "`done`")).await;
     if !then.is_empty() {
-        webhooks.iter().for_each(|webhook| webhook.set(State::Up));
+        webhooks.iter().for_each(|(webhook, _)| webhook.set(Up));
         assert_eq!(format!("{} once it is back", deliver().await), then);
     }
-    assert_pods(&namespace, usize::from(row[2] == "one, released")).await;
+    assert_pods(&namespace, usize::from(left == "one, released")).await;
 }

@@ -1,6 +1,6 @@
 //! What is compared of an answer.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use provisioner::pod::{each, text};
 use serde_json::{Value, json};
@@ -18,20 +18,14 @@ impl View {
         let mut seen = match text(&body["kind"]) {
             "Status" => self.status(body),
             "Pod" => self.pod(body),
-            "Namespace" => json!({"name": body["metadata"]["name"], "phase": body["status"]["phase"]}),
-            "Table" => table(body),
-            "APIResourceList" => resources(body),
-            "APIVersions" => json!({"versions": body["versions"]}),
             kind if kind.ends_with("List") => list(body),
-            _ if body["gitVersion"].is_string() => json!({"major": body["major"], "minor": body["minor"]}),
-            _ => json!({"message": body}),
+            _ => body.clone(),
         };
-        seen["code"] = json!(code);
         if is_without_words {
             seen["message"].take();
             seen["causes"].take();
         }
-        seen
+        json!([code, seen])
     }
 
     fn status(&self, body: &Value) -> Value {
@@ -43,10 +37,9 @@ impl View {
             message = if made_up.contains('-') { message.replace(made_up, "UID") } else { message };
         }
         let details = &body["details"];
-        // Some rules are looked at twice there.
-        let mut causes: Vec<String> = each(&details["causes"]).map(Value::to_string).collect();
-        causes.sort_unstable();
-        causes.dedup();
+        // Some rules are looked at twice there, and the message has several in another order.
+        let causes: BTreeSet<String> = each(&details["causes"]).map(Value::to_string).collect();
+        let message = if causes.len() > 1 { json!(null) } else { json!(message) };
         json!({
             "status": body["status"], "reason": body["reason"], "message": message, "says": body["code"],
             "kind": details["kind"], "name": details["name"], "causes": causes,
@@ -55,17 +48,15 @@ impl View {
 
     /// All of a Pod but its status, and what differs from server to server.
     fn pod(&mut self, body: &Value) -> Value {
-        let metadata = &body["metadata"];
-        let is_there = |field: &str| metadata[field].is_string();
-        json!({
-            "name": name(body),
-            "uid": self.place(&metadata["uid"]), "version": self.place(&metadata["resourceVersion"]),
-            "namespace": metadata["namespace"], "generation": metadata["generation"],
-            "created": is_there("creationTimestamp"),
-            "deleted": [json!(is_there("deletionTimestamp")), metadata["deletionGracePeriodSeconds"].clone()],
-            "labels": metadata["labels"], "annotations": metadata["annotations"], "finalizers": metadata["finalizers"],
-            "spec": body["spec"], "phase": body["status"]["phase"],
-        })
+        let mut metadata = body["metadata"].clone();
+        metadata["managedFields"].take();
+        for field in ["uid", "resourceVersion"] {
+            metadata[field] = json!(self.place(&metadata[field]));
+        }
+        for field in ["creationTimestamp", "deletionTimestamp"] {
+            metadata[field] = json!(metadata[field].is_string());
+        }
+        json!({"metadata": metadata, "spec": body["spec"], "phase": body["status"]["phase"]})
     }
 
     /// Where a value that the server made up stood first.
@@ -78,41 +69,9 @@ impl View {
     }
 }
 
-/// The name of an object, or what a made up one begins with. That of a namespace is made up as well, and the same for both.
-fn name(object: &Value) -> &str {
-    let metadata = &object["metadata"];
-    let generated = metadata["generateName"].as_str().filter(|_| metadata["namespace"].is_string());
-    generated.unwrap_or(text(&metadata["name"]))
-}
-
 fn list(body: &Value) -> Value {
     let metadata = &body["metadata"];
-    json!({
-        "kind": body["kind"],
-        "items": each(&body["items"]).map(name).collect::<Vec<_>>(),
-        "version": metadata["resourceVersion"].is_string(),
-        "continue": !text(&metadata["continue"]).is_empty(),
-        "remaining": metadata["remainingItemCount"],
-    })
-}
-
-/// The columns that kubectl prints without being asked for more, and the rows.
-fn table(body: &Value) -> Value {
-    let columns: Vec<_> = each(&body["columnDefinitions"]).filter(|column| column["priority"] == 0).collect();
-    // The age stands last, and the two were asked at different times.
-    let cells = |row: &Value| row["cells"].as_array().map(|cells| cells[..columns.len() - 1].to_vec());
-    json!({
-        "columns": columns.iter().map(|column| [&column["name"], &column["type"], &column["format"]]).collect::<Vec<_>>(),
-        "rows": each(&body["rows"]).map(|row| json!([cells(row), name(&row["object"])])).collect::<Vec<_>>(),
-    })
-}
-
-/// Of discovery, the kinds that both have.
-fn resources(body: &Value) -> Value {
-    let served = ["pods", "podtemplates", "namespaces", "events"];
-    let found = each(&body["resources"]).filter(|one| served.contains(&text(&one["name"])));
-    let seen = found.map(|one| {
-        (text(&one["name"]), json!([one["kind"], one["singularName"], one["namespaced"], one["shortNames"]]))
-    });
-    json!({"groupVersion": body["groupVersion"], "resources": seen.collect::<BTreeMap<_, _>>()})
+    let has_next = !text(&metadata["continue"]).is_empty();
+    let names: Vec<_> = each(&body["items"]).map(|item| text(&item["metadata"]["name"])).collect();
+    json!([body["kind"], names, metadata["resourceVersion"].is_string(), has_next, metadata["remainingItemCount"]])
 }
