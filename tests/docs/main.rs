@@ -5,10 +5,9 @@
 mod asyncapi;
 mod configuration;
 mod contract;
-mod links;
+mod files;
 mod log;
 mod schemas;
-mod version;
 
 use tests::provisioner::repository;
 

@@ -31,7 +31,7 @@ pub fn part() -> Part {
 /// Every other consumer of Knative sees an event by sdk-go, so what that reads is the identity that it has there.
 fn the_vectors_are_what_it_writes_and_reads() {
     let vectors: Value = serde_json::from_slice(&std::fs::read(repository().join(VECTORS)).unwrap()).unwrap();
-    let written: Value = serde_json::from_str(&run(&format!("{PROGRAM} {VECTORS}"), &[]).unwrap()).unwrap();
+    let written: Value = serde_json::from_str(&run(&format!("{PROGRAM} {VECTORS}"), "").unwrap()).unwrap();
     for vector in vectors["requests"].as_array().unwrap() {
         let name = vector["name"].as_str().unwrap();
         let written = &written[name];
@@ -64,7 +64,7 @@ fn it_reads_in_an_answer_the_id_that_it_sent() {
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, json!(answers).to_string()).unwrap();
-    let read = run(&format!("{PROGRAM} --read {}", file.path().display()), &[]).unwrap();
+    let read = run(&format!("{PROGRAM} --read {}", file.path().display()), "").unwrap();
     let read: Vec<Value> = serde_json::from_str(&read).unwrap();
     assert_eq!(read.len(), IDS.len());
     for (message, id) in read.iter().zip(IDS) {

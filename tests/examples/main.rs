@@ -32,7 +32,7 @@ struct Part {
 
 /// The first of these commands that fails, and what it says.
 fn failure(commands: &[String]) -> Option<String> {
-    commands.iter().find_map(|command| readme::run(command, &[]).err().map(|why| format!("{command}: {why}")))
+    commands.iter().find_map(|command| readme::run(command, "").err().map(|why| format!("{command}: {why}")))
 }
 
 fn main() -> ExitCode {

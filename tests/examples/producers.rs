@@ -1,9 +1,12 @@
 //! Each producer makes one Pod, the same one when it sends again, and says when the broker did not take its event.
 
+use provisioner::testing::merged;
+use serde_json::{Value, json};
 use tests::command::Running;
+use tests::markdown::{Page, event};
 
 use crate::broker::{answers, free_address, pods, unknown_broker};
-use crate::readme::{BROKER, Ended, commands, end, run};
+use crate::readme::{BROKER, commands, fail, run};
 use crate::{Part, Test};
 
 const DONE: &str = "io.podgateway.client.scheduling.done";
@@ -13,6 +16,8 @@ pub fn parts() -> Vec<Part> {
     let needs = |commands: &[&str]| commands.iter().map(|&command| command.to_owned()).collect::<Vec<_>>();
     let mut curl = part("curl", needs(&["curl --version"]), Vec::new());
     curl.tests.push(("what the README sends twice is one Pod, and is ended", Box::new(what_is_sent_twice_is_one_pod)));
+    curl.tests
+        .push(("the curl of the first README gets the answer below it", Box::new(the_first_curl_gets_its_answer)));
     vec![
         curl,
         part("Python", builds("Python"), Vec::new()),
@@ -62,25 +67,18 @@ fn with(line: &str, flags: &str) -> String {
 
 fn one_event_is_one_pod(line: &str) {
     let running = Running::start(&[]);
-    let (id, source) = published(&run(&to(&running, line), &[]).unwrap());
+    let (id, source) = published(&run(&to(&running, line), "").unwrap());
     let first = answers(&running, &id, 1).remove(0);
-    assert_eq!(first["type"], DONE, "{first}");
-    let only = pods(&running);
-    assert_eq!(only.len(), 1);
-    let annotations = &only[0]["metadata"]["annotations"];
-    assert_eq!(annotations["podgateway.io/event-id"], id.as_str());
-    assert_eq!(annotations["podgateway.io/event-source"], source.as_str());
-
     let again = with(line, &format!("--id {id} --source {source}"));
-    let sent = run(&again, &[("K_SINK", &running.address("broker"))]).unwrap();
-    assert_eq!(published(&sent), (id.clone(), source.clone()));
+    assert_eq!(published(&run(&again, &running.address("broker")).unwrap()), (id.clone(), source.clone()));
     let second = answers(&running, &id, 2).remove(1);
-    assert_eq!((&second["id"], &second["data"]), (&first["id"], &first["data"]));
-    assert_eq!(pods(&running).len(), 1);
+    assert_eq!((&second["type"], &second["id"], &second["data"]), (&json!(DONE), &first["id"], &first["data"]));
+    let [pod] = &pods(&running)[..] else { panic!("there is one Pod") };
+    let annotations = json!({"podgateway.io/event-id": id, "podgateway.io/event-source": source});
+    assert_eq!(merged(pod.clone(), &json!({"metadata": {"annotations": annotations}})), *pod);
 
-    let (other, same_source) = published(&run(&to(&running, line), &[]).unwrap());
-    assert_ne!(other, id);
-    assert_eq!(same_source, source);
+    let (other, same_source) = published(&run(&to(&running, line), "").unwrap());
+    assert!(other != id && same_source == source, "{other} of {same_source}");
     answers(&running, &other, 1);
     assert_eq!(pods(&running).len(), 2);
 }
@@ -88,44 +86,49 @@ fn one_event_is_one_pod(line: &str) {
 fn what_fails_is_said(line: &str) {
     let running = Running::start(&[]);
     let (unknown, closed) = (unknown_broker(&running), format!("http://{}/default/default", free_address()));
-    let refused = end(&with(line, "--id 1"), &[("K_SINK", &unknown)]);
-    check_failure(&refused, 1, &["refuses the event", "404", &unknown, "no broker default/other"]);
-    let unanswered = end(&with(line, "--id 1 --source /me"), &[("K_SINK", &closed)]);
-    check_failure(&unanswered, 1, &["no answer from", &closed, "--id 1 --source /me"]);
-    check_failure(&end(&with(line, ""), &[]), 2, &["K_SINK"]);
+    fail(&with(line, "--id 1"), &unknown, 1, &["refuses the event", "404", &unknown, "no broker default/other"]);
+    let unanswered = with(line, "--id 1 --source /me");
+    fail(&unanswered, &closed, 1, &["no answer from", &closed, "--id 1 --source /me"]);
+    fail(&with(line, ""), "", 2, &["K_SINK"]);
     assert!(pods(&running).is_empty());
-}
-
-#[track_caller]
-fn check_failure(ended: &Ended, code: i32, expected: &[&str]) {
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{ended:?}");
-    for text in expected {
-        assert!(ended.stderr.contains(text), "no {text:?} in {ended:?}");
-    }
 }
 
 fn what_is_sent_twice_is_one_pod() {
     let running = Running::start(&[]);
     for line in &commands("Sending again") {
-        run(&to(&running, line), &[]).unwrap();
+        run(&to(&running, line), "").unwrap();
     }
     let answers = answers(&running, "1", 2);
     assert_eq!(answers[0]["id"], answers[1]["id"]);
-    let [pod] = &pods(&running)[..] else { panic!("there is one Pod") };
-    assert_eq!(answers[0]["data"]["pod_name"], pod["metadata"]["name"]);
+    assert_eq!(pods(&running).len(), 1);
     let [line] = commands("Ending a client").try_into().unwrap();
-    let line = line.replace(&format!(" {BROKER}"), "");
+    let (line, provisioner) = (line.replace(&format!(" {BROKER}"), ""), running.address("provisioner"));
+    let is_ending = || pods(&running).iter().all(|pod| pod["metadata"]["deletionTimestamp"].is_string());
     // Of somebody else's event there is no client.
-    let provisioner = running.address("provisioner");
     for other in [line.replace("/me", "/you"), line.replace("--id 1", "--id 2")] {
-        run(&other, &[("K_SINK", &provisioner)]).unwrap();
+        run(&other, &provisioner).unwrap();
     }
-    let is_ending = |pod: &serde_json::Value| pod["metadata"]["deletionTimestamp"].is_string();
-    assert_eq!(pods(&running).iter().filter(|pod| !is_ending(pod)).count(), 1);
-    assert_eq!(run(&line, &[("K_SINK", &provisioner)]).unwrap(), "asked for the end: id 1, source /me\n");
-    assert!(pods(&running).iter().all(is_ending));
-    check_failure(&end(&line, &[]), 2, &["K_SINK"]);
-    check_failure(&end(&line.replace(" --id 1", ""), &[("K_SINK", &provisioner)]), 2, &["--id ID"]);
-    check_failure(&end(&line.replace("/me", "'/a b'"), &[("K_SINK", &provisioner)]), 2, &["use letters"]);
-    check_failure(&end(&line, &[("K_SINK", &unknown_broker(&running))]), 1, &["refuses the event", "404"]);
+    assert!(!is_ending());
+    assert_eq!(run(&line, &provisioner).unwrap(), "asked for the end: id 1, source /me\n");
+    assert!(is_ending());
+    fail(&line, "", 2, &["K_SINK"]);
+    fail(&line.replace(" --id 1", ""), &provisioner, 2, &["--id ID"]);
+    fail(&line.replace("/me", "'/a b'"), &provisioner, 2, &["use letters"]);
+    fail(&line, &unknown_broker(&running), 1, &["refuses the event", "404"]);
+}
+
+/// An event without what differs from run to run.
+fn stable(mut event: Value) -> Value {
+    event["time"].take();
+    event["data"]["pod_uid"].take();
+    event
+}
+
+fn the_first_curl_gets_its_answer() {
+    let blocks = Page::read("README.md").blocks;
+    let block = |beginning: &str| &blocks.iter().find(|(_, _, text)| text.starts_with(beginning)).unwrap().2;
+    let running = Running::start(&[]);
+    let curl = block("curl").replace("http://127.0.0.1:3000/", &running.address("provisioner"));
+    let answer = run(&curl, "").unwrap().replace("\r\n", "\n");
+    assert_eq!(stable(event(&answer)), stable(event(block("HTTP/1.1 200 OK"))));
 }

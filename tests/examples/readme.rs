@@ -28,23 +28,23 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// A command line at the root of the repository, with these variables in its environment and no `K_SINK` of its own.
-pub fn shell(line: &str, environment: &[(&str, &str)]) -> Command {
+/// A command line at the root of the repository, with this broker in `K_SINK`, or without that variable.
+pub fn shell(line: &str, sink: &str) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("exec {line}")]).current_dir(repository()).stdin(Stdio::null());
-    // A broker on this machine is reached without one.
-    for proxy in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
-        if line.contains("http://127.0.0.1") || !environment.is_empty() {
-            command.env_remove(proxy);
-        }
+    command.args(["-c", &format!("exec {line}")]).current_dir(repository()).stdin(Stdio::null()).env_remove("K_SINK");
+    if !sink.is_empty() {
+        command.env("K_SINK", sink);
     }
-    command.env_remove("K_SINK").envs(environment.iter().copied());
+    // A broker on this machine is reached without one.
+    if line.contains("http://127.0.0.1") || !sink.is_empty() {
+        ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].iter().for_each(|proxy| _ = command.env_remove(proxy));
+    }
     command
 }
 
 /// Runs a command line to its end.
-pub fn end(line: &str, environment: &[(&str, &str)]) -> Ended {
-    let output = shell(line, environment).output().expect("there is a shell");
+pub fn end(line: &str, sink: &str) -> Ended {
+    let output = shell(line, sink).output().expect("there is a shell");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
@@ -53,9 +53,17 @@ pub fn end(line: &str, environment: &[(&str, &str)]) -> Ended {
 ///
 /// # Errors
 /// What it says when it fails.
-pub fn run(line: &str, environment: &[(&str, &str)]) -> Result<String, String> {
-    match end(line, environment) {
+pub fn run(line: &str, sink: &str) -> Result<String, String> {
+    match end(line, sink) {
         Ended { code: Some(0), stdout, .. } => Ok(stdout),
         Ended { stdout, stderr, .. } => Err(format!("{stdout}{stderr}").trim().to_owned()),
     }
+}
+
+/// Runs a command line that ends with this code, prints nothing, and says each of these texts.
+#[track_caller]
+pub fn fail(line: &str, sink: &str, code: i32, says: &[&str]) {
+    let ended = end(line, sink);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{line}: {ended:?}");
+    assert!(says.iter().all(|text| ended.stderr.contains(text)), "{line}: not all of {says:?} in {ended:?}");
 }

@@ -27,43 +27,31 @@ pub fn part() -> Part {
 }
 
 /// The two commands of the README: the one with the Trigger, and the program's.
-fn documented() -> (String, String) {
-    let [run, wait] = commands(HEADING).try_into().unwrap();
-    (run, wait)
-}
-
-/// The command with the README's Trigger for a subscriber at `address`.
-fn start_with_trigger(address: &str) -> Running {
-    let run = documented().0;
-    let flags = run.split('"').nth(1).unwrap().replace(LISTEN, address);
-    assert!(flags.contains(address), "{run}");
-    Running::start(&flags.split(' ').collect::<Vec<_>>())
+fn documented() -> [String; 2] {
+    commands(HEADING).try_into().unwrap()
 }
 
 /// The program's command with other flags, for the broker in `K_SINK`.
 fn wait(flags: &str) -> String {
-    documented().1.replace(&format!(" foo {BROKER}"), &format!(" {flags}"))
+    documented()[1].replace(&format!(" foo {BROKER}"), &format!(" {flags}"))
 }
 
 fn no_answer_ends_it_with_2_and_a_refusal_with_3() {
     let running = Running::start(&[]);
-    let line = wait("--listen 127.0.0.1:0 --timeout 1 --id 1 foo");
-    let unanswered = end(&line, &[("K_SINK", &running.address("broker"))]);
+    let unanswered = end(&wait("--listen 127.0.0.1:0 --timeout 1 --id 1 foo"), &running.address("broker"));
     assert_eq!(unanswered.code, Some(2), "{unanswered:?}");
     let said = &unanswered.stderr;
-    assert!(said.contains("no answer within 1 s") && said.contains("--id 1 --source"), "{unanswered:?}");
+    assert!(said.contains("no answer within 1 s") && said.contains("--id 1 --source"), "{said}");
     let (unknown, closed) = (unknown_broker(&running), format!("http://{}/default/default", free_address()));
-    for (broker, says) in [(&[("K_SINK", &*unknown)][..], "no broker default/other"), (&[("K_SINK", &closed)], "")] {
-        let refused = end(&wait("--listen 127.0.0.1:0 foo"), broker);
+    for (broker, says) in [(unknown, "no broker default/other"), (closed, ""), (String::new(), "K_SINK")] {
+        let refused = end(&wait("--listen 127.0.0.1:0 foo"), &broker);
         assert!(refused.code == Some(3) && refused.stderr.contains(says), "{refused:?}");
     }
-    let unnamed = end(&wait("--listen 127.0.0.1:0 foo"), &[]);
-    assert!(unnamed.code == Some(3) && unnamed.stderr.contains("K_SINK"), "{unnamed:?}");
 }
 
 /// The program, waiting, and where it listens.
 fn start_waiting(line: &str, broker: &str) -> (Running, String) {
-    let mut waiting = Running::spawn(&mut shell(line, &[("K_SINK", broker)]));
+    let mut waiting = Running::spawn(&mut shell(line, broker));
     let [said, _] = waiting.until(|said, _| said.contains('\n'));
     let address = said.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{said:?}")).to_owned();
     (waiting, format!("http://{address}/"))
@@ -110,31 +98,29 @@ fn what_comes_ends_it_as_it_says() {
     }
 }
 
-/// The README's command that waits until then, for a subscriber at `address`.
-fn wait_until(state: &str, address: &str) -> String {
-    let commands = commands("Waiting until it runs, and until it ends");
-    let command = commands.iter().find(|command| command.contains(&format!("--until {state}"))).unwrap();
-    command.replace(&format!(" foo {BROKER}"), &format!(" --listen {address} --id 1 --source /me foo"))
-}
-
 fn a_client_is_waited_for() {
     let address = free_address();
-    let running = start_with_trigger(&address);
-    let broker = [("K_SINK", &*running.address("broker"))];
-    // As the README has it, but for the ports.
-    let line = documented().1.replace(BROKER, &format!("{} --listen {address}", broker[0].1));
+    let [trigger, first] = documented();
+    let flags = trigger.split('"').nth(1).unwrap().replace(LISTEN, &address);
+    assert!(flags.contains(&address), "{trigger}");
+    let running = Running::start(&flags.split(' ').collect::<Vec<_>>());
+    let broker = running.address("broker");
+    let [until_running, until_ended] = commands("Waiting until it runs, and until it ends").try_into().unwrap();
+    let with =
+        |line: &str, flags: &str| line.replace(&format!(" foo {BROKER}"), &format!(" --listen {address} {flags}"));
     for (line, code, says) in [
-        (line, 0, "done: default/"),
-        (wait(&format!("--listen {address} nope")), 1, "failed: GatewayNotInjected: "),
-        (wait_until("running", &address), 0, "running: default/"),
+        // As the README has it, but for the ports.
+        (first.replace(BROKER, &format!("{broker} --listen {address}")), 0, "done: default/"),
+        (with(&first, "nope"), 1, "failed: GatewayNotInjected: "),
+        (with(&until_running, "--id 1 --source /me foo"), 0, "running: default/"),
     ] {
         let Ended { code: ended, stdout, stderr } = end(&line, &broker);
         let said = stdout + &stderr;
         assert!(ended == Some(code) && said.contains(says), "{line}: {ended:?} {said}");
     }
-    let (waiting, _) = start_waiting(&wait_until("ended", &address), broker[0].1);
+    let (waiting, _) = start_waiting(&with(&until_ended, "--id 1 --source /me foo"), &broker);
     let [line] = commands("Ending a client").try_into().unwrap();
-    run(&line.replace(BROKER, broker[0].1), &[]).unwrap();
+    run(&line.replace(BROKER, &broker), "").unwrap();
     let (code, [_, errors]) = waiting.end();
     assert!(code == Some(1) && errors.contains("ended: Terminated: "), "{errors}");
 }
@@ -155,7 +141,7 @@ fn the_trigger_gets_the_answer_to_its_job() {
     let running = Running::start(&["--trigger", &format!("http://{address}/{filter}")]);
     // The later --timeout counts: a filter that is wrong is not to hold the tests up.
     let asks = format!("{} --timeout 30", asks.replace(&in_cluster, &address));
-    let ended = end(&wait(&asks), &[("K_SINK", &running.address("broker"))]);
+    let ended = end(&wait(&asks), &running.address("broker"));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(pods(&running).len(), 1);
 }

@@ -1,11 +1,11 @@
-//! How the page looks and feels: without a mouse, on a phone, in dark and light, without JavaScript, and in trouble.
+//! What the page shows: without a mouse, on a phone, in dark and light, without JavaScript, and in trouble.
 
 use serde_json::json;
 use tests::cluster::client::until;
 use tests::provisioner::repository;
 
 use crate::browser::Page;
-use crate::{Test, named};
+use crate::{Run, Test};
 
 /// The keys of WebDriver that have no character.
 const TAB: &str = "\u{E004}";
@@ -14,15 +14,20 @@ const ENTER: &str = "\u{E007}";
 /// For every text that is seen: its contrast with what is behind it (WCAG 2.2, 1.4.3), where that is too low.
 const FAINT: &str = include_str!("contrast.js");
 
-pub fn tests() -> [Test; 7] {
+/// The tests of these functions.
+macro_rules! named {
+    ($($test:ident),* $(,)?) => {
+        [$((stringify!($test), (|page| Box::pin($test(page))) as Run)),*]
+    };
+}
+
+pub fn tests() -> [Test; 5] {
     named![
         everything_can_be_done_without_a_mouse,
-        the_page_fits_a_phone,
-        every_text_can_be_read_in_dark_and_in_light,
+        what_becomes_of_events_is_seen_in_light_and_in_dark_and_on_a_phone,
         the_page_works_without_javascript,
         an_error_of_the_script_is_shown,
         a_command_that_stops_is_said_to_be_gone,
-        the_page_is_seen_as_the_readme_shows_it,
     ]
 }
 
@@ -46,9 +51,7 @@ async fn everything_can_be_done_without_a_mouse(page: &mut Page) {
     assert_eq!(outline, "solid", "what has the focus must be seen to have it");
     page.keys(ENTER).await;
     page.until_says("#sent .answer", "DONE").await;
-    for part in ["gateway-init", "client", "gateway-sidecar", "pod-gateway-bar.gateway-system.svc.cluster.local"] {
-        page.until_says("[data-gateway=bar] .pod", part).await;
-    }
+    page.until_says("[data-gateway=bar] .pod", "pod-gateway-bar.gateway-system.svc.cluster.local").await;
     tab_to(page, ".again").await;
     page.keys(ENTER).await;
     page.until_says("#sent", "Sent twice, answered twice with one and the same event.").await;
@@ -58,44 +61,6 @@ async fn everything_can_be_done_without_a_mouse(page: &mut Page) {
     tab_to(page, "[value=api-fails]").await;
     page.keys(" ").await;
     page.until("document.querySelector('[value=api-fails]').ariaPressed === 'true'").await;
-    tab_to(page, "#steps summary").await;
-    page.keys(ENTER).await;
-    page.until("document.querySelectorAll('#steps details[open]').length === 1").await;
-}
-
-async fn the_page_fits_a_phone(page: &mut Page) {
-    page.resize(360, 740).await;
-    page.send("foo", "an-id-that-has-no-place-to-be-broken-and-is-longer-than-a-phone-is-wide").await;
-    page.until_says("#sent .answer", "DONE").await;
-    page.click("#steps [data-kind=done] summary").await;
-    page.until_says("[data-gateway=foo] .pod", "running").await;
-    page.click(".ends summary").await;
-    let width = page.ask("document.documentElement.scrollWidth").await;
-    assert_eq!(width, 360, "the page can be scrolled sideways");
-    let small =
-        page.ask("Array.from(document.querySelectorAll('button')).filter(b => b.offsetHeight < 40).length").await;
-    assert_eq!(small, 0, "a thumb is wider than that");
-}
-
-async fn every_text_can_be_read_in_dark_and_in_light(page: &mut Page) {
-    page.send("nope", "1").await;
-    page.until_says("#sent .answer", "FAILED").await;
-    page.send("foo", "2").await;
-    page.until_says("[data-gateway=foo] .pod", "running").await;
-    page.click(".ends summary").await;
-    assert_eq!(page.execute(FAINT).await, json!([]), "of a client that runs");
-    page.click("[value=terminate]").await;
-    page.until_says("[data-gateway=foo] .pod", "Terminated").await;
-    page.set("api-fails").await;
-    page.send("bar", "3").await;
-    page.until_says("#steps", "retry").await;
-    let mut backgrounds = Vec::new();
-    for scheme in ["light", "dark"] {
-        page.prefer(scheme).await;
-        assert_eq!(page.execute(FAINT).await, json!([]), "in {scheme}");
-        backgrounds.push(page.ask("getComputedStyle(document.body).backgroundColor").await);
-    }
-    assert_ne!(backgrounds[0], backgrounds[1]);
 }
 
 async fn the_page_works_without_javascript(page: &mut Page) {
@@ -131,33 +96,60 @@ async fn a_command_that_stops_is_said_to_be_gone(page: &mut Page) {
     page.until_says("#trouble", "The command does not answer").await;
 }
 
-/// Makes the pictures in the README, where `UPDATE_DOCS` is set.
-async fn the_page_is_seen_as_the_readme_shows_it(page: &mut Page) {
-    page.resize(1440, 1240).await;
-    page.prefer("light").await;
+/// An event of each kind: done, failed, ended by another, and retried until the API was there again.
+async fn tell_of_every_kind(page: &Page) {
     for (gateway, id) in [("foo", "crawler-1"), ("foo", "crawler-2"), ("bar", "crawler-3"), ("nope", "crawler-4")] {
         page.send(gateway, id).await;
         page.until("document.querySelector('#sent .answer') !== null").await;
     }
+    page.until_says("#sent .answer", "GatewayNotInjected").await;
+    page.until_says("[data-gateway=nope]", "no gateway has this name").await;
+    page.until_says("[data-gateway=nope] .pod", "it never had a node").await;
     page.end("foo", "terminate").await;
-    page.until_says("#gateway-foo", "Terminated").await;
+    page.until_says("#gateway-foo li:first-child", "was ended by an event that asked for it").await;
+    page.until_says("#steps", "Terminated").await;
     page.set("api-fails").await;
     page.send("bar", "crawler-5").await;
     page.until_says("#sent", "retried twice").await;
+    page.until_says("#steps [data-kind=retry]", "because it was answered 503").await;
     page.set("fair").await;
     page.until_says("#sent .answer", "DONE").await;
     page.until("document.querySelectorAll('.pod[data-progress=running]').length === 3").await;
     assert_eq!(page.count(".pod[data-progress=ended], .pod[data-progress=removed]").await, 2);
+}
+
+/// Makes the pictures in the README, where `UPDATE_DOCS` is set.
+async fn what_becomes_of_events_is_seen_in_light_and_in_dark_and_on_a_phone(page: &mut Page) {
+    page.resize(1440, 1240).await;
+    page.prefer("light").await;
+    tell_of_every_kind(page).await;
     page.execute("scrollTo(0, 0)").await;
-    keep("page.png", &page.screenshot().await);
-    page.prefer("dark").await;
-    keep("page-dark.png", &page.screenshot().await);
+    let mut backgrounds = Vec::new();
+    for (scheme, picture) in [("light", "page.png"), ("dark", "page-dark.png")] {
+        page.prefer(scheme).await;
+        assert_eq!(page.execute(FAINT).await, json!([]), "in {scheme}");
+        backgrounds.push(page.ask("getComputedStyle(document.body).backgroundColor").await);
+        keep(picture, &page.screenshot().await);
+    }
+    assert_ne!(backgrounds[0], backgrounds[1]);
     page.resize(390, 844).await;
     keep("page-phone.png", &page.screenshot().await);
+    page.send("foo", "an-id-that-has-no-place-to-be-broken-and-is-longer-than-a-phone-is-wide").await;
+    page.until_says("#sent .answer", "DONE").await;
+    page.click("#steps [data-kind=done] summary").await;
+    page.click(".ends summary").await;
+    assert_eq!(page.execute(FAINT).await, json!([]), "of a client that runs");
+    assert_eq!(page.ask("document.documentElement.scrollWidth").await, 390, "the page can be scrolled sideways");
+    let small = "Array.from(document.querySelectorAll('button')).filter(button => button.offsetHeight < 40).length";
+    assert_eq!(page.ask(small).await, 0, "a thumb is wider than that");
+    // What is open stays open while more happens.
+    page.click("[value=lose-node]").await;
+    page.until_says("body", "was ended by Kubernetes: its node has gone").await;
+    page.until_says("#steps", "NodeLost").await;
+    assert_eq!(page.count("#steps details[open]").await, 1);
 }
 
 fn keep(name: &str, picture: &[u8]) {
-    assert!(picture.starts_with(b"\x89PNG\r\n\x1a\n"));
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(repository().join("docs/images").join(name), picture).expect("a picture can be written");
     }

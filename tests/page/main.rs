@@ -5,7 +5,6 @@
 
 mod browser;
 mod looks;
-mod sending;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::Path;
@@ -27,14 +26,6 @@ type Run = for<'a> fn(&'a mut Page) -> LocalBoxFuture<'a, ()>;
 /// A test, which is named after its function.
 type Test = (&'static str, Run);
 
-/// The tests of these functions.
-macro_rules! named {
-    ($($test:ident),* $(,)?) => {
-        [$((stringify!($test), (|page| Box::pin($test(page))) as crate::Run)),*]
-    };
-}
-use named;
-
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(2));
@@ -53,7 +44,7 @@ fn main() -> ExitCode {
         };
         Trial::test(name.replace('_', " "), run).with_ignored_flag(driver.is_none())
     };
-    let trials = sending::tests().into_iter().chain(looks::tests()).map(trial).collect();
+    let trials = looks::tests().into_iter().map(trial).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if driver.is_none() {
         println!("{NOT_RUN}");
