@@ -16,7 +16,7 @@ BUILD_COMMAND := cargo build --workspace --bin $(COMMAND)
 
 # Builds both at once: cargo locks the directories of the component and of the command separately. Each `+` shares make's job
 # slots with cargo. If each cargo used all processors, the compilers would be in each other's way: 5 % more time.
-PROCESSORS := $(shell getconf _NPROCESSORS_ONLN)
+PROCESSORS = $(shell getconf _NPROCESSORS_ONLN)
 define BUILD
 @$(MAKE) --no-print-directory --jobs=$(PROCESSORS) command $(WASM)
 endef
@@ -299,6 +299,9 @@ ADVISORIES ?= if-reachable
 .PHONY: deny
 deny: $(CARGO_DENY) ## Check the dependencies: licences, duplicates, sources and, where they can be had, advisories
 	$(CARGO_DENY) --workspace check --allow no-license-field bans licenses sources
+	@twice="$$(cargo tree --package local --edges normal,build --duplicates --depth 0)" && \
+		! grep -E '^wasm(parser|-encoder) ' <<<"$$twice" || \
+		{ echo "host/Cargo.toml must give both the same features, or each is built twice"; exit 1; } >&2
 	@if $(CARGO_DENY) --workspace fetch db 2>/dev/null; then \
 		$(CARGO_DENY) --workspace check --disable-fetch advisories; \
 	else \
