@@ -21,8 +21,10 @@ use crate::text::cut;
 
 const HEADER_PREFIX: &str = "ce-";
 const CLOUDEVENTS: &str = "application/cloudevents";
-/// The extension by which a Broker's ingress marks an event.
-const KNATIVE_ARRIVAL: &str = "ce-knativearrivaltime";
+/// What marks a delivery by Knative: an extension of the Broker's ingress, and a header of all its dispatchers, Kafka's
+/// too.
+const OF_KNATIVE: [HeaderName; 2] =
+    [HeaderName::from_static("ce-knativearrivaltime"), HeaderName::from_static("kn-namespace")];
 /// Not part of JSON, but some tools write it before JSON.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const GZIP: &[u8] = b"\x1f\x8b";
@@ -150,7 +152,7 @@ fn read_binary<'a>(headers: &HeaderMap, content_type: Option<&str>, body: &'a [u
     if !headers.keys().any(|name| name.as_str().starts_with(HEADER_PREFIX)) {
         return Err(ReadError::NoEvent);
     }
-    let is_verbatim = headers.contains_key(KNATIVE_ARRIVAL);
+    let is_verbatim = OF_KNATIVE.iter().any(|name| headers.contains_key(name));
     let text = |attribute: &str| {
         let name = HeaderName::try_from(format!("{HEADER_PREFIX}{attribute}")).expect("an attribute makes a header");
         let read = if is_verbatim { raw_text } else { decoded_text };
