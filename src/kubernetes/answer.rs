@@ -155,12 +155,13 @@ pub fn read_deletion(body: &[u8], name: &str) -> Result<Option<u64>, Verdict> {
     if status.kind == "Status" && status.status == "Success" {
         return Ok(None);
     }
-    let Observed { metadata, .. } = parse(body)?;
-    if metadata.name != name {
+    let pod: Observed = parse(body)?;
+    if pod.metadata.name != name {
         return Err(unreadable(&format!("it doesn't say that the Pod {name} was removed")));
     }
-    let is_held = metadata.finalizers.is_some_and(|finalizers| !finalizers.is_empty());
-    let left = metadata.deletion_grace_period_seconds.and_then(|seconds| seconds.try_into().ok());
+    // A gated Pod never runs, whoever holds its object with a finalizer, as Kueue does.
+    let is_held = !pod.is_gated() && pod.metadata.finalizers.is_some_and(|finalizers| !finalizers.is_empty());
+    let left = pod.metadata.deletion_grace_period_seconds.and_then(|seconds| seconds.try_into().ok());
     Ok(left.filter(|seconds| *seconds > 0).or(is_held.then_some(1)))
 }
 

@@ -245,6 +245,14 @@ fn a_pod_that_nobody_routed_is_removed_before_it_could_run() {
         removed(),
         refused(DELETE, 404, "NotFound"),
         (DELETE, object(200, &json!({"kind": "Status", "status": "Success"}))),
+        // Kueue's webhook holds every Pod of a queue until it has seen its end.
+        (
+            DELETE,
+            object(
+                200,
+                &merged(deleting(unrouted()), &json!({"metadata": {"finalizers": ["kueue.x-k8s.io/managed"]}})),
+            ),
+        ),
     ];
     for deletion in gone {
         check_failed(vec![created(&unrouted()), deletion], Reason::GatewayNotInjected, expected);
