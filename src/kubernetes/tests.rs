@@ -6,6 +6,7 @@ use http::header::RETRY_AFTER;
 
 use super::*;
 use crate::outbound::{Answer, NoAnswer};
+use crate::pod::GATE;
 use crate::reason::Reason;
 use crate::testing;
 
@@ -32,7 +33,7 @@ enum Says {
     Quota,
 }
 
-const MESSAGES: [(Says, &str); 17] = [
+const MESSAGES: [(Says, &str); 23] = [
     (Says::Nothing, "no"),
     (Says::Nothing, "pods is forbidden: User \"x\" cannot create resource \"pods\""),
     // Quotations later in a message don't count.
@@ -54,6 +55,14 @@ const MESSAGES: [(Says, &str); 17] = [
         Says::NotYet,
         "pods \"x\" is forbidden: error fetching namespace \"n\": unable to find annotation openshift.io/sa.scc.mcs",
     ),
+    // The other texts of OpenShift's plugins: openshift/apiserver-library-go.
+    (Says::NotYet, "pods \"x\" is forbidden: error fetching namespace \"n\": namespace \"n\" not found"),
+    (
+        Says::NotYet,
+        "pods \"x\" is forbidden: securitycontextconstraints.security.openshift.io cache is not synchronized",
+    ),
+    (Says::NotYet, "pods \"x\" is forbidden: quota.openshift.io/ClusterResourceQuota: caches not synchronized"),
+    (Says::NotYet, "pods \"x\" is forbidden: caches not synchronized"),
     (
         Says::NotYet,
         "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: failed to configure \
@@ -63,6 +72,12 @@ const MESSAGES: [(Says, &str); 17] = [
         Says::Nothing,
         "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: remove hostPID",
     ),
+    // A MutatingAdmissionPolicy's, which says nothing of the Pod.
+    (
+        Says::NotYet,
+        "policy 'p' with binding 'b' denied request: failed to configure binding: no params found for policy binding",
+    ),
+    (Says::Nothing, "policy 'p' with binding 'b' denied request: expression 'x' resulted in error"),
     (Says::Quota, "pods \"x\" is forbidden: exceeded quota: clients, requested: pods=1, used: pods=5, limited: pods=5"),
     (Says::Quota, "pods \"x\" is forbidden: failed quota: clients: must specify limits.cpu for: gateway-init"),
 ];
@@ -223,7 +238,11 @@ fn a_deletion_is_over_when_the_answer_says_that_nothing_holds_the_pod() {
     }
     assert_eq!(read(r#"{"kind":"Status","status":"Success"}"#), Ok(None));
     assert_eq!(read(&pod(r#","deletionGracePeriodSeconds":30"#)), Ok(Some(30)));
-    assert_eq!(read(&pod(r#","deletionGracePeriodSeconds":0,"finalizers":["a/b"]"#)), Ok(Some(1)));
+    let held = pod(r#","deletionGracePeriodSeconds":0,"finalizers":["a/b"]"#);
+    assert_eq!(read(&held), Ok(Some(1)));
+    // A gated Pod never runs, whoever holds its object.
+    let gated = format!(r#""spec":{{"schedulingGates":[{{"name":"other"}},{{"name":"{GATE}"}}]}}"#);
+    assert_eq!(read(&held.replace(r#""spec":{}"#, &gated)), Ok(None));
     // Not an API server's answer about this Pod.
     let strange = [r#"{"kind":"Status","status":"Failure"}"#, "{}", "<html>", "", &pod("").replace(r#""a""#, r#""b""#)];
     for body in strange {

@@ -173,10 +173,13 @@ fn readiness(refusal: &Refusal, retry: Retry) -> Verdict {
     }
 }
 
-/// What a refusal only for now begins with: the quota's controller, etcd, the API server itself or a backend has no answer.
+/// What a refusal only for now begins with: the quota's controller, etcd, the API server itself or a backend has no
+/// answer, or admission plugins, those of OpenShift too, have yet to read what they need.
 #[rustfmt::skip]
-const UNREACHED: [&str; 7] = [
+const FOR_NOW: [&str; 12] = [
     "status unknown for quota: ", "etcdserver: ", "storage is ", "rpc error: ", "the server ", "Get \"", "Post \"",
+    "not yet ready to handle request", "caches not synchronized", "error fetching namespace ",
+    "quota.openshift.io/ClusterResourceQuota: caches ", "securitycontextconstraints.security.openshift.io cache is ",
 ];
 
 /// Whether the API server refuses an object only for now: the cluster has yet to count a quota, to create the service
@@ -188,13 +191,11 @@ const UNREACHED: [&str; 7] = [
 fn is_not_yet(why: &str) -> bool {
     let lacks_account = why.starts_with("error looking up service account ")
         && (!why.ends_with(" not found") || why.ends_with(": serviceaccount \"default\" not found"));
-    let lacks_range = why.starts_with("error fetching namespace ");
-    UNREACHED.iter().any(|beginning| why.starts_with(beginning))
-        || why == "not yet ready to handle request"
-        || why.starts_with("ValidatingAdmissionPolicy ") && why.contains("' denied request: failed to configure ")
+    let is_of_policy = why.starts_with("ValidatingAdmissionPolicy ") || why.starts_with("policy ");
+    FOR_NOW.iter().any(|beginning| why.starts_with(beginning))
+        || is_of_policy && why.contains(" denied request: failed to configure ")
         || why.contains(" at this time because there was an error enforcing ")
         || lacks_account
-        || lacks_range && why.contains(": unable to find annotation openshift.io/sa.scc")
 }
 
 impl Refusal {
@@ -227,8 +228,11 @@ impl Refusal {
         ["exceeded quota: ", "failed quota: "].iter().any(|quota| self.why_forbidden().starts_with(quota))
     }
 
+    /// Why it forbids a Pod. A MutatingAdmissionPolicy says nothing else.
     fn why_forbidden(&self) -> &str {
-        self.message().split_once(" is forbidden: ").map_or("", |(_, why)| why)
+        let message = self.message();
+        let whole = if message.starts_with("policy ") { message } else { "" };
+        message.split_once(" is forbidden: ").map_or(whole, |(_, why)| why)
     }
 }
 
