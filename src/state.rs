@@ -143,20 +143,22 @@ impl Observed {
         let disruption = self.disruption_target().and_then(|condition| condition.message.as_ref());
         let reason = self.reason(exit);
         let failed = if exit.is_none() && reason == EndReason::Error { self.failed_init() } else { None };
-        let of_client = exit.and_then(|exit| exit.message.as_ref());
+        // Of a container that it lost the kubelet knows neither message nor exit code, and writes its own.
+        let known = exit.filter(|exit| !exit.is_lost());
+        let of_client = known.and_then(|exit| exit.message.as_ref());
         let messages = [of_client, self.status.message.as_ref(), disruption, failed.as_ref()];
         End {
             reason,
-            // Of a container that it lost the kubelet knows no exit code, and writes 137.
-            exit_code: exit.filter(|exit| exit.reason != "ContainerStatusUnknown").map(|exit| exit.exit_code),
+            exit_code: known.map(|exit| exit.exit_code),
             message: messages.into_iter().flatten().find(|message| !message.is_empty()).cloned(),
             ended_at: exit.and_then(|exit| exit.finished_at).or_else(|| self.ended_at()),
         }
     }
 
-    /// Which init container kept the client from starting, of which Kubernetes says nothing else.
+    /// Which init container kept the client from starting, of which Kubernetes says nothing else: the last that ended,
+    /// because a sidecar before it is ended with it.
     fn failed_init(&self) -> Option<String> {
-        self.status.init_container_statuses.iter().find_map(|ContainerStatus { name, state }| {
+        self.status.init_container_statuses.iter().rev().find_map(|ContainerStatus { name, state }| {
             let code = state.terminated.as_ref()?.exit_code;
             (code != 0).then(|| format!("it never started: its init container {name} ended with {code}"))
         })
@@ -201,14 +203,15 @@ impl Observed {
 
     /// Whether the container `client`, which has ended, is not started again.
     ///
-    /// A deletion of the Pod doesn't change that: the kubelet restarts the container until it sees the deletion.
+    /// A deletion of the Pod doesn't change that: the kubelet restarts the container until it sees the deletion. It
+    /// restarts a container that it lost whatever the policy.
     fn is_final(&self, exit: &Exit) -> bool {
         let client = self.spec.containers.iter().find(|container| container.name == CLIENT_CONTAINER);
         let policy = client.and_then(|client| client.restart_policy.as_deref()).unwrap_or(&self.spec.restart_policy);
         let is_restarted =
             client.is_some_and(|client| client.restart_policy_rules.iter().any(|rule| rule.matches(exit)));
         match policy {
-            _ if is_restarted => false,
+            _ if is_restarted || exit.is_lost() => false,
             "Never" => true,
             "OnFailure" => exit.exit_code == 0,
             _ => false,

@@ -321,6 +321,46 @@ fn a_time_at_the_end_of_the_calendar_ends_nothing() {
     assert_eq!(Observed::deserialize(&late).unwrap().end().reason, EndReason::DeadlineExceeded);
 }
 
+/// What the kubelet writes of a container that it lost.
+fn lost() -> Value {
+    json!({"terminated": {
+        "exitCode": 137, "reason": "ContainerStatusUnknown",
+        "message": "The container could not be located when the pod was terminated",
+    }})
+}
+
+/// As in kubernetes/kubernetes#122932.
+#[test]
+fn an_eviction_says_why_though_the_container_was_lost() {
+    let why = "The node was low on resource: ephemeral-storage.";
+    let evicted = json!({"status": {"phase": "Failed", "reason": "Evicted", "message": why}});
+    let end = end_of(&with_client(lost(), &evicted));
+    assert_eq!((end.reason, end.exit_code, end.message.as_deref()), (EndReason::Evicted, None, Some(why)));
+}
+
+/// The kubelet, `ShouldContainerBeRestarted`: whatever the policy.
+#[test]
+fn a_client_that_the_kubelet_lost_is_started_again() {
+    let client = with_client(lost(), &never());
+    assert_eq!(observed(&client).state(), State::Waiting);
+    check_reason(&merged(client, &json!({"status": {"phase": "Failed"}})), EndReason::Error);
+}
+
+#[test]
+fn the_init_container_that_failed_is_named_and_not_a_sidecar_that_ended_with_it() {
+    let failed = json!({"status": {
+        "phase": "Failed",
+        "initContainerStatuses": [
+            container("gateway-init", exited(0, "Completed")),
+            container("gateway-sidecar", exited(137, "Error")),
+            container("vault-agent-init", exited(1, "Error")),
+        ],
+        "containerStatuses": [container("client", waiting("PodInitializing"))],
+    }});
+    let end = end_of(&pod(&merged(never(), &failed)));
+    assert_eq!(end.message.as_deref(), Some("it never started: its init container vault-agent-init ended with 1"));
+}
+
 mod walk;
 
 /// How the node finally deletes a Pod: with grace period 0, and that time instead of the first request's. A sidecar that

@@ -103,6 +103,13 @@ pub(super) struct Exit {
     pub(super) finished_at: Option<DateTime<Utc>>,
 }
 
+impl Exit {
+    /// Whether the kubelet lost the container, as it may when the runtime restarts.
+    pub(super) fn is_lost(&self) -> bool {
+        self.reason == "ContainerStatusUnknown"
+    }
+}
+
 impl Rule {
     /// Whether it applies to this exit. A rule of an unknown kind applies to any.
     pub(super) fn matches(&self, exit: &Exit) -> bool {
