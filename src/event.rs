@@ -121,16 +121,34 @@ fn json<'a>(data: &'a Data) -> Result<&'a [u8], String> {
     }
 }
 
-/// Reads an object. serde's derive would also accept a list, item by item, and its error about a string quotes all of it.
+/// Reads an object, and says what is there instead.
 fn object<'a, T: Deserialize<'a>>(json: &'a [u8], what: &str) -> Result<T, String> {
-    match json.trim_ascii_start().first() {
-        Some(b'[') => Err(format!("{what} is a list and not an object")),
-        Some(b'"') => Err(not_an_object(json, what, String::new())),
-        _ => serde_json::from_slice(json).map_err(|error| not_an_object(json, what, error.to_string())),
+    let object = match list_or_string(json) {
+        Some(other) => Err(other.to_owned()),
+        None => serde_json::from_slice(json).map_err(|error| match error.is_data() {
+            true => format!("can't be read ({error})"),
+            false => format!("is not JSON ({error})"),
+        }),
+    };
+    object.map_err(|problem| format!("{what} {problem}"))
+}
+
+/// serde's derive would also accept a list, item by item, and its error about a string quotes all of it. A string that
+/// contains JSON was encoded twice, as several bindings and tools do.
+fn list_or_string(json: &[u8]) -> Option<&'static str> {
+    let holds_json = |text: String| text.trim_start().starts_with(['{', '"']);
+    match json.trim_ascii_start().first()? {
+        b'[' => Some("is a list and not an object"),
+        b'"' if serde_json::from_slice(json).is_ok_and(holds_json) => {
+            Some("is a string that holds JSON, so it was encoded twice")
+        }
+        b'"' => Some("is a string and not an object"),
+        _ => None,
     }
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct PendingData<'a> {
     #[serde(borrow, default, deserialize_with = "given")]
     gateway_name: Option<&'a RawValue>,
@@ -152,11 +170,13 @@ fn gateway_name(json: &[u8]) -> Result<String, String> {
 
 fn identity(json: &[u8]) -> Result<Context, String> {
     #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
     struct TerminationData<'a> {
         #[serde(borrow)]
         pending_event: &'a RawValue,
     }
     #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
     struct PendingEvent {
         source: String,
         id: String,
@@ -166,21 +186,6 @@ fn identity(json: &[u8]) -> Result<Context, String> {
     match source.is_empty() || id.is_empty() {
         true => Err("source or id of pending_event is empty".to_owned()),
         false => Ok(Context { source, id, ..Context::default() }),
-    }
-}
-
-/// Why `what` is not the object. A string that contains JSON was encoded twice, as several bindings and tools do.
-fn not_an_object(json: &[u8], what: &str, error: String) -> String {
-    let whole: &RawValue = match serde_json::from_slice(json) {
-        Ok(whole) => whole,
-        Err(error) => return format!("{what} is not JSON ({error})"),
-    };
-    let inner: Option<String> = serde_json::from_str(whole.get()).ok();
-    match inner.map(|text| text.trim_start().starts_with(['{', '"'])) {
-        Some(true) => format!("{what} is a string that holds JSON, so it was encoded twice"),
-        Some(false) => format!("{what} is a string and not an object"),
-        None if whole.get().starts_with('{') => format!("{what} can't be read ({error})"),
-        None => format!("{what} is JSON but not an object"),
     }
 }
 

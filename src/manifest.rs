@@ -71,7 +71,10 @@ pub fn manifest(pending: &Pending, config: &Config, base: Option<Base>) -> Value
 pub fn check_room(manifest: &Value) -> Result<(), Failure> {
     let annotations = manifest["metadata"]["annotations"].as_object().into_iter().flatten();
     match annotations.map(|(key, value)| key.len() + text(value).len()).sum::<usize>() > LARGEST_ANNOTATIONS {
-        true => Err(Failure::new(Reason::PodRejected, "its annotations are too long: use a shorter source and id")),
+        true => {
+            let message = "its annotations are too long: use a shorter source and id, or less in the PodTemplate's";
+            Err(Failure::new(Reason::PodRejected, message))
+        }
         false => Ok(()),
     }
 }

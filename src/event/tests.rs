@@ -49,7 +49,9 @@ fn data_that_names_no_gateway_says_what_stands_there_instead() {
         check_invalid_json(list, "the event's data is a list and not an object");
     }
     for other in ["7", "true", "null"] {
-        check_invalid_json(other, "the event's data is JSON but not an object");
+        let message = read(other).unwrap_err().message;
+        assert!(message.starts_with("the event's data can't be read (invalid type: "), "{message}");
+        assert!(message.contains(", expected an object at line 1 "), "{message}");
     }
 }
 
@@ -157,7 +159,7 @@ fn a_termination_names_the_pending_event_as_every_answer_does() {
     }
     for (json, expected) in [
         ("{}", "the event's data can't be read (missing field `pending_event`"),
-        (r#"{"pending_event": null}"#, "pending_event is JSON but not an object"),
+        (r#"{"pending_event": null}"#, "pending_event can't be read (invalid type: null, expected an object"),
         (r#"{"pending_event": "1"}"#, "pending_event is a string and not an object"),
         (
             r#"{"pending_event": "{\"source\": \"/test\"}"}"#,
@@ -171,7 +173,7 @@ fn a_termination_names_the_pending_event_as_every_answer_does() {
         ),
         (r#"[{"source": "/test", "id": "1"}]"#, "the event's data is a list and not an object"),
         (r#""{\"pending_event\": {}}""#, "the event's data is a string that holds JSON, so it was encoded twice"),
-        ("7", "the event's data is JSON but not an object"),
+        ("7", "the event's data can't be read (invalid type: integer `7`, expected an object"),
         ("", "the event's data is not JSON (EOF while parsing"),
     ] {
         let failure = read(json).unwrap_err();
