@@ -192,12 +192,16 @@ fn given(word: String) -> Option<String> {
     Some(word).filter(|word| !word.is_empty())
 }
 
-/// No node can pull from a repository with capitals, and the API server doesn't say so. A registry and a tag may have some.
+/// No node can pull from a repository with capitals or without a name, nor a tag that is empty, and the API server
+/// doesn't say so. A registry and a tag may have capitals.
 fn is_image(value: &str) -> bool {
     let path = value.split_once('/').map_or(value, |(_, path)| path);
-    let mut repository = path.bytes().take_while(|byte| !b":@".contains(byte));
-    let is_whole = value.split('/').all(|part| !part.is_empty());
-    is_whole && !value.contains(char::is_whitespace) && !repository.any(|byte| byte.is_ascii_uppercase())
+    let mut repository = path.bytes().take_while(|byte| !b":@".contains(byte)).peekable();
+    let is_cut = matches!(value.as_bytes().last(), Some(b':' | b'@'))
+        || value.contains(":@")
+        || value.split('/').any(str::is_empty);
+    let is_named = repository.peek().is_some() && !repository.any(|byte| byte.is_ascii_uppercase());
+    is_named && !is_cut && !value.contains(char::is_whitespace)
 }
 
 fn is_optional_name(value: &str) -> bool {

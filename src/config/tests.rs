@@ -146,6 +146,11 @@ fn each_variable_has_its_grammar() {
             "ghcr.io/Org/a:v1",
             "localhost:5000/A",
             "a/B@sha256:0",
+            "a:",
+            "a/b@",
+            ":1",
+            "a/:1",
+            "a:@sha256:0",
         ],
     );
     check_grammar("client_pod_template", &["", "a.b"], &["a_b"]);
