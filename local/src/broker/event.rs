@@ -17,11 +17,12 @@ use uuid::Uuid;
 
 /// A message is not a CloudEvent that can be taken in.
 #[derive(Debug, Error)]
-#[error("not a CloudEvent: {0}")]
 pub enum EventError {
     /// The component would not take it either.
+    #[error(transparent)]
     Read(#[from] ReadError),
     /// An attribute that the component doesn't use is not as its type says.
+    #[error("not a CloudEvent: {0}")]
     Attribute(#[from] serde_json::Error),
 }
 
