@@ -11,7 +11,8 @@ use crate::url::BaseUrl;
 
 const JSON: &str = "application/json";
 const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The component as a product, as in RFC 9110, section 10.1.5: [`MANAGED_BY`] and the version.
+const PRODUCT: &str = concat!("cloudevents-podgateway-client-provisioner/", env!("CARGO_PKG_VERSION"));
 
 /// A service account's bearer token. It has no `Debug` and no `Display`, so that nothing prints it by accident.
 pub struct Token(String, HeaderValue);
@@ -179,20 +180,22 @@ impl<'a> Api<'a> {
 
     fn request(&self, method: Method, path: &str, body: Option<(&'static str, &Value)>) -> Request<Vec<u8>> {
         let bytes = body.and_then(|(_, value)| serde_json::to_vec(value).ok()).unwrap_or_default();
-        let mut request = Request::builder()
-            .method(method)
-            .uri(self.url.join(path))
-            .header(ACCEPT, JSON)
-            // The API server uses the part before the slash as the field manager.
-            .header(USER_AGENT, format!("{MANAGED_BY}/{VERSION}"));
+        let length = bytes.len();
+        let mut request = Request::new(bytes);
+        *request.method_mut() = method;
+        *request.uri_mut() = self.url.join(path).parse().expect("every part of it was parsed when it came in");
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+        // The API server uses the part before the slash as the field manager.
+        headers.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
         if !self.token.0.is_empty() {
-            request = request.header(AUTHORIZATION, self.token.1.clone());
+            headers.insert(AUTHORIZATION, self.token.1.clone());
         }
         if let Some((content_type, _)) = body {
-            request = request.header(CONTENT_TYPE, content_type).header(CONTENT_LENGTH, bytes.len());
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            headers.insert(CONTENT_LENGTH, length.into());
         }
-        let mut request = request.body(bytes).expect("every part of the request was parsed when it came in");
-        request.headers_mut().extend(self.trace.clone());
+        headers.extend(self.trace.clone());
         request
     }
 }
