@@ -26,6 +26,12 @@ const NETWORKS: [&str; 9] = [
     "ipam.spidernet.io/routes", "k8s.aliyun.com/pod-networks-request",
 ];
 
+/// The kinds of volumes of the Pod Security Standard "Restricted". The node mounts most others in its own network.
+#[rustfmt::skip]
+pub const VOLUMES: [&str; 8] = [
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
+];
+
 /// The prefix of the resources by which a container gets a device of a DeviceClass without a claim of its own.
 const DEVICES: &str = "deviceclass.resource.kubernetes.io/";
 
@@ -47,7 +53,7 @@ const fn rule(field: &'static str, why: &'static str, found: fn(&Value, &Value) 
 }
 
 /// The entries about the whole Pod. The one about annotations is in [`check`].
-pub const POD: [Rule; 7] = [
+pub const POD: [Rule; 8] = [
     rule("hostNetwork", "the node's network has no gateway", |spec, _| set(&spec["hostNetwork"])),
     rule("hostPID", "the node's processes have no gateway", |spec, _| set(&spec["hostPID"])),
     rule("hostIPC", "it opens the node to the client", |spec, _| set(&spec["hostIPC"])),
@@ -58,6 +64,9 @@ pub const POD: [Rule; 7] = [
     rule("resourceClaims", "a device of the node can be a network interface", |spec, _| set(&spec["resourceClaims"])),
     rule("volumes.hostPath", "the node's files and sockets lead to its network", |spec, _| {
         each(&spec["volumes"]).find_map(|volume| set(&volume["hostPath"]["path"]))
+    }),
+    rule("volumes.*", "the node would mount it past the gateway", |spec, _| {
+        each(&spec["volumes"]).find_map(|volume| other_than(volume, &VOLUMES)).cloned()
     }),
 ];
 
@@ -201,6 +210,11 @@ fn set(value: &Value) -> Option<String> {
 /// A value as JSON. The `Display` of [`Value`] would be a second serializer in the component.
 fn json(value: &Value) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// The kind of a volume or of a projected volume's source, if it is not an allowed one.
+pub fn other_than<'a>(volume: &'a Value, allowed: &[&str]) -> Option<&'a String> {
+    volume.as_object()?.keys().find(|kind| *kind != "name" && !allowed.contains(&kind.as_str()))
 }
 
 fn is(value: &Value, leading: &str) -> Option<String> {

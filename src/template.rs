@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::bypass::{self, Subject};
+use crate::bypass::{self, Subject, VOLUMES, other_than};
 use crate::pod::{CLIENT_CONTAINER, each, has_client, is_set, names_gateway, text};
 use crate::reason::{Failure, Reason};
 
@@ -28,12 +28,6 @@ const REFUSED: [(&str, &str); 4] = [
     ("ephemeralContainers", "they are for running Pods"),
     ("dnsConfig", "the gateway decides where names are resolved"),
     ("hostAliases", "they could give the gateway's name another address"),
-];
-
-/// The kinds of volumes of the Pod Security Standard "Restricted".
-#[rustfmt::skip]
-const VOLUMES: [&str; 8] = [
-    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 ];
 
 /// The allowed sources of a projected volume: no service account token.
@@ -78,6 +72,9 @@ fn check(base: &Base) -> Result<(), String> {
     bypass::check(base.annotations.keys(), &base.spec, Subject::Template).map_err(|found| match found.container {
         Some(container) => format!("remove {} from the container {container}: {}", found.field, found.why),
         None if found.field == "annotation" => format!("remove annotation {}: {}", found.found, found.why),
+        None if found.field == "volumes.*" => {
+            format!("remove volumes.{}: {}; a client may have {}", found.found, found.why, VOLUMES.join(", "))
+        }
         None => format!("remove {}: {}", found.field, found.why),
     })?;
     check_fields(&base.spec)?;
@@ -103,15 +100,10 @@ fn check_fields(spec: &Value) -> Result<(), String> {
 }
 
 fn check_volume(volume: &Value) -> Result<(), String> {
-    let other = |value: &Value, allowed: &[&str]| {
-        let mut kinds = value.as_object().into_iter().flatten().map(|(kind, _)| kind);
-        kinds.find(|kind| !allowed.contains(&kind.as_str()) && kind.as_str() != "name").cloned()
-    };
-    let of_source = || each(&volume["projected"]["sources"]).find_map(|source| other(source, &PROJECTED));
-    match other(volume, &VOLUMES).or_else(of_source) {
-        Some(kind) => {
-            let (name, allowed) = (text(&volume["name"]), VOLUMES.join(", "));
-            Err(format!("remove {kind} from the volume {name}: a client may have {allowed}, and no token"))
+    match each(&volume["projected"]["sources"]).find_map(|source| other_than(source, &PROJECTED)) {
+        Some(source) => {
+            let (name, allowed) = (text(&volume["name"]), PROJECTED.join(", "));
+            Err(format!("remove {source} from the volume {name}: a client may have {allowed}, and no token"))
         }
         None => Ok(()),
     }

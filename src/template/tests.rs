@@ -81,6 +81,7 @@ fn what_leads_past_the_gateway_is_refused_by_name() {
         match field {
             // Hardening adds it.
             "securityContext.capabilities.drop" => drop(check_usable(&change)),
+            "volumes.*" => check_invalid(&change, "remove volumes."),
             _ => check_invalid(&change, &format!("remove {field}")),
         }
     }
@@ -177,10 +178,7 @@ fn a_template_has_the_volumes_of_the_restricted_standard_and_no_other() {
         "portworxVolume", "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume",
     ];
     for kind in others {
-        check_invalid(
-            &volume(json!({kind: {}})),
-            &format!("remove {kind} from the volume v: a client may have configMap"),
-        );
+        check_invalid(&volume(json!({kind: {}})), &format!("remove volumes.{kind}: the node"));
     }
     let projected = |source: &str| volume(json!({"projected": {"sources": [{"secret": {}}, {source: {}}]}}));
     for source in ["clusterTrustBundle", "configMap", "downwardAPI"] {

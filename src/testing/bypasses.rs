@@ -50,6 +50,11 @@ fn of_pods() -> Vec<(&'static str, Value)> {
             "volumes.hostPath",
             spec(json!({"volumes": [{"name": "cri", "hostPath": {"path": "/run/containerd/containerd.sock"}}]})),
         ),
+        ("volumes.*", spec(json!({"volumes": [{"name": "out", "nfs": {"server": "203.0.113.7", "path": "/"}}]}))),
+        (
+            "volumes.*",
+            spec(json!({"volumes": [{"name": "x", "emptyDir": {}}, {"name": "code", "gitRepo": {"repository": "x"}}]})),
+        ),
     ]
 }
 
@@ -129,6 +134,14 @@ pub fn harmless() -> Vec<(&'static str, Value)> {
         ("nodeName", spec(json!({"nodeName": "", "nodeSelector": {"node": "1"}}))),
         ("resourceClaims", spec(json!({"resourceClaims": []}))),
         ("volumes.hostPath", spec(json!({"volumes": [{"name": "host-path", "emptyDir": {}}]}))),
+        (
+            "volumes.*",
+            spec(json!({"volumes": [
+                {"name": "a", "configMap": {"name": "x"}}, {"name": "b", "secret": {"secretName": "x"}},
+                {"name": "c", "projected": {"sources": []}}, {"name": "d", "persistentVolumeClaim": {"claimName": "x"}},
+                {"name": "e", "csi": {"driver": "csi.spiffe.io"}}, {"name": "f", "downwardAPI": {}},
+            ]})),
+        ),
         ("ports.hostPort", client(json!({"ports": [{"containerPort": 80, "hostPort": 0}, {"containerPort": 81}]}))),
         ("resources.limits", client(json!({"resources": {"limits": {"nvidia.com/gpu": "1", "memory": "1Gi"}}}))),
         ("securityContext.privileged", context(json!({"privileged": false}))),
