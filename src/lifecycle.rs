@@ -50,11 +50,12 @@ pub struct Report {
 impl<O: Outbound> Lifecycle<'_, O> {
     /// The report on the client that a hint is about; `None` if it was sent already or the Pod isn't a client.
     ///
-    /// The hint's own state only counts if it says that the Pod was deleted and the Pod is really gone.
+    /// The hint's own state only counts if it says that the Pod was deleted and the Pod is really gone. No sweep can send
+    /// what such a Pod owes any more, so that is sent first.
     ///
     /// # Errors
     /// Why the Pod can't be read.
-    pub async fn report(&self, hint: &Observed, is_deletion: bool) -> Result<Option<Report>, Retry> {
+    pub async fn report(&self, hint: &Observed, is_deletion: bool, tell: &impl Tell) -> Result<Option<Report>, Retry> {
         let metadata = &hint.metadata;
         let is_here = metadata.namespace == self.cluster.config.client_namespace;
         let Some(context) = metadata.context().filter(|_| is_here) else { return Ok(None) };
@@ -68,6 +69,9 @@ impl<O: Outbound> Lifecycle<'_, O> {
             }
             // A gated client never ran, so it has no end.
             Ok(_) | Err(Verdict::NotFound(_)) if is_deletion => {
+                if metadata.annotation(OWED).is_some() {
+                    tell(self.answer(metadata, &context, &Ok(metadata.clone()))).await?;
+                }
                 let state = if hint.is_gated() { hint.state() } else { State::Ended(hint.end()) };
                 let unsent = self.unsent(hint, &context, &state);
                 Ok(unsent.map(|(event, is_end)| Report { event, is_end, pod: None }))
@@ -158,11 +162,11 @@ impl<O: Outbound> Lifecycle<'_, O> {
         Ok(())
     }
 
-    /// Settles a Pod that stayed gated, as the dead letter route would. No delivery of its event comes any more, so the
-    /// answer must not get lost if the sink is down: a failure is sent before its Pod is deleted, and a release is
+    /// Settles a Pod that stayed gated, as the dead letter route would. Perhaps no delivery of its event comes any more, so
+    /// the answer must not get lost if the sink is down: a failure is sent before its Pod is deleted, and a release is
     /// recorded until `done` is sent.
     async fn settle_gated(&self, pod: &Observed, context: &Context, tell: &impl Tell) -> Result<(), Retry> {
-        if !self.is_old(&pod.metadata) || pod.metadata.is_being_deleted() {
+        if !self.is_older(&pod.metadata, 1) || pod.metadata.is_being_deleted() {
             return Ok(());
         }
         let name = &pod.metadata.name;
@@ -203,19 +207,20 @@ impl<O: Outbound> Lifecycle<'_, O> {
         reply::scheduling(context, gateway, outcome, config.gateway_verification, self.now)
     }
 
-    /// Whether the Pod is so old that its event is no longer delivered.
-    fn is_old(&self, pod: &Metadata) -> bool {
-        pod.creation_timestamp.is_some_and(|created| created < self.now - self.cluster.config.client_patience)
+    /// Whether the Pod is older than this many times `client_patience`. Its event is delivered for less than one, and its
+    /// dead letter, which Knative retries as often, for less than two.
+    fn is_older(&self, pod: &Metadata, times: i32) -> bool {
+        pod.creation_timestamp.is_some_and(|created| created < self.now - self.cluster.config.client_patience * times)
     }
 
-    /// Whether the Pod of a client that has ended is to be deleted. Until its event is old, a redelivery would create a
-    /// second Pod.
+    /// Whether the Pod of a client that has ended is to be deleted. Before that age, a redelivery would create a second Pod,
+    /// and a dead letter would fail its event.
     fn is_due(&self, pod: &Observed, state: &State) -> bool {
         let (State::Ended(end), Some(retention)) = (state, self.cluster.config.client_retention) else {
             return false;
         };
         let is_over = end.ended_at.is_some_and(|ended| ended <= self.now - retention);
-        is_over && self.is_old(&pod.metadata) && !pod.metadata.is_being_deleted()
+        is_over && self.is_older(&pod.metadata, 2) && !pod.metadata.is_being_deleted()
     }
 
     /// The report that has not been sent, and whether it says that the client has ended.

@@ -229,7 +229,8 @@ impl<'a, O: Outbound> Means<'a, O> {
     async fn report(&self, pod: &Observed, is_deletion: bool) -> Result<End, Retry> {
         let cluster = self.cluster()?;
         let lifecycle = Lifecycle { cluster: &cluster, now: self.now };
-        let Some(Report { event, is_end, pod }) = lifecycle.report(pod, is_deletion).await? else {
+        let tell = async |event| self.tell(event).await.map(drop);
+        let Some(Report { event, is_end, pod }) = lifecycle.report(pod, is_deletion, &tell).await? else {
             return Ok(End { response: response::empty(StatusCode::ACCEPTED), outcome: Kind::Ignored, failure: None });
         };
         let response = self.tell(event).await?;

@@ -53,7 +53,9 @@ fn body(request: &Request<Vec<u8>>) -> Value {
 
 fn report(hint: &Value, is_deletion: bool, calls: Calls) -> Result<Option<Report>, Retry> {
     let hint = serde_json::from_value(hint.clone()).unwrap();
-    with(&[], &Script::new(calls), |lifecycle| run(lifecycle.report(&hint, is_deletion)))
+    with(&[], &Script::new(calls), |lifecycle| {
+        run(lifecycle.report(&hint, is_deletion, &async |_| panic!("nothing is owed")))
+    })
 }
 
 /// The last word of what is told, and the data of it.

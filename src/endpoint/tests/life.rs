@@ -78,6 +78,17 @@ fn a_report_is_noted_once_a_sink_has_taken_it_and_not_before() {
     check(hint(DELETED, &runs()).configured(&SINK).scripted(deleted), 202, Some(Kind::Ended));
 }
 
+/// A sweep released it while the sink was down.
+#[test]
+fn a_done_that_a_deleted_client_owes_is_told_before_its_end() {
+    let owing = merged(runs(), &json!({"metadata": {"annotations": {"podgateway.io/answer-owed": ""}}}));
+    let deleted = |answers| hint(DELETED, &owing).configured(&SINK).scripted(answers);
+    let told = check(deleted(vec![gone("GET"), taken(), taken()]), 202, Some(Kind::Ended));
+    let types = told.requests[1..].iter().map(|sent| event_of(sent.headers(), sent.body())["type"].clone());
+    assert_eq!(types.collect::<Vec<_>>(), [reply::DONE, reply::ENDED]);
+    check(deleted(vec![gone("GET"), ("POST /default", api_answer(500, ""))]), 503, Some(Kind::Retry));
+}
+
 #[test]
 fn a_hint_that_leads_to_nothing_is_acknowledged() {
     let gated = routed(wanted(&[]));
