@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use self::wire::{Condition, ContainerStatus, Exit, Spec, Status, status_of};
 use crate::pod::{CLIENT_CONTAINER, GATE, Metadata, TERMINATION};
 
-/// How long a node may take to clean up after the grace period of a Pod, in seconds. It takes a few.
-const LONGEST_CLEANUP: i64 = 60;
+/// How long a node may take to clean up after the grace period of a Pod, and how much its clock may differ from the API
+/// server's, in seconds.
+const MARGIN: i64 = 60;
 
 /// Why a client has ended: a closed list.
 ///
@@ -244,13 +245,14 @@ impl Observed {
         self.status.start_time?.checked_add_signed(seconds)
     }
 
-    /// When the deletion was requested: the grace period before the deletion timestamp.
+    /// The earliest time at which the deletion may have been requested: the longer of both grace periods and the margin
+    /// before the deletion timestamp.
     ///
-    /// Once the containers have ended, the node deletes the Pod with a grace period of 0, and that time replaces the
-    /// first one. The first request came at most the Pod's own grace period, and what the node takes after it, earlier.
+    /// Each later request with a shorter grace period replaces that time, and so does the node's own with a grace
+    /// period of 0, once the containers have ended.
     fn deletion_requested(&self) -> Option<DateTime<Utc>> {
-        let grace = self.metadata.deletion_grace_period_seconds.filter(|grace| *grace > 0);
-        let grace = grace.unwrap_or(self.spec.termination_grace_period_seconds.saturating_add(LONGEST_CLEANUP));
+        let grace = self.metadata.deletion_grace_period_seconds.unwrap_or(0);
+        let grace = grace.max(self.spec.termination_grace_period_seconds).saturating_add(MARGIN);
         self.metadata.deletion_timestamp?.checked_sub_signed(TimeDelta::try_seconds(grace)?)
     }
 

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{self, merged, routed, wanted};
 
-/// When the client ended, a time before it, one after it, and the start.
+/// When the client ended, a time before it, one well after it, and the start.
 const EXIT: &str = "2026-01-01T01:00:00Z";
 const BEFORE: &str = "2026-01-01T00:59:00Z";
-const AFTER: &str = "2026-01-01T01:01:00Z";
+const AFTER: &str = "2026-01-01T01:02:00Z";
 const START: &str = "2026-01-01T00:00:00Z";
 
 fn time(text: &str) -> DateTime<Utc> {
@@ -200,6 +200,21 @@ fn a_client_that_had_ended_before_its_pod_was_deleted_ended_by_itself() {
     // A client that is always started again never ends by itself.
     let looping = with_client(exited(1, "Error"), &json!({"status": {"phase": "Failed"}}));
     check_reason(&deleted(looping, AFTER), EndReason::Deleted);
+}
+
+/// Its node's clock may be behind the API server's, and `kubectl delete --now` replaces the time of the first request.
+#[test]
+fn a_client_that_ended_shortly_before_its_deletion_may_have_been_ended_by_it() {
+    let client = merged(with_client(exited(0, "Completed"), &never()), &asked_to_end());
+    check_reason(&deleted(client.clone(), "2026-01-01T01:00:04Z"), EndReason::Terminated);
+    let now = json!({"metadata": {"deletionTimestamp": "2026-01-01T01:00:10Z", "deletionGracePeriodSeconds": 1}});
+    check_reason(&merged(client.clone(), &now), EndReason::Terminated);
+    let patient = json!({"spec": {"terminationGracePeriodSeconds": 600}, "metadata": {
+        "deletionTimestamp": "2026-01-01T01:05:00Z", "deletionGracePeriodSeconds": 1,
+    }});
+    check_reason(&merged(client, &patient), EndReason::Terminated);
+    let evicted = with_client(exited(0, "Completed"), &merged(never(), &disrupted("EvictionByEvictionAPI", AFTER)));
+    check_reason(&deleted(evicted, "2026-01-01T01:00:04Z"), EndReason::Evicted);
 }
 
 /// The kubelet starts it again until it sees the deletion.
