@@ -14,12 +14,12 @@ use tests::provisioner::repository;
 use crate::deploy::config;
 
 const TUNNEL: Wire = ("UDP", 8472);
-const DNS: [Wire; 4] = [("UDP", 53), ("TCP", 53), ("UDP", 5353), ("TCP", 5353)];
+const DNS: [Wire; 6] = [("UDP", 53), ("TCP", 53), ("UDP", 5353), ("TCP", 5353), ("UDP", 8053), ("TCP", 8053)];
 const API: [Wire; 4] = [("TCP", 443), ("TCP", 6443), ("TCP", 8443), ("TCP", 16443)];
 const OTHERS: [Wire; 8] =
     [("ICMP", 0), TUNNEL, ("UDP", 4789), ("TCP", 22), ("TCP", 80), ("TCP", 8012), ("TCP", 8080), ("TCP", 10250)];
 
-const DNS_SERVERS: [&str; 3] = ["kube-dns", "DNS of OpenShift", "NodeLocal DNSCache"];
+const DNS_SERVERS: [&str; 5] = ["kube-dns", "DNS of OpenShift", "NodeLocal DNSCache", "Kubespray's", "GKE's"];
 const PROVISIONERS: [&str; 2] = ["provisioner", "provisioner by Knative Serving"];
 
 /// What is laid over the policies: the component that lets each client to its own gateway alone, or the example that opens
@@ -80,14 +80,14 @@ fn pods() -> Vec<(String, (String, Value))> {
         pods.push((format!("webhook of {gateway}"), of_chart("pod-gateway-webhook", gateway)));
         pods.push((format!("client of {gateway}"), client_of(gateway)));
     }
-    let channel = json!({
-        "messaging.knative.dev/channel": "in-memory-channel", "messaging.knative.dev/role": "dispatcher",
-    });
+    let channel =
+        json!({"messaging.knative.dev/channel": "in-memory-channel", "messaging.knative.dev/role": "dispatcher"});
     let others = [
         ("other Pod with a gateway's labels", "default", of_chart("pod-gateway", "foo").1),
         // What somebody put beside the clients, as if it were the cluster's DNS.
         ("client of nobody", "routed-clients", json!({"k8s-app": "kube-dns"})),
         ("kube-dns", "kube-system", json!({"k8s-app": "kube-dns"})),
+        ("GKE's", "kube-system", json!({"k8s-app": "node-local-dns"})),
         ("DNS of OpenShift", "openshift-dns", json!({"dns.operator.openshift.io/daemonset-dns": "default"})),
         ("broker's filter", "knative-eventing", json!({"eventing.knative.dev/brokerRole": "filter"})),
         ("broker's ingress", "knative-eventing", json!({"eventing.knative.dev/brokerRole": "ingress"})),
@@ -109,6 +109,7 @@ fn world() -> BTreeMap<String, End> {
     let outside = [
         ("place of a gateway that is gone", [10, 244, 0, 99]),
         ("NodeLocal DNSCache", [169, 254, 20, 10]),
+        ("Kubespray's", [169, 254, 25, 10]),
         ("metadata server", [169, 254, 169, 254]),
         ("node", [192, 168, 0, 3]),
         ("world", [203, 0, 113, 7]),

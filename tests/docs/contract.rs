@@ -15,8 +15,7 @@ const PATH: &str = "docs/contract.md";
 
 /// The events of the examples in structured mode.
 pub fn structured_examples() -> Vec<Value> {
-    let page = Page::read(PATH);
-    page.blocks_of("json").map(|block| serde_json::from_str(block).unwrap()).collect()
+    Page::read(PATH).blocks_of("json").map(|block| serde_json::from_str(block).unwrap()).collect()
 }
 
 /// The file of an event's schema.
