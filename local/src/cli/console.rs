@@ -34,9 +34,11 @@ pub async fn print_pods(changes: Receiver<PodChange>, output: Output) {
     .await;
 }
 
-/// Prints one after the other, for as long as there is room, and how many came too fast to be printed.
+/// Prints one after the other, for as long as there is room, and how many came too fast to be printed. If nobody reads,
+/// printing waits for ever, and nothing else must wait with it.
 async fn print_all<T: Clone>(all: Receiver<T>, output: Output, print: impl Fn(&T) -> io::Result<()>) {
-    for_each(all, |next| next.map_or_else(|count| print_missed(count, output), |item| print(&item)).ok()).await;
+    let missed = |count| print_missed(count, output);
+    for_each(all, |next| tokio::task::block_in_place(|| next.map_or_else(missed, |item| print(&item))).ok()).await;
 }
 
 fn print_missed(count: u64, output: Output) -> io::Result<()> {

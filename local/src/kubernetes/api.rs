@@ -184,8 +184,7 @@ impl Api {
         patch_type.apply(&mut new, &patch)?;
         body::check_types(&new)
             .map_err(|status| Status::invalid("", "", &[Cause::invalid("patch", patch, &status.message)]))?;
-        let new = update::prepare(old, new)?;
-        ok(self.store.update(new, dry)?)
+        ok(self.store.update(update::prepare(old, new)?, dry)?)
     }
 
     /// Has every Pod take its next step on its node. A kubelet that can't reach the API changes nothing there.

@@ -77,7 +77,7 @@ impl Asked<'_> {
     /// How a DELETE is meant: by its body, or by its query where it has none.
     pub fn delete_options(&self) -> Result<DeleteOptions, Status> {
         // A body makes the query count for nothing, its dry run included.
-        let body: Value = match self.request.body().is_empty() {
+        let mut body: Value = match self.request.body().is_empty() {
             true => json!({
                 "gracePeriodSeconds": self.query.get("gracePeriodSeconds").parse::<i64>().ok(),
                 "dryRun": [self.query.get("dryRun")],
@@ -88,8 +88,8 @@ impl Asked<'_> {
                     .map_err(|error| Status::unknown(format!("couldn't get version/kind; json parse error: {error}")))?
             }
         };
-        let options: DeleteOptions =
-            serde_json::from_value(body).map_err(|error| Status::unknown(error.to_string()))?;
+        drop_nulls(&mut body);
+        let options: DeleteOptions = serde_json::from_value(body).map_err(|why| Status::unknown(why.to_string()))?;
         is_dry_run("DeleteOptions", options.dry_run.first().map_or("", String::as_str))?;
         Ok(options)
     }

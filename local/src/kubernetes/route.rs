@@ -139,8 +139,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 
     fn of(path: &str) -> Option<Resource> {
-        let parts = parts(path);
-        Resource::of(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())
+        Resource::of(&parts(path).iter().map(AsRef::as_ref).collect::<Vec<_>>())
     }
 
     #[track_caller]

@@ -78,7 +78,7 @@ impl DeleteOptions {
         match self.grace_period_seconds.or(own).unwrap_or(30) {
             _ if has_ended(pod) || !is_set(&pod["spec"]["nodeName"]) => 0,
             ..0 => 1,
-            seconds => seconds,
+            seconds => seconds.min(i32::MAX.into()),
         }
     }
 }
