@@ -118,7 +118,7 @@ async fn an_event_becomes_a_pod_and_what_happens_is_an_object_a_line_after_the_a
 
 // The command waits for an answer of the peer, and the test for the command.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kubeconfig_takes_the_place_of_the_embedded_api_and_its_token_stays_secret() {
+async fn a_kubeconfig_takes_the_place_of_the_embedded_api_and_no_token_leaves_in_clear_text() {
     // One that comes up late is enough.
     let version = [fault("GET", || Answer::Close), json_step("GET", 403, |_| json!({}))];
     let swept = json_step("GET", 200, |_| json!({"kind": "PodList", "metadata": {}, "items": []}));
@@ -128,9 +128,8 @@ async fn a_kubeconfig_takes_the_place_of_the_embedded_api_and_its_token_stays_se
     let reply = Reply::from(&running.address("provisioner"), pending("1", "foo")).await;
     assert_eq!(end_of(&reply), End::Done);
     running.until(|_, logged| logged.contains("\"outcome\":\"swept\""));
-    let (asked, calls): (Vec<_>, Vec<_>) = peer.finish().into_iter().partition(|call| call.path == "/version");
-    assert!(asked.iter().all(|call| !call.headers.contains_key("authorization")), "{asked:?}");
-    assert!(calls.iter().all(|call| call.headers["authorization"] == format!("Bearer {TOKEN}")), "{calls:?}");
+    let calls = peer.finish();
+    assert!(calls.iter().all(|call| !call.headers.contains_key("authorization")), "{calls:?}");
     let (code, output) = running.stop("-HUP");
     let output = output.concat();
     assert!(code == Some(0) && !output.contains(TOKEN) && !format!("{reply:?}").contains(TOKEN), "{output}");

@@ -47,7 +47,7 @@ pub struct Args {
     /// Use the cluster of this kubeconfig, by its current context, instead of the embedded Kubernetes API
     ///
     /// It takes users with a token, a token file or a client certificate. The token is read once, at the start. A server
-    /// over http, such as `kubectl proxy`, needs none of them. Once a minute a sweep reports which clients run or have ended,
+    /// over http, such as `kubectl proxy`, gets none of them. Once a minute a sweep reports which clients run or have ended,
     /// and deletes the Pods of those that ended longer than `client_retention` ago.
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub kubeconfig: Option<PathBuf>,

@@ -155,24 +155,25 @@ impl ClusterEntry {
 }
 
 impl User {
-    /// The user's credentials for the API server at `url`. Over http none are needed, as `kubectl proxy` has its own.
+    /// The user's credentials for the API server at `url`. Over http none are read or sent, as by kubectl: a proxy has its
+    /// own.
     fn credentials(&self, directory: &Path, url: &str) -> Result<(Option<String>, Option<[Pem; 2]>)> {
-        let certificate =
-            pem(directory, "client-certificate", &self.client_certificate_data, &self.client_certificate)?;
+        if url.starts_with("http:") && given(&self.r#as).is_none() {
+            return Ok((Some(String::new()), None));
+        }
+        let chain = pem(directory, "client-certificate", &self.client_certificate_data, &self.client_certificate)?;
         let key = pem(directory, "client-key", &self.client_key_data, &self.client_key)?;
-        let certificate = certificate.zip(key).map(|(certificate, key)| [certificate, key]);
+        let certificate = chain.zip(key).map(|(certificate, key)| [certificate, key]);
         let token = match given(&self.token_file) {
             Some(file) => Some(String::from_utf8_lossy(&read(&directory.join(file))?).trim().to_owned()),
             None => given(&self.token).cloned(),
         };
-        let is_usable = token.is_some() || certificate.is_some();
         let what = match () {
             () if given(&self.r#as).is_some() => "impersonates another, which is not supported",
-            () if is_usable => return Ok((token, certificate)),
+            () if token.is_some() || certificate.is_some() => return Ok((token, certificate)),
             () if self.exec.is_some() => "runs a credential plugin (exec), which Spin can't",
             () if self.auth_provider.is_some() => "has an auth-provider, which Spin can't use",
             () if given(&self.username).is_some() => "has a password, which is not supported",
-            () if url.starts_with("http:") => return Ok((Some(String::new()), None)),
             () => "has neither a token nor a client certificate",
         };
         bail!("the kubeconfig's user {what}: use a service account's token, as kubectl create token prints it")

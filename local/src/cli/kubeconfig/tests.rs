@@ -71,7 +71,10 @@ fn a_server_over_http_needs_no_credentials() {
     assert_eq!(Cluster::load(&path).unwrap().token.as_deref(), Some(""));
     std::fs::write(&path, text.replace("http:", "https:")).unwrap();
     assert!(Cluster::load(&path).err().unwrap().to_string().contains("neither a token nor"));
-    check_error(server, "exec: {command: aws}", "kubectl create token");
+    for user in ["token: a", "exec: {command: aws}", "username: a", "tokenFile: none"] {
+        assert_eq!(load(server, user).unwrap().token.as_deref(), Some(""), "{user}");
+    }
+    check_error(server, "token: a, as: somebody", "impersonates another");
 }
 
 #[test]
