@@ -249,10 +249,10 @@ fn introduce(
     print_line("\nCtrl-C stops it.\n")
 }
 
-/// Ctrl-C, a request to end, or the end of the terminal. Whatever it is, the mounted token is removed.
+/// Ctrl-C, Ctrl-\, a request to end, or the end of the terminal. Whatever it is, the mounted token is removed.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
     let mut signals = kinds.into_iter().map(signal).collect::<io::Result<Vec<_>>>()?;
     Ok(async move {
         _ = futures::future::select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;

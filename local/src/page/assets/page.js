@@ -101,4 +101,6 @@ document.addEventListener("submit", (event) => {
   submit(event.target, event.submitter);
 });
 
-follow();
+// A browser has six connections for a place, and a tab that follows takes one. A hidden tab leaves its own to the others.
+document.addEventListener("visibilitychange", () => (document.hidden ? stream?.close() : follow()));
+if (!document.hidden) follow();
