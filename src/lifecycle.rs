@@ -152,14 +152,16 @@ impl<O: Outbound> Lifecycle<'_, O> {
             self.send_owed(&pod.metadata, &context, tell).await?;
         }
         let state = pod.state();
+        let mut noted = Ok(());
         if let Some((event, is_end)) = self.unsent(pod, &context, &state) {
             tell(event).await?;
-            self.note(&pod.metadata, is_end).await?;
+            noted = self.note(&pod.metadata, is_end).await;
         }
+        // A webhook may have every note refused. What was told is told.
         if self.is_due(pod, &state) {
             or_gone(self.cluster.delete(Call::Delete, &pod.metadata, false).await)?;
         }
-        Ok(())
+        noted
     }
 
     /// Settles a Pod that stayed gated, as the dead letter route would. Perhaps no delivery of its event comes any more, so

@@ -179,6 +179,10 @@ fn a_client_that_ended_long_ago_is_told_of_and_then_deleted() {
     assert_eq!((&options["preconditions"], options.get("gracePeriodSeconds")), (&json!({"uid": "uid-1"}), None));
     check(&[], vec![listed(&[told(ended("1", 60), "ended")]), removed()], &[]);
     check(&[], vec![listed(&[told(ended("1", 60), "ended")]), gone("DELETE")], &[]);
+    // A webhook on updates has every note refused.
+    let unnoted = vec![listed(&[ended("1", 60)]), refused("PATCH", 422, "Invalid"), removed()];
+    let (swept, told_of, _) = sweep_with(&[], unnoted, |_| true);
+    assert!(swept.is_err() && told_of == ["ended 1"]);
     let at_once = [("client_retention", "0s")];
     check(&at_once, vec![listed(&[ended("1", 0)]), noted(&ended("1", 0)), removed()], &["ended 1"]);
     // Never; or it is on its way already; or it runs on.
@@ -194,7 +198,7 @@ fn a_client_that_ended_long_ago_is_told_of_and_then_deleted() {
 
 #[test]
 fn one_clients_trouble_is_not_the_others() {
-    let pods = [ended("1", 60), client_running(client("2")), told(ended("3", 60), "ended")];
+    let pods = [ended("1", 59), client_running(client("2")), told(ended("3", 60), "ended")];
     let calls = vec![
         (FIRST, page(&pods, "a")),
         refused("PATCH", 500, "InternalError"),
