@@ -135,7 +135,8 @@ impl<O: Outbound> Provisioning<'_, O> {
             Ok(released) if !released.is_gated() => Ok(released.metadata),
             Ok(_) => Err(Verdict::heals("the gate is still there after its removal")),
             Err(Verdict::Terminal(Failure { reason, message })) => {
-                Err(Failure::new(reason, format!("its gate could not be removed: {message}")).into())
+                let advice = "check which admission webhooks act on updates of Pods";
+                Err(Failure::new(reason, format!("its gate could not be removed: {message}; {advice}")).into())
             }
             Err(verdict) => Err(verdict),
         }

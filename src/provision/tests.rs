@@ -290,6 +290,13 @@ fn a_release_that_is_refused_for_good_takes_the_pod_with_it() {
     let expected = "was removed before it could run: its gate could not be removed: the Kubernetes API answered";
     let calls = vec![created(&gated()), refused(RELEASE, 422, "Invalid"), removed()];
     check_failed(calls, Reason::PodRejected, expected);
+    // Gatekeeper may change the gateway's containers then.
+    let calls = vec![created(&gated()), refused(RELEASE, 422, "Invalid"), removed()];
+    check_failed(
+        calls,
+        Reason::PodRejected,
+        "as the server says; check which admission webhooks act on updates of Pods",
+    );
     let calls = vec![created(&gated()), refused(RELEASE, 403, "Forbidden"), ready(), removed()];
     check_failed(calls, Reason::Forbidden, expected);
     let kept = vec![created(&gated()), refused(RELEASE, 422, "Invalid"), refused(DELETE, 409, "Conflict")];
