@@ -19,7 +19,7 @@ const API: [Wire; 4] = [("TCP", 443), ("TCP", 6443), ("TCP", 8443), ("TCP", 1644
 const OTHERS: [Wire; 8] =
     [("ICMP", 0), TUNNEL, ("UDP", 4789), ("TCP", 22), ("TCP", 80), ("TCP", 8012), ("TCP", 8080), ("TCP", 10250)];
 
-const DNS_SERVERS: [&str; 5] = ["kube-dns", "DNS of OpenShift", "NodeLocal DNSCache", "Kubespray's", "GKE's"];
+const DNS_SERVERS: [&str; 6] = ["kube-dns", "DNS of OpenShift", "NodeLocal DNSCache", "Kubespray's", "GKE's", "AKS'"];
 const PROVISIONERS: [&str; 2] = ["provisioner", "provisioner by Knative Serving"];
 
 /// What is laid over the policies: the component that lets each client to its own gateway alone, or the example that opens
@@ -110,6 +110,7 @@ fn world() -> BTreeMap<String, End> {
         ("place of a gateway that is gone", [10, 244, 0, 99]),
         ("NodeLocal DNSCache", [169, 254, 20, 10]),
         ("Kubespray's", [169, 254, 25, 10]),
+        ("AKS'", [169, 254, 10, 11]),
         ("metadata server", [169, 254, 169, 254]),
         ("node", [192, 168, 0, 3]),
         ("world", [203, 0, 113, 7]),
