@@ -50,8 +50,8 @@ pub struct Report {
 impl<O: Outbound> Lifecycle<'_, O> {
     /// The report on the client that a hint is about; `None` if it was sent already or the Pod isn't a client.
     ///
-    /// The hint's own state only counts if it says that the Pod was deleted and the Pod is really gone. No sweep can send
-    /// what such a Pod owes any more, so that is sent first.
+    /// The hint's own state only counts if it says that the Pod was deleted and the Pod is really gone. No sweep can
+    /// send what such a Pod owes any more, so that is sent first.
     ///
     /// # Errors
     /// Why the Pod can't be read.
@@ -148,14 +148,15 @@ impl<O: Outbound> Lifecycle<'_, O> {
         if pod.is_gated() {
             return self.settle_gated(pod, &context, tell).await;
         }
+        let mut noted = Ok(());
         if pod.metadata.annotation(OWED).is_some() {
-            self.send_owed(&pod.metadata, &context, tell).await?;
+            tell(self.answer(&pod.metadata, &context, &Ok(pod.metadata.clone()))).await?;
+            noted = self.annotate(&pod.metadata, OWED, None).await;
         }
         let state = pod.state();
-        let mut noted = Ok(());
         if let Some((event, is_end)) = self.unsent(pod, &context, &state) {
             tell(event).await?;
-            noted = self.note(&pod.metadata, is_end).await;
+            noted = noted.and(self.note(&pod.metadata, is_end).await);
         }
         // A webhook may have every note refused. What was told is told.
         if self.is_due(pod, &state) {
@@ -164,9 +165,9 @@ impl<O: Outbound> Lifecycle<'_, O> {
         noted
     }
 
-    /// Settles a Pod that stayed gated, as the dead letter route would. Perhaps no delivery of its event comes any more, so
-    /// the answer must not get lost if the sink is down: a failure is sent before its Pod is deleted, and a release is
-    /// recorded until `done` is sent.
+    /// Settles a Pod that stayed gated, as the dead letter route would. Perhaps no delivery of its event comes any
+    /// more, so the answer must not get lost if the sink is down: a failure is sent before its Pod is deleted, and a
+    /// release is recorded until `done` is sent.
     async fn settle_gated(&self, pod: &Observed, context: &Context, tell: &impl Tell) -> Result<(), Retry> {
         if !self.is_older(&pod.metadata, 1) || pod.metadata.is_being_deleted() {
             return Ok(());
@@ -209,14 +210,14 @@ impl<O: Outbound> Lifecycle<'_, O> {
         reply::scheduling(context, gateway, outcome, config.gateway_verification, self.now)
     }
 
-    /// Whether the Pod is older than this many times `client_patience`. Its event is delivered for less than one, and its
-    /// dead letter, which Knative retries as often, for less than two.
+    /// Whether the Pod is older than this many times `client_patience`. Its event is delivered for less than one, and
+    /// its dead letter, which Knative retries as often, for less than two.
     fn is_older(&self, pod: &Metadata, times: i32) -> bool {
         pod.creation_timestamp.is_some_and(|created| created < self.now - self.cluster.config.client_patience * times)
     }
 
-    /// Whether the Pod of a client that has ended is to be deleted. Before that age, a redelivery would create a second Pod,
-    /// and a dead letter would fail its event.
+    /// Whether the Pod of a client that has ended is to be deleted. Before that age, a redelivery would create a second
+    /// Pod, and a dead letter would fail its event.
     fn is_due(&self, pod: &Observed, state: &State) -> bool {
         let (State::Ended(end), Some(retention)) = (state, self.cluster.config.client_retention) else {
             return false;

@@ -183,6 +183,10 @@ fn a_client_that_ended_long_ago_is_told_of_and_then_deleted() {
     let unnoted = vec![listed(&[ended("1", 60)]), refused("PATCH", 422, "Invalid"), removed()];
     let (swept, told_of, _) = sweep_with(&[], unnoted, |_| true);
     assert!(swept.is_err() && told_of == ["ended 1"]);
+    let owing = merged(ended("1", 60), &json!({"metadata": {"annotations": {OWED: ""}}}));
+    let unnoted = vec![listed(&[owing]), refused("PATCH", 422, "Invalid"), refused("PATCH", 422, "Invalid"), removed()];
+    let (swept, told_of, _) = sweep_with(&[], unnoted, |_| true);
+    assert!(swept.is_err() && told_of == ["done 1", "ended 1"]);
     let at_once = [("client_retention", "0s")];
     check(&at_once, vec![listed(&[ended("1", 0)]), noted(&ended("1", 0)), removed()], &["ended 1"]);
     // Never; or it is on its way already; or it runs on.
