@@ -18,6 +18,9 @@ use crate::reason::{Failure, Reason};
 use crate::state::Observed;
 use crate::template::{self, Base};
 
+/// What to do about a refused release. A policy says itself what to do.
+const UPDATES: &str = "; check which admission webhooks act on updates of Pods";
+
 /// How a delivery of a pending event ends: with the Pod of a routed client without our gate, or with a [`Verdict`].
 /// After a terminal verdict the event never has a client.
 pub type Outcome = Result<Metadata, Verdict>;
@@ -83,7 +86,11 @@ impl<O: Outbound> Provisioning<'_, O> {
             return Err(Failure::new(Reason::PodNameConflict, message).into());
         }
         match (pod.is_gated(), pod.metadata.is_being_deleted()) {
-            (true, true) => Err(Verdict::heals("the Pod is being removed by another delivery")),
+            // It never runs, so its answer is certain if it isn't routed, whoever holds its object.
+            (true, true) => {
+                self.verify(&pod)?;
+                Err(Verdict::heals("the Pod is being removed by another delivery"))
+            }
             (true, false) => self.settle(pod).await,
             (false, _) => self.settle_released(pod).await,
         }
@@ -135,8 +142,9 @@ impl<O: Outbound> Provisioning<'_, O> {
             Ok(released) if !released.is_gated() => Ok(released.metadata),
             Ok(_) => Err(Verdict::heals("the gate is still there after its removal")),
             Err(Verdict::Terminal(Failure { reason, message })) => {
-                let advice = "check which admission webhooks act on updates of Pods";
-                Err(Failure::new(reason, format!("its gate could not be removed: {message}; {advice}")).into())
+                let is_of_webhook = reason == Reason::PodRejected && !message.contains("ValidatingAdmissionPolicy ");
+                let advice = if is_of_webhook { UPDATES } else { "" };
+                Err(Failure::new(reason, format!("its gate could not be removed: {message}{advice}")).into())
             }
             Err(verdict) => Err(verdict),
         }

@@ -181,6 +181,8 @@ fn a_redelivery_finds_its_own_pod() {
     check_done(vec![exists(), found(&gated()), let_go()]);
     check_done(vec![exists(), found(&deleting(running()))]);
     check_retry(vec![exists(), found(&deleting(gated()))], "is being removed by another delivery");
+    // A finalizer may hold it for long, and it never runs.
+    check_failed(vec![exists(), found(&deleting(unrouted()))], Reason::GatewayNotInjected, "no gateway took it");
     check_retry(vec![exists(), absent()], "the Pod that was there a moment ago is gone");
     check_retry(vec![exists(), refused(GET, 403, "Forbidden")], "as the server says");
 }
