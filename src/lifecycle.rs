@@ -70,7 +70,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
             // A gated client never ran, so it has no end.
             Ok(_) | Err(Verdict::NotFound(_)) if is_deletion => {
                 if metadata.annotation(OWED).is_some() {
-                    tell(self.answer(metadata, &context, &Ok(metadata.clone()))).await?;
+                    self.tell_done(metadata, &context, tell).await?;
                 }
                 let state = if hint.is_gated() { hint.state() } else { State::Ended(hint.end()) };
                 let unsent = self.unsent(hint, &context, &state);
@@ -150,7 +150,7 @@ impl<O: Outbound> Lifecycle<'_, O> {
         }
         let mut noted = Ok(());
         if pod.metadata.annotation(OWED).is_some() {
-            tell(self.answer(&pod.metadata, &context, &Ok(pod.metadata.clone()))).await?;
+            self.tell_done(&pod.metadata, &context, tell).await?;
             noted = self.annotate(&pod.metadata, OWED, None).await;
         }
         let state = pod.state();
@@ -183,7 +183,10 @@ impl<O: Outbound> Lifecycle<'_, O> {
             return Ok(());
         }
         let Failure { reason, message } = match self.release(&found, context).await {
-            Ok(released) => return self.send_owed(&released, context, tell).await,
+            Ok(released) => {
+                self.tell_done(&released, context, tell).await?;
+                return self.annotate(&released, OWED, None).await;
+            }
             Err(Verdict::Terminal(failure)) => failure,
             Err(passing) => return Err(passing.into()),
         };
@@ -200,9 +203,8 @@ impl<O: Outbound> Lifecycle<'_, O> {
     }
 
     /// Sends the `done` of a Pod that a sweep released.
-    async fn send_owed(&self, pod: &Metadata, context: &Context, tell: &impl Tell) -> Result<(), Retry> {
-        tell(self.answer(pod, context, &Ok(pod.clone()))).await?;
-        self.annotate(pod, OWED, None).await
+    async fn tell_done(&self, pod: &Metadata, context: &Context, tell: &impl Tell) -> Result<(), Retry> {
+        tell(self.answer(pod, context, &Ok(pod.clone()))).await
     }
 
     fn answer(&self, pod: &Metadata, context: &Context, outcome: &Result<Metadata, Failure>) -> Event {
