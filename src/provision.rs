@@ -18,9 +18,6 @@ use crate::reason::{Failure, Reason};
 use crate::state::Observed;
 use crate::template::{self, Base};
 
-/// What to do about a refused release. A policy says itself what to do.
-const UPDATES: &str = "; check which admission webhooks act on updates of Pods";
-
 /// How a delivery of a pending event ends: with the Pod of a routed client without our gate, or with a [`Verdict`].
 /// After a terminal verdict the event never has a client.
 pub type Outcome = Result<Metadata, Verdict>;
@@ -142,9 +139,7 @@ impl<O: Outbound> Provisioning<'_, O> {
             Ok(released) if !released.is_gated() => Ok(released.metadata),
             Ok(_) => Err(Verdict::heals("the gate is still there after its removal")),
             Err(Verdict::Terminal(Failure { reason, message })) => {
-                let is_of_webhook = reason == Reason::PodRejected && !message.contains("ValidatingAdmissionPolicy ");
-                let advice = if is_of_webhook { UPDATES } else { "" };
-                Err(Failure::new(reason, format!("its gate could not be removed: {message}{advice}")).into())
+                Err(Failure::new(reason, format!("its gate could not be removed: {message}")).into())
             }
             Err(verdict) => Err(verdict),
         }

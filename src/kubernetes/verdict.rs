@@ -139,7 +139,7 @@ pub fn verdict(call: Call, answer: Answer) -> Result<Vec<u8>, Verdict> {
 fn refused(call: Call, refusal: &Refusal) -> Verdict {
     let retry =
         Retry { too_many_requests: refusal.code == 429, retry_after: refusal.retry_after, cause: refusal.to_string() };
-    let terminal = |reason| Failure::new(reason, format!("{refusal}{}", advice(reason, refusal))).into();
+    let terminal = |reason| Failure::new(reason, format!("{refusal}{}", advice(call, reason, refusal))).into();
     match (call, refusal.meaning()) {
         (Call::Readiness, _) => readiness(refusal, retry),
         _ if refusal.status.is_none() || refusal.is_passing() => Verdict::Heals(retry),
@@ -237,8 +237,12 @@ impl Refusal {
 }
 
 /// What to do about it: the API server only says what is wrong. Why it rejects a Pod says that too.
-fn advice(reason: Reason, refusal: &Refusal) -> &'static str {
+fn advice(call: Call, reason: Reason, refusal: &Refusal) -> &'static str {
     match reason {
+        // A policy's message says itself what to do.
+        Reason::PodRejected if call == Call::Release && !refusal.message().contains("ValidatingAdmissionPolicy ") => {
+            "; check which admission webhooks act on updates of Pods"
+        }
         Reason::QuotaExceeded if refusal.why_forbidden().starts_with("failed quota: ") => {
             "; give the client namespace a LimitRange with defaults: the gateway's containers set no limits"
         }

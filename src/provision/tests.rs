@@ -243,18 +243,13 @@ fn a_client_that_ran_without_a_gateway_is_removed_and_its_answer_waits_until_it_
 #[test]
 fn a_pod_that_nobody_routed_is_removed_before_it_could_run() {
     let expected = "the Pod 6ae65cff-3704-5f31-ae9d-cd15c7833b0c was removed before it could run: no gateway took it";
+    let held = json!({"metadata": {"finalizers": ["kueue.x-k8s.io/managed"]}});
     let gone = [
         removed(),
         refused(DELETE, 404, "NotFound"),
         (DELETE, object(200, &json!({"kind": "Status", "status": "Success"}))),
         // Kueue's webhook holds every Pod of a queue until it has seen its end.
-        (
-            DELETE,
-            object(
-                200,
-                &merged(deleting(unrouted()), &json!({"metadata": {"finalizers": ["kueue.x-k8s.io/managed"]}})),
-            ),
-        ),
+        (DELETE, object(200, &merged(deleting(unrouted()), &held))),
     ];
     for deletion in gone {
         check_failed(vec![created(&unrouted()), deletion], Reason::GatewayNotInjected, expected);
